@@ -1,0 +1,116 @@
+// Sixteen float32 or int32 lanes in two ymm.
+
+struct F32x16 {
+  __m256 lo, hi;
+};
+struct I32x16 {
+  __m256i lo, hi;
+};
+
+inline constexpr int kAttentionRowTile = 2;
+
+static inline F32x16 Load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+static inline void Store(float* p, F32x16 a) {
+  _mm256_storeu_ps(p, a.lo);
+  _mm256_storeu_ps(p + 8, a.hi);
+}
+static inline F32x16 Set1(float a) { return {_mm256_set1_ps(a), _mm256_set1_ps(a)}; }
+static inline F32x16 Zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+static inline F32x16 Add(F32x16 a, F32x16 b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
+static inline F32x16 Sub(F32x16 a, F32x16 b) { return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
+static inline F32x16 Mul(F32x16 a, F32x16 b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
+static inline F32x16 Div(F32x16 a, F32x16 b) { return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)}; }
+static inline F32x16 Fma(F32x16 a, F32x16 b, F32x16 c) {
+  return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+static inline F32x16 Max(F32x16 a, F32x16 b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
+static inline F32x16 Abs(F32x16 a) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  return {_mm256_andnot_ps(sign, a.lo), _mm256_andnot_ps(sign, a.hi)};
+}
+static inline F32x16 LessThanSelect(F32x16 a, F32x16 b, F32x16 yes, F32x16 no) {
+  return {_mm256_blendv_ps(no.lo, yes.lo, _mm256_cmp_ps(a.lo, b.lo, _CMP_LT_OQ)),
+          _mm256_blendv_ps(no.hi, yes.hi, _mm256_cmp_ps(a.hi, b.hi, _CMP_LT_OQ))};
+}
+static inline I32x16 FirstMask(int count) {
+  const __m256i limit = _mm256_set1_epi32(count);
+  return {_mm256_cmpgt_epi32(limit, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)),
+          _mm256_cmpgt_epi32(limit, _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15))};
+}
+static inline F32x16 KeepFirst(F32x16 a, int count, float other) {
+  const I32x16 mask = FirstMask(count);
+  const __m256 fill = _mm256_set1_ps(other);
+  return {_mm256_blendv_ps(fill, a.lo, _mm256_castsi256_ps(mask.lo)), _mm256_blendv_ps(fill, a.hi, _mm256_castsi256_ps(mask.hi))};
+}
+static inline F32x16 LoadFirst(const float* p, int count) {
+  const I32x16 mask = FirstMask(count);
+  return {_mm256_maskload_ps(p, mask.lo), _mm256_maskload_ps(p + 8, mask.hi)};
+}
+static inline void StoreFirst(float* p, F32x16 a, int count) {
+  const I32x16 mask = FirstMask(count);
+  _mm256_maskstore_ps(p, mask.lo, a.lo);
+  _mm256_maskstore_ps(p + 8, mask.hi, a.hi);
+}
+
+static inline F32x16 LoadF16(const void* p) {
+  const __m128i* half = static_cast<const __m128i*>(p);
+  return {_mm256_cvtph_ps(_mm_loadu_si128(half)), _mm256_cvtph_ps(_mm_loadu_si128(half + 1))};
+}
+static inline I32x16 LoadI32(const void* p) {
+  const __m256i* half = static_cast<const __m256i*>(p);
+  return {_mm256_loadu_si256(half), _mm256_loadu_si256(half + 1)};
+}
+static inline void StoreI32(void* p, I32x16 a) {
+  __m256i* half = static_cast<__m256i*>(p);
+  _mm256_storeu_si256(half, a.lo);
+  _mm256_storeu_si256(half + 1, a.hi);
+}
+static inline I32x16 Set1I32(int32_t a) { return {_mm256_set1_epi32(a), _mm256_set1_epi32(a)}; }
+static inline I32x16 AddI32(I32x16 a, I32x16 b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
+static inline I32x16 And(I32x16 a, I32x16 b) { return {_mm256_and_si256(a.lo, b.lo), _mm256_and_si256(a.hi, b.hi)}; }
+template <int kBits>
+static inline I32x16 ShiftLeft(I32x16 a) {
+  return {_mm256_slli_epi32(a.lo, kBits), _mm256_slli_epi32(a.hi, kBits)};
+}
+template <int kBits>
+static inline I32x16 ShiftRight(I32x16 a) {
+  return {_mm256_srli_epi32(a.lo, kBits), _mm256_srli_epi32(a.hi, kBits)};
+}
+static inline F32x16 ToF32(I32x16 a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
+static inline I32x16 RoundToI32(F32x16 a) { return {_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)}; }
+static inline F32x16 BitsToF32(I32x16 a) { return {_mm256_castsi256_ps(a.lo), _mm256_castsi256_ps(a.hi)}; }
+
+static inline void StoreI8(int8_t* p, I32x16 a) {
+  // packs works within 128-bit halves; the permutation puts the four quarters back in order.
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(a.lo, a.hi), 0xd8);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+                   _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
+
+template <int kMaxWeight>
+static inline __m256i DotHalf(__m256i acc, __m256i weights, __m256i x) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  if constexpr (kMaxWeight <= 64) {
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(weights, x), ones));
+  } else {
+    // maddubs would saturate at 2 * 255 * 127. Split into the low 7 bits and the top bit: both halves stay below 2^15.
+    const __m256i low = _mm256_and_si256(weights, _mm256_set1_epi8(0x7f));
+    const __m256i top = _mm256_and_si256(_mm256_srli_epi16(weights, 7), _mm256_set1_epi8(1));
+    const __m256i low_sum = _mm256_madd_epi16(_mm256_maddubs_epi16(low, x), ones);
+    const __m256i top_sum = _mm256_madd_epi16(_mm256_maddubs_epi16(top, x), _mm256_set1_epi16(128));
+    return _mm256_add_epi32(acc, _mm256_add_epi32(low_sum, top_sum));
+  }
+}
+
+template <int kMaxWeight>
+static inline I32x16 DotU8I8(I32x16 acc, I32x16 weights, int32_t activations) {
+  const __m256i x = _mm256_set1_epi32(activations);
+  return {DotHalf<kMaxWeight>(acc.lo, weights.lo, x), DotHalf<kMaxWeight>(acc.hi, weights.hi, x)};
+}
+
+static inline float ReduceMax(F32x16 a) {
+  const __m256 eight = _mm256_max_ps(a.lo, a.hi);
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}

@@ -1,0 +1,24 @@
+// The avx512 path. Everything below lives in a namespace of its own, so that no inline function compiled with this file's
+// instruction set can be taken for another file's.
+#include <cstddef>
+#include <cstdint>
+
+#include <immintrin.h>
+
+#include "kernels/kernel_table.h"
+
+namespace autoglm::avx512 {
+
+// Tokens that one pass over a panel's weights serves; more would not fit into the registers.
+inline constexpr int kGemmTokens = 12;
+#define AUTOGLM_PATH_ISA Isa::kAvx512
+
+// clang-format off: the order matters.
+#include "kernels/avx512/vec16.h"
+#include "kernels/common/elementwise.inl.h"
+#include "kernels/common/gemm.inl.h"
+#include "kernels/common/attention.inl.h"
+#include "kernels/common/table.inl.h"
+// clang-format on
+
+}  // namespace autoglm::avx512

@@ -1,0 +1,69 @@
+// Sixteen float32 or int32 lanes in one zmm. The other folders have types of the same names and the same results.
+
+struct F32x16 {
+  __m512 v;
+};
+struct I32x16 {
+  __m512i v;
+};
+
+// How many rows (tokens times heads) attention keeps in registers at once.
+inline constexpr int kAttentionRowTile = 4;
+
+static inline F32x16 Load(const float* p) { return {_mm512_loadu_ps(p)}; }
+static inline void Store(float* p, F32x16 a) { _mm512_storeu_ps(p, a.v); }
+static inline F32x16 Set1(float a) { return {_mm512_set1_ps(a)}; }
+static inline F32x16 Zero() { return {_mm512_setzero_ps()}; }
+static inline F32x16 Add(F32x16 a, F32x16 b) { return {_mm512_add_ps(a.v, b.v)}; }
+static inline F32x16 Sub(F32x16 a, F32x16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
+static inline F32x16 Mul(F32x16 a, F32x16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+static inline F32x16 Div(F32x16 a, F32x16 b) { return {_mm512_div_ps(a.v, b.v)}; }
+static inline F32x16 Fma(F32x16 a, F32x16 b, F32x16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+static inline F32x16 Max(F32x16 a, F32x16 b) { return {_mm512_max_ps(a.v, b.v)}; }
+static inline F32x16 Abs(F32x16 a) { return {_mm512_abs_ps(a.v)}; }
+static inline F32x16 LessThanSelect(F32x16 a, F32x16 b, F32x16 yes, F32x16 no) {
+  return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), no.v, yes.v)};
+}
+// Lanes below `count` keep their value, the others get `other`.
+static inline F32x16 KeepFirst(F32x16 a, int count, float other) {
+  const __mmask16 mask = static_cast<__mmask16>(count >= 16 ? 0xffff : (count <= 0 ? 0 : (1u << count) - 1));
+  return {_mm512_mask_blend_ps(mask, _mm512_set1_ps(other), a.v)};
+}
+static inline F32x16 LoadFirst(const float* p, int count) {
+  const __mmask16 mask = static_cast<__mmask16>(count >= 16 ? 0xffff : (1u << count) - 1);
+  return {_mm512_maskz_loadu_ps(mask, p)};
+}
+static inline void StoreFirst(float* p, F32x16 a, int count) {
+  const __mmask16 mask = static_cast<__mmask16>(count >= 16 ? 0xffff : (1u << count) - 1);
+  _mm512_mask_storeu_ps(p, mask, a.v);
+}
+
+static inline F32x16 LoadF16(const void* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)))}; }
+static inline I32x16 LoadI32(const void* p) { return {_mm512_loadu_si512(p)}; }
+static inline void StoreI32(void* p, I32x16 a) { _mm512_storeu_si512(p, a.v); }
+static inline I32x16 Set1I32(int32_t a) { return {_mm512_set1_epi32(a)}; }
+static inline I32x16 AddI32(I32x16 a, I32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
+static inline I32x16 And(I32x16 a, I32x16 b) { return {_mm512_and_si512(a.v, b.v)}; }
+template <int kBits>
+static inline I32x16 ShiftLeft(I32x16 a) {
+  return {_mm512_slli_epi32(a.v, kBits)};
+}
+template <int kBits>
+static inline I32x16 ShiftRight(I32x16 a) {
+  return {_mm512_srli_epi32(a.v, kBits)};
+}
+static inline F32x16 ToF32(I32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
+static inline I32x16 RoundToI32(F32x16 a) { return {_mm512_cvtps_epi32(a.v)}; }
+static inline F32x16 BitsToF32(I32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
+
+// Sixteen lanes as the low bytes, saturated to int8.
+static inline void StoreI8(int8_t* p, I32x16 a) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(a.v)); }
+
+// acc[lane] += sum over 4 bytes of weight (unsigned) times activation (signed): one line of 16 rows times 4 columns of one
+// token. kMaxWeight bounds the weights' values: 15 for nibbles, 255 for bytes.
+template <int kMaxWeight>
+static inline I32x16 DotU8I8(I32x16 acc, I32x16 weights, int32_t activations) {
+  return {_mm512_dpbusd_epi32(acc.v, weights.v, _mm512_set1_epi32(activations))};
+}
+
+static inline float ReduceMax(F32x16 a) { return _mm512_reduce_max_ps(a.v); }

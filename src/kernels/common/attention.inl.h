@@ -1,0 +1,215 @@
+// Attention over paged keys and values. Included once per instruction set, inside its namespace.
+//
+// A block's keys are lines of 16 tokens, its values lines of 16 dims (models/kv_pool.h), so neither product needs a
+// horizontal sum. Rows are query heads of one KV head at some tokens; kAttentionRowTile of them share each line read.
+
+static inline uint16_t RoundToBf16(float value) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &value, 4);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((bits >> 16) | 0x40);  // NaN stays NaN
+  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+static void WriteKeys(const float* key, int64_t head_dim, int64_t padded_head_dim, bool bf16, int64_t offset, std::byte* keys) {
+  for (int64_t d = 0; d < padded_head_dim; ++d) {
+    const float k = d < head_dim ? key[d] : 0.0f;
+    if (bf16) {
+      reinterpret_cast<uint16_t*>(keys)[(d / 2 * kKvBlockTokens + offset) * 2 + d % 2] = RoundToBf16(k);
+    } else {
+      reinterpret_cast<float*>(keys)[d * kKvBlockTokens + offset] = k;
+    }
+  }
+}
+
+static void WriteValues(const float* value, int64_t head_dim, int64_t padded_head_dim, bool bf16, int64_t offset,
+                        std::byte* values) {
+  for (int64_t d = 0; d < padded_head_dim; ++d) {
+    const float v = d < head_dim ? value[d] : 0.0f;
+    if (bf16) {
+      reinterpret_cast<uint16_t*>(values)[(offset / 2 * padded_head_dim + d) * 2 + offset % 2] = RoundToBf16(v);
+    } else {
+      reinterpret_cast<float*>(values)[offset * padded_head_dim + d] = v;
+    }
+  }
+}
+
+static inline F32x16 LowBf16(I32x16 pairs) { return BitsToF32(ShiftLeft<16>(pairs)); }
+static inline F32x16 HighBf16(I32x16 pairs) { return BitsToF32(And(pairs, Set1I32(static_cast<int32_t>(0xffff0000u)))); }
+
+// scores[row][32] = queries . keys of a block.
+template <bool kBf16, int kRows>
+static inline void Scores(const std::byte* keys, const float* queries, int64_t head_dim, F32x16 (&scores)[kRows][2]) {
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) scores[r][0] = scores[r][1] = Zero();
+  for (int64_t d = 0; d < head_dim; d += 2) {
+    F32x16 even[2], odd[2];
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {
+      if constexpr (kBf16) {
+        const I32x16 pairs = LoadI32(keys + d / 2 * 128 + half * 64);
+        even[half] = LowBf16(pairs);
+        odd[half] = HighBf16(pairs);
+      } else {
+        const float* line = reinterpret_cast<const float*>(keys) + d * kKvBlockTokens + half * 16;
+        even[half] = Load(line);
+        odd[half] = Load(line + kKvBlockTokens);
+      }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      const F32x16 q0 = Set1(queries[r * head_dim + d]);
+      const F32x16 q1 = Set1(queries[r * head_dim + d + 1]);
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half) {
+        scores[r][half] = Fma(even[half], q0, scores[r][half]);
+        scores[r][half] = Fma(odd[half], q1, scores[r][half]);
+      }
+    }
+  }
+}
+
+// accumulator[row][d .. d + 16 * kLines) += weights[row][32] . values, over the first num_tokens of the block.
+template <bool kBf16, int kRows, int kLines>
+static inline void AddValues(const std::byte* values, int64_t head_dim, int64_t d, int64_t num_tokens,
+                             const float (&weights)[kRows][32], float* accumulator) {
+  F32x16 acc[kRows][kLines];
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int line = 0; line < kLines; ++line) acc[r][line] = Load(accumulator + r * head_dim + d + line * 16);
+  }
+  for (int64_t token = 0; token < num_tokens; token += 2) {
+    F32x16 even[kLines], odd[kLines];
+#pragma GCC unroll 4
+    for (int line = 0; line < kLines; ++line) {
+      if constexpr (kBf16) {
+        const I32x16 pairs = LoadI32(values + (token / 2 * head_dim + d + line * 16) * 4);
+        even[line] = LowBf16(pairs);
+        odd[line] = HighBf16(pairs);
+      } else {
+        const float* row = reinterpret_cast<const float*>(values) + token * head_dim + d + line * 16;
+        even[line] = Load(row);
+        odd[line] = Load(row + head_dim);
+      }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      const F32x16 w0 = Set1(weights[r][token]);
+      const F32x16 w1 = Set1(weights[r][token + 1]);
+#pragma GCC unroll 4
+      for (int line = 0; line < kLines; ++line) {
+        acc[r][line] = Fma(even[line], w0, acc[r][line]);
+        acc[r][line] = Fma(odd[line], w1, acc[r][line]);
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int line = 0; line < kLines; ++line) Store(accumulator + r * head_dim + d + line * 16, acc[r][line]);
+  }
+}
+
+// Online softmax (Milakov, Gimelshein 2018) of rows [row, row + kRows) over one block that starts at token `block_begin`.
+template <bool kBf16, int kRows>
+static void AttendBlock(const AttentionTask& task, const std::byte* keys, int64_t block_begin, int64_t row) {
+  const float minus_infinity = -__builtin_inff();
+  int64_t most_visible = 0;
+  for (int r = 0; r < kRows; ++r) {
+    const int64_t visible = task.visible[row + r] - block_begin;
+    most_visible = visible > most_visible ? visible : most_visible;
+  }
+  if (most_visible <= 0) return;
+  if (most_visible > kKvBlockTokens) most_visible = kKvBlockTokens;
+
+  F32x16 scores[kRows][2];
+  Scores<kBf16, kRows>(keys, task.queries + row * task.head_dim, task.head_dim, scores);
+  alignas(64) float weights[kRows][32];
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+    const int64_t visible = task.visible[row + r] - block_begin;
+    if (visible < kKvBlockTokens) {
+      scores[r][0] = KeepFirst(scores[r][0], static_cast<int>(visible), minus_infinity);
+      scores[r][1] = KeepFirst(scores[r][1], static_cast<int>(visible - 16), minus_infinity);
+    }
+    const float old_maximum = task.maximum[row + r];
+    const float block_maximum = ReduceMax(Max(scores[r][0], scores[r][1]));
+    const float maximum = block_maximum > old_maximum ? block_maximum : old_maximum;
+    if (maximum > minus_infinity) {
+      const F32x16 shift = Set1(maximum);
+      scores[r][0] = Exp(Sub(scores[r][0], shift));
+      scores[r][1] = Exp(Sub(scores[r][1], shift));
+    } else {
+      scores[r][0] = scores[r][1] = Zero();  // a row that sees nothing yet
+    }
+    float* sum = task.sum + (row + r) * 16;
+    if (maximum > old_maximum) {
+      const F32x16 shrink = Exp(Set1(old_maximum - maximum));
+      float* acc = task.accumulator + (row + r) * task.head_dim;
+      for (int64_t d = 0; d < task.head_dim; d += 16) Store(acc + d, Mul(Load(acc + d), shrink));
+      Store(sum, Mul(Load(sum), shrink));
+      task.maximum[row + r] = maximum;
+    }
+    Store(sum, Add(Load(sum), Add(scores[r][0], scores[r][1])));
+    Store(weights[r], scores[r][0]);
+    Store(weights[r] + 16, scores[r][1]);
+  }
+
+  const std::byte* values = keys + task.half_head_bytes;
+  float* accumulator = task.accumulator + row * task.head_dim;
+  int64_t d = 0;
+  for (; d + 64 <= task.head_dim; d += 64) {
+    AddValues<kBf16, kRows, 4>(values, task.head_dim, d, most_visible, weights, accumulator);
+  }
+  for (; d < task.head_dim; d += 16) {
+    AddValues<kBf16, kRows, 1>(values, task.head_dim, d, most_visible, weights, accumulator);
+  }
+}
+
+template <bool kBf16>
+static void AttentionRangeAs(const AttentionTask& task) {
+  int64_t end = 0;
+  for (int64_t r = 0; r < task.num_rows; ++r) {
+    task.maximum[r] = -__builtin_inff();
+    Store(task.sum + r * 16, Zero());
+    end = task.visible[r] > end ? task.visible[r] : end;
+  }
+  for (int64_t i = 0; i < task.num_rows * task.head_dim; i += 16) Store(task.accumulator + i, Zero());
+  if (end > task.range_begin + kAttentionRangeTokens) end = task.range_begin + kAttentionRangeTokens;
+  for (int64_t begin = task.range_begin; begin < end; begin += kKvBlockTokens) {
+    const std::byte* keys = task.blocks[(begin - task.range_begin) / kKvBlockTokens];
+    int64_t row = 0;
+    for (; row + kAttentionRowTile <= task.num_rows; row += kAttentionRowTile)
+      AttendBlock<kBf16, kAttentionRowTile>(task, keys, begin, row);
+    if (row < task.num_rows) {
+      WithCount<kAttentionRowTile>(task.num_rows - row,
+                                   [&](auto count) { AttendBlock<kBf16, decltype(count)::value>(task, keys, begin, row); });
+    }
+  }
+}
+
+static void AttentionRange(const AttentionTask& task) {
+  if (task.kv_is_bf16) {
+    AttentionRangeAs<true>(task);
+  } else {
+    AttentionRangeAs<false>(task);
+  }
+}
+
+static void MergeAttention(float* m, float* l, float* acc, float m2, const float* l2, const float* acc2, int64_t head_dim) {
+  if (!(m2 > -__builtin_inff())) return;
+  const float maximum = *m > m2 ? *m : m2;
+  const F32x16 keep = Exp(Set1(*m - maximum));
+  const F32x16 add = Exp(Set1(m2 - maximum));
+  Store(l, Fma(Load(l2), add, Mul(Load(l), keep)));
+  for (int64_t d = 0; d < head_dim; d += 16) Store(acc + d, Fma(Load(acc2 + d), add, Mul(Load(acc + d), keep)));
+  *m = maximum;
+}
+
+static void FinishAttention(const float* acc, const float* l, int64_t n, float* out) {
+  const F32x16 inverse = Set1(1.0f / ReduceSum(Load(l)));
+  for (int64_t i = 0; i < n; i += 16) {
+    const int count = static_cast<int>(n - i < 16 ? n - i : 16);
+    StoreFirst(out + i, Mul(LoadFirst(acc + i, count), inverse), count);
+  }
+}

@@ -1,0 +1,117 @@
+// Element by element kernels over F32x16. Included once per instruction set, inside its namespace, after vec16.h.
+
+// One order of addition on every path: lanes 8 apart, then 4, 2, 1.
+static inline float ReduceSum(F32x16 a) {
+  float lanes[16];
+  Store(lanes, a);
+  for (int step = 8; step > 0; step /= 2) {
+    for (int i = 0; i < step; ++i) lanes[i] += lanes[i + step];
+  }
+  return lanes[0];
+}
+
+// e^x within 2 ulp; exactly 1 at 0 and exactly 0 below -87.3 (e^x is subnormal there). Cody-Waite reduction to
+// [-ln2/2, ln2/2], then the Taylor polynomial of degree 7 (truncation error 6e-9).
+static inline F32x16 Exp(F32x16 x) {
+  const F32x16 lowest = Set1(-87.3f);
+  const F32x16 clamped = Sub(Zero(), Max(Sub(Zero(), Max(x, lowest)), Set1(-88.0f)));  // min(max(x, lowest), 88)
+  const I32x16 n = RoundToI32(Mul(clamped, Set1(1.44269504f)));
+  const F32x16 nf = ToF32(n);
+  F32x16 r = Fma(nf, Set1(-0.693359375f), clamped);
+  r = Fma(nf, Set1(2.12194440e-4f), r);
+  F32x16 p = Set1(1.0f / 5040);
+  p = Fma(p, r, Set1(1.0f / 720));
+  p = Fma(p, r, Set1(1.0f / 120));
+  p = Fma(p, r, Set1(1.0f / 24));
+  p = Fma(p, r, Set1(1.0f / 6));
+  p = Fma(p, r, Set1(0.5f));
+  p = Fma(p, r, Set1(1.0f));
+  p = Fma(p, r, Set1(1.0f));
+  const F32x16 power = BitsToF32(ShiftLeft<23>(AddI32(n, Set1I32(127))));
+  return LessThanSelect(x, lowest, Zero(), Mul(p, power));
+}
+
+static void RmsNorm(const float* x, const float* weight, int64_t n, float eps, float* out) {
+  F32x16 squares = Zero();
+  for (int64_t i = 0; i < n; i += 16) {
+    const F32x16 v = LoadFirst(x + i, static_cast<int>(n - i < 16 ? n - i : 16));
+    squares = Fma(v, v, squares);
+  }
+  const float scale = 1.0f / __builtin_sqrtf(ReduceSum(squares) / static_cast<float>(n) + eps);
+  for (int64_t i = 0; i < n; i += 16) {
+    const int count = static_cast<int>(n - i < 16 ? n - i : 16);
+    StoreFirst(out + i, Mul(Mul(LoadFirst(x + i, count), Set1(scale)), LoadFirst(weight + i, count)), count);
+  }
+}
+
+static void SiluMul(const float* gate, const float* up, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; i += 16) {
+    const int count = static_cast<int>(n - i < 16 ? n - i : 16);
+    const F32x16 g = LoadFirst(gate + i, count);
+    const F32x16 silu = Div(g, Add(Set1(1.0f), Exp(Sub(Zero(), g))));
+    StoreFirst(out + i, Mul(silu, LoadFirst(up + i, count)), count);
+  }
+}
+
+static void RopeInterleaved(float* head, const float* cos, const float* sin, int64_t num_pairs) {
+  for (int64_t i = 0; i < num_pairs; ++i) {
+    const float a = head[2 * i];
+    const float b = head[2 * i + 1];
+    head[2 * i] = a * cos[i] - b * sin[i];
+    head[2 * i + 1] = b * cos[i] + a * sin[i];
+  }
+}
+
+static void RopeHalf(float* head, const float* cos, const float* sin, int64_t num_pairs) {
+  for (int64_t i = 0; i < num_pairs; ++i) {
+    const float a = head[i];
+    const float b = head[i + num_pairs];
+    head[i] = a * cos[i] - b * sin[i];
+    head[i + num_pairs] = b * cos[i] + a * sin[i];
+  }
+}
+
+static void QuantizeGroup(const float* x, int8_t* values, float* scale, int32_t* sum) {
+  const F32x16 a = Load(x);
+  const F32x16 b = Load(x + 16);
+  const float largest = ReduceMax(Max(Abs(a), Abs(b)));
+  const F32x16 inverse = Set1(largest > 0 ? 127.0f / largest : 0.0f);
+  const I32x16 qa = RoundToI32(Mul(a, inverse));
+  const I32x16 qb = RoundToI32(Mul(b, inverse));
+  StoreI8(values, qa);
+  StoreI8(values + 16, qb);
+  int32_t lanes[16];
+  StoreI32(lanes, AddI32(qa, qb));
+  int32_t total = 0;
+  for (int i = 0; i < 16; ++i) total += lanes[i];
+  *sum = total;
+  *scale = largest / 127.0f;
+}
+
+static void QuantizeTile(const float* rows, int64_t stride, int64_t b, int64_t width, const QuantizedActivations& out) {
+  const int64_t groups = out.columns / kGroupColumns;
+  int8_t* tile = out.values + b * out.columns;
+  for (int64_t i = 0; i < width; ++i) {
+    for (int64_t g = 0; g < groups; ++g) {
+      alignas(16) int8_t values[32];
+      float scale;
+      int32_t sum;
+      QuantizeGroup(rows + i * stride + g * kGroupColumns, values, &scale, &sum);
+      for (int64_t quad = 0; quad < 8; ++quad) __builtin_memcpy(tile + ((g * 8 + quad) * width + i) * 4, values + quad * 4, 4);
+      const int64_t at = b * groups + g * width + i;
+      out.scales[at] = scale;
+      out.scaled_sums[at] = scale * static_cast<float>(sum);
+      out.neg_sums_8[at] = -8 * sum;
+      out.neg_sums_128[at] = -128 * sum;
+    }
+  }
+}
+
+static void TransposeTile(const float* rows, int64_t stride, int64_t b, int64_t width, const FloatActivations& out) {
+  const int64_t even = (out.columns + 1) / 2 * 2;
+  float* tile = out.values + b * even;
+  for (int64_t i = 0; i < width; ++i) {
+    for (int64_t k = 0; k < out.columns; ++k) tile[k * width + i] = rows[i * stride + k];
+    if (even > out.columns) tile[out.columns * width + i] = 0.0f;
+  }
+}

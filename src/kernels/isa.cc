@@ -1,0 +1,55 @@
+#include "kernels/isa.h"
+
+#include <string>
+
+namespace autoglm {
+namespace {
+
+#if defined(__x86_64__)
+bool HasAvx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }
+bool HasAvx512() {
+  return HasAvx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+}
+#else
+bool HasAvx2() { return false; }
+bool HasAvx512() { return false; }
+#endif
+
+}  // namespace
+
+Isa DetectIsa() { return SupportedIsas().back(); }
+
+std::vector<Isa> SupportedIsas() {
+  std::vector<Isa> isas = {Isa::kScalar};
+  if (HasAvx2()) isas.push_back(Isa::kAvx2);
+  if (HasAvx512()) isas.push_back(Isa::kAvx512);
+  return isas;
+}
+
+std::string_view IsaName(Isa isa) {
+  switch (isa) {
+    case Isa::kScalar:
+      return "scalar";
+    case Isa::kAvx2:
+      return "avx2";
+    case Isa::kAvx512:
+      return "avx512";
+  }
+  return "unknown";
+}
+
+Result<Isa> ParseIsa(std::string_view name) {
+  if (name == "auto") return DetectIsa();
+  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+    if (name != IsaName(isa)) continue;
+    for (const Isa supported : SupportedIsas()) {
+      if (supported == isa) return isa;
+    }
+    return Fail(ErrorCode::kUnsupported, "this machine has no " + std::string(name) + "; use --isa auto");
+  }
+  return Fail(ErrorCode::kInvalidArgument,
+              "unknown instruction set \"" + std::string(name) + "\": use auto, scalar, avx2 or avx512");
+}
+
+}  // namespace autoglm

@@ -1,0 +1,136 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/isa.h"
+#include "kernels/packed_format.h"
+
+namespace autoglm {
+
+// A packed weight matrix as kernels see it. Panel p starts at data + p * panel_bytes, 64-byte aligned.
+struct PanelView {
+  PackedFormat format = PackedFormat::kF32;
+  int64_t columns = 0;  // k
+  int64_t panel_bytes = 0;
+  const std::byte* data = nullptr;
+};
+
+// Tokens are multiplied in tiles of up to 12: the widest that keeps every accumulator in a register.
+inline constexpr int64_t kMaxTileTokens = 12;
+
+// How `num_tokens` are cut into tiles: as few as possible, their widths within one of each other, wider ones first.
+struct Tiling {
+  int64_t num_tokens = 0;
+
+  // Always inlined: files of different instruction sets must not share a compiled copy.
+  [[gnu::always_inline]] int64_t num_tiles() const { return (num_tokens + kMaxTileTokens - 1) / kMaxTileTokens; }
+  [[gnu::always_inline]] int64_t Begin(int64_t tile) const {
+    const int64_t base = num_tokens / num_tiles();
+    const int64_t wider = num_tokens % num_tiles();
+    return tile * base + (tile < wider ? tile : wider);
+  }
+};
+
+// Activations of some tokens, quantised to 8 bits with one scale per (token, 32 columns). Each tile of `width` tokens
+// starting at token b is stored at token offset b of every array:
+//   values     [columns/4][width][4] int8, at b * columns
+//   scales     [columns/32][width] f32, at b * columns/32          (value = q * scale)
+//   scaled_sums, neg_sums_8, neg_sums_128: the same shape: scale * sum(q), -8 * sum(q), -128 * sum(q) over the group
+struct QuantizedActivations {
+  Tiling tiling;
+  int64_t columns = 0;
+  int8_t* values = nullptr;
+  float* scales = nullptr;
+  float* scaled_sums = nullptr;
+  int32_t* neg_sums_8 = nullptr;
+  int32_t* neg_sums_128 = nullptr;
+};
+
+// Activations as they are: each tile is [columns rounded up to even][width] f32, at b * (even columns).
+struct FloatActivations {
+  Tiling tiling;
+  int64_t columns = 0;
+  float* values = nullptr;
+};
+
+enum class Epilogue {
+  kStore,  // out = product
+  kAdd,    // out += product (a residual stream)
+};
+
+// One multiplication: rows of panels [panel_begin, panel_end) times every token.
+struct GemmTask {
+  PanelView weights;
+  int64_t panel_begin = 0;
+  int64_t panel_end = 0;
+  float* out = nullptr;  // out[token * out_stride + panel * 16 + row], for the rows below num_rows
+  int64_t out_stride = 0;
+  int64_t num_rows = 0;  // of the whole matrix
+  Epilogue epilogue = Epilogue::kStore;
+  float* scratch = nullptr;  // GemmScratchBytes(columns), 64-byte aligned, this thread's own
+};
+
+// Scratch of one thread: one panel expanded to bytes with its scales and minimums, or to floats.
+constexpr int64_t GemmScratchBytes(int64_t columns) { return (columns + 32) * kPanelRows * 4; }
+
+// Keys and values of one KV head are read in ranges of this many tokens whose results are merged in order, so that a
+// range can go to any thread and the sum still has one order.
+inline constexpr int64_t kAttentionRangeTokens = 512;
+inline constexpr int64_t kKvBlockTokens = 32;
+
+// Attention of query rows of one KV head over one range of its tokens. Row r sees tokens [0, visible[r]).
+// State of a row: maximum m, sum l (16 lanes of it), accumulator [head_dim]; merge_attention joins the states of ranges.
+struct AttentionTask {
+  const std::byte* const* blocks = nullptr;  // keys of the head in each block of the range; values follow half_head_bytes later
+  int64_t half_head_bytes = 0;
+  bool kv_is_bf16 = true;
+  int64_t head_dim = 0;     // padded to a multiple of 16
+  int64_t range_begin = 0;  // token index, a multiple of kAttentionRangeTokens
+  int64_t num_rows = 0;
+  const float* queries = nullptr;    // [num_rows][head_dim], scaled, zero in the padding
+  const int64_t* visible = nullptr;  // [num_rows], counted from token 0
+  float* maximum = nullptr;          // out [num_rows]
+  float* sum = nullptr;              // out [num_rows][16]: lanes that add up to l
+  float* accumulator = nullptr;      // out [num_rows][head_dim]
+};
+
+// The functions of one instruction-set path. All of them compute the same operations in the same order on every path.
+struct KernelTable {
+  Isa isa = Isa::kScalar;
+
+  // out = x / sqrt(mean(x^2) + eps) * weight, [n].
+  void (*rms_norm)(const float* x, const float* weight, int64_t n, float eps, float* out) = nullptr;
+  // out = gate * sigmoid(gate) * up, [n].
+  void (*silu_mul)(const float* gate, const float* up, int64_t n, float* out) = nullptr;
+  // Turns the first 2 * num_pairs values of a head: pairs (2i, 2i+1), or (i, i + num_pairs). cos, sin: [num_pairs].
+  void (*rope_interleaved)(float* head, const float* cos, const float* sin, int64_t num_pairs) = nullptr;
+  void (*rope_half)(float* head, const float* cos, const float* sin, int64_t num_pairs) = nullptr;
+
+  // Writes rows [b, b + width) of a tile into `out` at token offset b: row i from rows + i * stride, out.columns long.
+  void (*quantize_tile)(const float* rows, int64_t stride, int64_t b, int64_t width, const QuantizedActivations& out) = nullptr;
+  void (*transpose_tile)(const float* rows, int64_t stride, int64_t b, int64_t width, const FloatActivations& out) = nullptr;
+
+  // Quantised weights times quantised activations: exact integer sums per group of 32, float sums over groups in order.
+  void (*gemm_quantized)(const GemmTask& task, const QuantizedActivations& activations) = nullptr;
+  // Any weights decoded to float times float activations: one sum over k in order.
+  void (*gemm_float)(const GemmTask& task, const FloatActivations& activations) = nullptr;
+
+  // Puts one token's key (or value) of one head, [head_dim], into the keys (values) of its block at `offset` (0..31), as
+  // BF16 rounded to nearest even or as F32, with zeros up to padded_head_dim. Layout: models/kv_pool.h.
+  void (*write_keys)(const float* key, int64_t head_dim, int64_t padded_head_dim, bool bf16, int64_t offset,
+                     std::byte* keys) = nullptr;
+  void (*write_values)(const float* value, int64_t head_dim, int64_t padded_head_dim, bool bf16, int64_t offset,
+                       std::byte* values) = nullptr;
+  void (*attention_range)(const AttentionTask& task) = nullptr;
+  // Joins the state of a later range (m2, l2, acc2) into that of earlier ones (m, l, acc). l: [16], acc: [head_dim].
+  void (*merge_attention)(float* m, float* l, float* acc, float m2, const float* l2, const float* acc2,
+                          int64_t head_dim) = nullptr;
+  // out[i] = acc[i] / sum of l's lanes, [n].
+  void (*finish_attention)(const float* acc, const float* l, int64_t n, float* out) = nullptr;
+};
+
+// The table of a path. The path must be one of SupportedIsas().
+const KernelTable& GetKernels(Isa isa);
+
+}  // namespace autoglm

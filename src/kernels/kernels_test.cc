@@ -1,0 +1,429 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "kernels/kernel_table.h"
+
+namespace autoglm {
+namespace {
+
+struct AlignedBytes {
+  explicit AlignedBytes(int64_t size) : memory(static_cast<std::byte*>(std::aligned_alloc(64, (size + 127) / 64 * 64))) {
+    std::memset(memory.get(), 0, static_cast<size_t>(size));
+  }
+  struct Free {
+    void operator()(std::byte* bytes) const { std::free(bytes); }
+  };
+  std::unique_ptr<std::byte[], Free> memory;
+  template <typename T>
+  T* As() {
+    return reinterpret_cast<T*>(memory.get());
+  }
+};
+
+float Uniform(Random& random) { return static_cast<float>(random.NextDouble() * 2 - 1); }
+
+std::vector<float> RandomFloats(Random& random, int64_t count) {
+  std::vector<float> values(static_cast<size_t>(count));
+  for (float& value : values) value = Uniform(random);
+  return values;
+}
+
+// Halves of small normal numbers: sign, exponent 8..14, any mantissa.
+uint16_t RandomHalf(Random& random) {
+  return static_cast<uint16_t>((random.NextBelow(2) << 15) | ((8 + random.NextBelow(7)) << 10) | random.NextBelow(1024));
+}
+float FromHalf(uint16_t half) {
+  return (half & 0x8000 ? -1.0f : 1.0f) * std::ldexp(1.0f + static_cast<float>(half & 1023) / 1024.0f, ((half >> 10) & 31) - 15);
+}
+
+// A random packed matrix and what it stands for.
+struct TestMatrix {
+  TestMatrix(PackedFormat format, int64_t num_rows, int64_t num_columns, uint64_t seed)
+      : rows(num_rows), columns(num_columns), num_panels((rows + 15) / 16), bytes(num_panels * PanelBytes(format, columns)) {
+    view = {format, columns, PanelBytes(format, columns), bytes.memory.get()};
+    values.resize(static_cast<size_t>(num_panels * 16 * columns));
+    Random random(seed);
+    for (int64_t panel = 0; panel < num_panels; ++panel) {
+      std::byte* data = bytes.memory.get() + panel * view.panel_bytes;
+      IsQuantized(format) ? FillQuantized(random, panel, data) : FillFloats(random, panel, data);
+    }
+  }
+
+  float& Value(int64_t row, int64_t k) { return values[static_cast<size_t>(row * columns + k)]; }
+
+  void FillQuantized(Random& random, int64_t panel, std::byte* data) {
+    const bool has_minimum = view.format == PackedFormat::kQ4M;
+    const bool nibbles = view.format != PackedFormat::kQ8;
+    const int zero = view.format == PackedFormat::kQ4 ? 8 : (nibbles ? 0 : 128);
+    for (int64_t g = 0; g < columns / 32; ++g) {
+      std::byte* group = data + g * GroupBytes(view.format);
+      auto* halves = reinterpret_cast<uint16_t*>(group);
+      auto* lines = reinterpret_cast<uint8_t*>(group + (has_minimum ? 64 : 32));
+      for (int i = 0; i < (has_minimum ? 32 : 16); ++i) halves[i] = RandomHalf(random);
+      for (int i = 0; i < (nibbles ? 256 : 512); ++i) lines[i] = static_cast<uint8_t>(random.NextBelow(256));
+      for (int r = 0; r < 16; ++r) {
+        for (int k = 0; k < 32; ++k) {
+          const int line = nibbles ? k % 16 / 4 : k / 4;
+          const int byte = lines[line * 64 + r * 4 + k % 4];
+          const int q = nibbles ? (k < 16 ? byte & 15 : byte >> 4) : byte;
+          Value(panel * 16 + r, g * 32 + k) =
+              static_cast<float>(q - zero) * FromHalf(halves[r]) + (has_minimum ? FromHalf(halves[16 + r]) : 0.0f);
+        }
+      }
+    }
+  }
+
+  void FillFloats(Random& random, int64_t panel, std::byte* data) {
+    for (int r = 0; r < 16; ++r) {
+      for (int64_t k = 0; k < columns; ++k) {
+        float value = Uniform(random);
+        if (view.format == PackedFormat::kF32) {
+          reinterpret_cast<float*>(data)[k * 16 + r] = value;
+        } else if (view.format == PackedFormat::kF16) {
+          const uint16_t half = RandomHalf(random);
+          reinterpret_cast<uint16_t*>(data)[k * 16 + r] = half;
+          value = FromHalf(half);
+        } else {
+          const auto bits = static_cast<uint16_t>(std::bit_cast<uint32_t>(value) >> 16);
+          reinterpret_cast<uint16_t*>(data)[(k / 2 * 16 + r) * 2 + k % 2] = bits;
+          value = std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+        }
+        Value(panel * 16 + r, k) = value;
+      }
+    }
+  }
+
+  int64_t rows, columns, num_panels;
+  AlignedBytes bytes;
+  PanelView view;
+  std::vector<float> values;
+};
+
+enum class Mode { kQuantized, kFloat };
+
+// The product of `matrix` and tokens of `x` [tokens][columns], through tiles as Tiling cuts them.
+std::vector<float> Product(const KernelTable& kernels, TestMatrix& matrix, const std::vector<float>& x, Mode mode,
+                           Epilogue epilogue = Epilogue::kStore, std::vector<float> out = {}) {
+  const Tiling tiling{static_cast<int64_t>(x.size()) / matrix.columns};
+  out.resize(static_cast<size_t>(tiling.num_tokens * matrix.rows));
+  AlignedBytes scratch(GemmScratchBytes(matrix.columns));
+  const GemmTask task{.weights = matrix.view,
+                      .panel_begin = 0,
+                      .panel_end = matrix.num_panels,
+                      .out = out.data(),
+                      .out_stride = matrix.rows,
+                      .num_rows = matrix.rows,
+                      .epilogue = epilogue,
+                      .scratch = scratch.As<float>()};
+  const int64_t groups = tiling.num_tokens * std::max<int64_t>(matrix.columns / 32, 1);
+  AlignedBytes values(tiling.num_tokens * (matrix.columns + 1) * 4), words(groups * 16);
+  const QuantizedActivations quantized{tiling,
+                                       matrix.columns,
+                                       values.As<int8_t>(),
+                                       words.As<float>(),
+                                       words.As<float>() + groups,
+                                       words.As<int32_t>() + 2 * groups,
+                                       words.As<int32_t>() + 3 * groups};
+  const FloatActivations floats{tiling, matrix.columns, values.As<float>()};
+  for (int64_t tile = 0; tile < tiling.num_tiles(); ++tile) {
+    const int64_t b = tiling.Begin(tile);
+    const int64_t width = tiling.Begin(tile + 1) - b;
+    if (mode == Mode::kQuantized) kernels.quantize_tile(x.data() + b * matrix.columns, matrix.columns, b, width, quantized);
+    if (mode == Mode::kFloat) kernels.transpose_tile(x.data() + b * matrix.columns, matrix.columns, b, width, floats);
+  }
+  if (mode == Mode::kQuantized) kernels.gemm_quantized(task, quantized);
+  if (mode == Mode::kFloat) kernels.gemm_float(task, floats);
+  return out;
+}
+
+std::vector<float> PlainProduct(TestMatrix& matrix, const std::vector<float>& x) {
+  const int64_t tokens = static_cast<int64_t>(x.size()) / matrix.columns;
+  std::vector<float> out(static_cast<size_t>(tokens * matrix.rows));
+  for (int64_t t = 0; t < tokens; ++t) {
+    for (int64_t r = 0; r < matrix.rows; ++r) {
+      double sum = 0;
+      for (int64_t k = 0; k < matrix.columns; ++k) sum += static_cast<double>(matrix.Value(r, k)) * x[t * matrix.columns + k];
+      out[t * matrix.rows + r] = static_cast<float>(sum);
+    }
+  }
+  return out;
+}
+
+double RelativeError(const std::vector<float>& got, const std::vector<float>& expected) {
+  double error = 0, size = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    error += std::pow(static_cast<double>(got[i]) - expected[i], 2);
+    size += std::pow(static_cast<double>(expected[i]), 2);
+  }
+  return std::sqrt(error / size);
+}
+
+class Kernels : public testing::TestWithParam<Isa> {
+ protected:
+  const KernelTable& kernels() const { return GetKernels(GetParam()); }
+};
+INSTANTIATE_TEST_SUITE_P(Isa, Kernels, testing::ValuesIn(SupportedIsas()),
+                         [](const auto& path) { return std::string(IsaName(path.param)); });
+
+constexpr PackedFormat kQuantizedFormats[] = {PackedFormat::kQ4, PackedFormat::kQ4M, PackedFormat::kQ8};
+constexpr PackedFormat kAllFormats[] = {PackedFormat::kQ4,  PackedFormat::kQ4M,  PackedFormat::kQ8,
+                                        PackedFormat::kF16, PackedFormat::kBf16, PackedFormat::kF32};
+
+TEST_P(Kernels, QuantizedProduct_CloseToPlainProduct) {
+  Random random(1);
+  for (const PackedFormat format : kQuantizedFormats) {
+    TestMatrix matrix(format, 37, 160, 7);
+    const std::vector<float> x = RandomFloats(random, 5 * 160);
+    EXPECT_LT(RelativeError(Product(kernels(), matrix, x, Mode::kQuantized), PlainProduct(matrix, x)), 0.01)
+        << static_cast<int>(format);
+  }
+}
+
+TEST_P(Kernels, QuantizedProduct_BitsEqualScalarPath) {
+  Random random(2);
+  for (const PackedFormat format : kQuantizedFormats) {
+    for (const int64_t tokens : {1, 2, 7, 12, 13, 31}) {
+      TestMatrix matrix(format, 50, 96, 9);
+      const std::vector<float> x = RandomFloats(random, tokens * 96);
+      EXPECT_EQ(Product(kernels(), matrix, x, Mode::kQuantized), Product(GetKernels(Isa::kScalar), matrix, x, Mode::kQuantized));
+    }
+  }
+}
+
+TEST_P(Kernels, FloatProduct_CloseToPlainProduct_AnyColumns) {
+  Random random(3);
+  for (const PackedFormat format : kAllFormats) {
+    for (const int64_t columns : {32, 64, 7, 33, 72}) {
+      if (IsQuantized(format) && columns % 32 != 0) continue;
+      TestMatrix matrix(format, 20, columns, 11);
+      const std::vector<float> x = RandomFloats(random, 14 * columns);
+      EXPECT_LT(RelativeError(Product(kernels(), matrix, x, Mode::kFloat), PlainProduct(matrix, x)), 1e-6)
+          << static_cast<int>(format) << " columns " << columns;
+    }
+  }
+}
+
+TEST_P(Kernels, FloatProduct_BitsEqualScalarPath) {
+  Random random(4);
+  for (const PackedFormat format : kAllFormats) {
+    TestMatrix matrix(format, 40, 64, 13);
+    const std::vector<float> x = RandomFloats(random, 15 * 64);
+    EXPECT_EQ(Product(kernels(), matrix, x, Mode::kFloat), Product(GetKernels(Isa::kScalar), matrix, x, Mode::kFloat));
+  }
+}
+
+TEST_P(Kernels, Product_OfATokenDoesNotDependOnItsBatch) {
+  Random random(5);
+  const std::vector<float> x = RandomFloats(random, 40 * 64);
+  for (const PackedFormat format : kAllFormats) {
+    TestMatrix matrix(format, 33, 64, 17);
+    const Mode mode = IsQuantized(format) ? Mode::kQuantized : Mode::kFloat;
+    for (int64_t first = 0; first < 40; first += 9) {
+      const std::vector<float> alone = Product(kernels(), matrix, {x.begin() + first * 64, x.begin() + (first + 1) * 64}, mode);
+      for (const int64_t batch : {2, 3, 8, 11, 12, 13, 17, 24, 40}) {
+        if (first + batch > 40) continue;
+        const std::vector<float> together =
+            Product(kernels(), matrix, {x.begin() + first * 64, x.begin() + (first + batch) * 64}, mode);
+        EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin()))
+            << "batch " << batch << " format " << static_cast<int>(format);
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, AddEpilogue_AddsTheProductToWhatWasThere) {
+  Random random(6);
+  TestMatrix matrix(PackedFormat::kQ4M, 18, 64, 19);
+  const std::vector<float> x = RandomFloats(random, 3 * 64);
+  const std::vector<float> before = RandomFloats(random, 3 * 18);
+  const std::vector<float> product = Product(kernels(), matrix, x, Mode::kQuantized);
+  const std::vector<float> sum = Product(kernels(), matrix, x, Mode::kQuantized, Epilogue::kAdd, before);
+  for (size_t i = 0; i < sum.size(); ++i) EXPECT_EQ(sum[i], before[i] + product[i]);
+}
+
+TEST_P(Kernels, ByteWeights_NeverSaturate) {
+  // The largest sums a group can have: every weight 255 (or 0), every activation 127.
+  TestMatrix matrix(PackedFormat::kQ8, 16, 32, 23);
+  std::memset(matrix.bytes.memory.get() + 32, 0xff, 512);
+  auto* scales = matrix.bytes.As<uint16_t>();
+  std::fill(scales, scales + 16, uint16_t{0x3c00});  // 1.0
+  const std::vector<float> out = Product(kernels(), matrix, std::vector<float>(32, 127.0f), Mode::kQuantized);
+  for (const float value : out) EXPECT_EQ(value, 127.0f * 127.0f * 32.0f);
+}
+
+TEST_P(Kernels, QuantizeTile_ZerosStayZero) {
+  TestMatrix matrix(PackedFormat::kQ4, 16, 32, 29);
+  for (const float value : Product(kernels(), matrix, std::vector<float>(32, 0.0f), Mode::kQuantized)) EXPECT_EQ(value, 0.0f);
+}
+
+TEST_P(Kernels, RmsNorm_MatchesFormula_EveryLength) {
+  Random random(7);
+  for (int64_t n = 1; n < 70; ++n) {
+    const std::vector<float> x = RandomFloats(random, n), weight = RandomFloats(random, n);
+    std::vector<float> out(static_cast<size_t>(n) + 1, 99.0f);
+    kernels().rms_norm(x.data(), weight.data(), n, 1e-5f, out.data());
+    double squares = 0;
+    for (const float value : x) squares += static_cast<double>(value) * value;
+    for (int64_t i = 0; i < n; ++i) EXPECT_NEAR(out[i], x[i] / std::sqrt(squares / n + 1e-5) * weight[i], 1e-5);
+    EXPECT_EQ(out[n], 99.0f);  // nothing beyond the end
+  }
+}
+
+TEST_P(Kernels, SiluMul_MatchesFormula_ExtremesStayFinite) {
+  const std::vector<float> gate = {0.0f, 1.0f,   -1.0f, 20.0f, -20.0f, 90.0f, -90.0f, 1e30f, -1e30f,
+                                   0.5f, -87.5f, 88.5f, 3,     -3,     5,     -5,     7,     -7};
+  const std::vector<float> up(gate.size(), 2.0f);
+  std::vector<float> out(gate.size());
+  kernels().silu_mul(gate.data(), up.data(), static_cast<int64_t>(gate.size()), out.data());
+  for (size_t i = 0; i < gate.size(); ++i) {
+    const double expected = gate[i] / (1.0 + std::exp(-static_cast<double>(gate[i]))) * 2.0;
+    EXPECT_NEAR(out[i], expected, 2e-6 * std::max(1.0, std::fabs(expected))) << gate[i];
+  }
+}
+
+TEST_P(Kernels, Rope_TurnsPairsAndLeavesTheRest) {
+  const std::vector<float> cos = {0.6f, 1.0f}, sin = {0.8f, 0.0f};
+  std::vector<float> head = {1, 2, 3, 4, 5};
+  kernels().rope_interleaved(head.data(), cos.data(), sin.data(), 2);
+  EXPECT_THAT(head, testing::ElementsAre(testing::FloatEq(0.6f - 1.6f), testing::FloatEq(1.2f + 0.8f), 3, 4, 5));
+  head = {1, 2, 3, 4, 5};
+  kernels().rope_half(head.data(), cos.data(), sin.data(), 2);
+  EXPECT_THAT(head, testing::ElementsAre(testing::FloatEq(0.6f - 2.4f), 2, testing::FloatEq(1.8f + 0.8f), 4, 5));
+}
+
+// Keys and values of one head for `num_tokens` tokens in blocks, and the plain arrays they came from.
+struct TestCache {
+  TestCache(const KernelTable& kernels, int64_t num_tokens, int64_t dim, bool bf16, uint64_t seed)
+      : head_dim(dim),
+        padded((head_dim + 15) / 16 * 16),
+        half_bytes(32 * padded * (bf16 ? 2 : 4)),
+        memory((num_tokens + 31) / 32 * 2 * half_bytes) {
+    Random random(seed);
+    keys = RandomFloats(random, num_tokens * head_dim);
+    values = RandomFloats(random, num_tokens * head_dim);
+    for (int64_t token = 0; token < num_tokens; ++token) {
+      std::byte* block = memory.memory.get() + token / 32 * 2 * half_bytes;
+      if (token % 32 == 0) blocks.push_back(block);
+      kernels.write_keys(&keys[token * head_dim], head_dim, padded, bf16, token % 32, block);
+      kernels.write_values(&values[token * head_dim], head_dim, padded, bf16, token % 32, block + half_bytes);
+    }
+  }
+  int64_t head_dim, padded, half_bytes;
+  AlignedBytes memory;
+  std::vector<float> keys, values;
+  std::vector<const std::byte*> blocks;
+};
+
+// Attention of rows with their own visible counts, over all ranges.
+std::vector<float> Attend(const KernelTable& kernels, const TestCache& cache, bool bf16, const std::vector<float>& queries,
+                          const std::vector<int64_t>& visible) {
+  const auto rows = static_cast<int64_t>(visible.size());
+  std::vector<float> padded(static_cast<size_t>(rows * cache.padded)), out(static_cast<size_t>(rows * cache.head_dim));
+  for (int64_t r = 0; r < rows; ++r) std::copy_n(&queries[r * cache.head_dim], cache.head_dim, &padded[r * cache.padded]);
+  std::vector<float> m(rows), l(rows * 16), acc(rows * cache.padded), m2(rows), l2(rows * 16), acc2(rows * cache.padded);
+  const int64_t end = *std::max_element(visible.begin(), visible.end());
+  for (int64_t begin = 0; begin < end; begin += kAttentionRangeTokens) {
+    const bool first = begin == 0;
+    kernels.attention_range({.blocks = cache.blocks.data() + begin / 32,
+                             .half_head_bytes = cache.half_bytes,
+                             .kv_is_bf16 = bf16,
+                             .head_dim = cache.padded,
+                             .range_begin = begin,
+                             .num_rows = rows,
+                             .queries = padded.data(),
+                             .visible = visible.data(),
+                             .maximum = first ? m.data() : m2.data(),
+                             .sum = first ? l.data() : l2.data(),
+                             .accumulator = first ? acc.data() : acc2.data()});
+    for (int64_t r = 0; !first && r < rows; ++r) {
+      kernels.merge_attention(&m[r], &l[r * 16], &acc[r * cache.padded], m2[r], &l2[r * 16], &acc2[r * cache.padded],
+                              cache.padded);
+    }
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    kernels.finish_attention(&acc[r * cache.padded], &l[r * 16], cache.head_dim, &out[r * cache.head_dim]);
+  }
+  return out;
+}
+
+std::vector<float> PlainAttention(const TestCache& cache, const std::vector<float>& queries,
+                                  const std::vector<int64_t>& visible) {
+  std::vector<float> out;
+  for (size_t r = 0; r < visible.size(); ++r) {
+    std::vector<double> weights;
+    double sum = 0;
+    for (int64_t token = 0; token < visible[r]; ++token) {
+      double score = 0;
+      for (int64_t d = 0; d < cache.head_dim; ++d)
+        score += static_cast<double>(queries[r * cache.head_dim + d]) * cache.keys[token * cache.head_dim + d];
+      weights.push_back(std::exp(score));
+      sum += weights.back();
+    }
+    for (int64_t d = 0; d < cache.head_dim; ++d) {
+      double value = 0;
+      for (int64_t token = 0; token < visible[r]; ++token)
+        value += weights[token] / sum * cache.values[token * cache.head_dim + d];
+      out.push_back(static_cast<float>(value));
+    }
+  }
+  return out;
+}
+
+TEST_P(Kernels, Attention_MatchesPlainSoftmax) {
+  Random random(8);
+  for (const int64_t head_dim : {8, 16, 64, 80, 128}) {
+    for (const bool bf16 : {false, true}) {
+      const TestCache cache(kernels(), 700, head_dim, bf16, 31);
+      const std::vector<int64_t> visible = {1, 2, 31, 32, 33, 64, 511, 512, 513, 700};
+      const std::vector<float> queries = RandomFloats(random, static_cast<int64_t>(visible.size()) * head_dim);
+      EXPECT_LT(RelativeError(Attend(kernels(), cache, bf16, queries, visible), PlainAttention(cache, queries, visible)),
+                bf16 ? 1e-2 : 2e-6)
+          << head_dim;
+    }
+  }
+}
+
+TEST_P(Kernels, Attention_OfARowDoesNotDependOnItsNeighbours) {
+  Random random(9);
+  const TestCache cache(kernels(), 600, 64, true, 37);
+  const std::vector<int64_t> visible = {5, 40, 100, 512, 513, 599, 600};
+  const std::vector<float> queries = RandomFloats(random, static_cast<int64_t>(visible.size()) * 64);
+  const std::vector<float> together = Attend(kernels(), cache, true, queries, visible);
+  for (size_t r = 0; r < visible.size(); ++r) {
+    const std::vector<float> alone =
+        Attend(kernels(), cache, true, {queries.begin() + r * 64, queries.begin() + (r + 1) * 64}, {visible[r]});
+    EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + r * 64)) << "row " << r;
+  }
+}
+
+TEST_P(Kernels, Attention_BitsEqualScalarPath) {
+  Random random(10);
+  const TestCache cache(kernels(), 530, 64, true, 41);
+  const std::vector<int64_t> visible = {3, 77, 530};
+  const std::vector<float> queries = RandomFloats(random, 3 * 64);
+  EXPECT_EQ(Attend(kernels(), cache, true, queries, visible), Attend(GetKernels(Isa::kScalar), cache, true, queries, visible));
+}
+
+TEST_P(Kernels, Attention_HugeScoresStayFinite) {
+  const TestCache cache(kernels(), 64, 16, false, 43);
+  for (const float value : Attend(kernels(), cache, false, std::vector<float>(16, 1e4f), {64})) EXPECT_TRUE(std::isfinite(value));
+}
+
+TEST(ParseIsa, RejectsUnknownNames_AcceptsAuto) {
+  EXPECT_EQ(*ParseIsa("auto"), DetectIsa());
+  EXPECT_EQ(*ParseIsa("scalar"), Isa::kScalar);
+  EXPECT_EQ(ParseIsa("sse9").error().code, ErrorCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace autoglm

@@ -1,0 +1,24 @@
+// The scalar path. Everything below lives in a namespace of its own, so that no inline function compiled with this file's
+// instruction set can be taken for another file's.
+#include <cstddef>
+#include <cstdint>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/kernel_table.h"
+
+namespace autoglm::scalar {
+
+// Tokens that one pass over a panel's weights serves; more would not fit into the registers.
+inline constexpr int kGemmTokens = 1;
+#define AUTOGLM_PATH_ISA Isa::kScalar
+
+// clang-format off: the order matters.
+#include "kernels/scalar/vec16.h"
+#include "kernels/common/elementwise.inl.h"
+#include "kernels/common/gemm.inl.h"
+#include "kernels/common/attention.inl.h"
+#include "kernels/common/table.inl.h"
+// clang-format on
+
+}  // namespace autoglm::scalar
