@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "kernels/kernel_table.h"
+#include "kernels/packed_format.h"
+#include "tensor/tensor_view.h"
+#include "weights/weight_arena.h"
+
+namespace autoglm {
+
+// Memory aligned to 64 bytes, for scratch.
+struct AlignedDeleter {
+  void operator()(std::byte* bytes) const;
+};
+using AlignedBuffer = std::unique_ptr<std::byte[], AlignedDeleter>;
+AlignedBuffer AllocateAligned(int64_t bytes);
+
+// A weight matrix [rows, columns] in the panel layout of kernels/packed_format.h.
+class PackedMatrix {
+ public:
+  PackedMatrix() = default;
+
+  // Copies a tensor of two dimensions into panels of the arena, which must outlive the matrix and have room for
+  // PackedBytes(tensor); the pool's members share the work. Errors: kUnsupported for a
+  // type without a panel format; kCorruptFile where the shape is not [rows, columns].
+  static Result<PackedMatrix> Pack(const TensorView& tensor, int64_t rows, int64_t columns, WeightArena& arena, ThreadPool& pool);
+  // Bytes of a tensor in panels; 0 for a type without a panel format.
+  static int64_t PackedBytes(const TensorView& tensor);
+
+  int64_t rows() const { return rows_; }
+  int64_t columns() const { return view_.columns; }
+  int64_t num_panels() const { return (rows_ + kPanelRows - 1) / kPanelRows; }
+  int64_t num_bytes() const { return num_panels() * view_.panel_bytes; }
+  PackedFormat format() const { return view_.format; }
+  const PanelView& view() const { return view_; }
+
+ private:
+  PanelView view_;
+  int64_t rows_ = 0;
+};
+
+}  // namespace autoglm
