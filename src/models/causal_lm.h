@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "kernels/isa.h"
+#include "models/kv_pool.h"
+#include "models/model_config.h"
+#include "weights/gguf_file.h"
+
+namespace autoglm {
+
+// One sequence's share of a forward pass.
+struct ForwardSlice {
+  std::span<const TokenId> tokens;  // to compute, at positions first_position ...
+  int64_t first_position = 0;
+  std::span<const int32_t> block_table;  // KV blocks of positions [0, first_position + tokens.size())
+  enum class Logits { kNone, kLast, kAll } logits = Logits::kNone;
+};
+
+// A decoder-only transformer, ready to run.
+class CausalLm {
+ public:
+  // Errors: kUnsupported (architecture, tensor type), kCorruptFile (missing tensor, wrong shape).
+  static Result<std::unique_ptr<CausalLm>> Load(const GgufFile& file, Isa isa, Arithmetic arithmetic, ThreadPool& pool);
+  virtual ~CausalLm() = default;
+
+  virtual const ModelConfig& config() const = 0;
+  virtual KvLayout kv_layout() const = 0;
+  virtual int64_t weight_bytes() const = 0;  // of memory held, packed
+
+  // Computes all slices in one pass, writes their KV into the pool's blocks, and puts the logits asked for, [rows,
+  // vocab_size] in slice order, into `logits`. A token's logits do not depend on the other slices, on how its sequence was
+  // cut into slices, or on the number of threads: bit for bit.
+  //
+  // Not thread-safe: one caller at a time.
+  virtual void Forward(std::span<const ForwardSlice> slices, KvPool& kv, ThreadPool& pool, std::vector<float>& logits) = 0;
+
+  // Test hook: hidden states [num_tokens, hidden] of the last Forward after embedding (0), each block, and the final norm.
+  virtual void SetHiddenStateCapture(std::vector<std::vector<float>>* capture) = 0;
+};
+
+}  // namespace autoglm

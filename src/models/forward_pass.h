@@ -1,0 +1,122 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "models/transformer.h"
+
+namespace autoglm {
+
+// One call of Transformer::Forward. All tokens of all slices stand in one list; every member of the pool runs RunMember.
+//
+// Two ways to share the work, with equal results bit by bit:
+//   by rows    few tokens: each matrix is cut by rows, every weight is read once. Five barriers a layer:
+//              norm + QKV + RoPE + KV write | attention | output + residual | norm + gate/up + SiLU | down + residual
+//   by tokens  many tokens: each member takes a chunk of tokens through the whole layer, whose activations stay in its
+//              cache. One barrier a layer, after the keys and values have been written.
+class ForwardPass {
+ public:
+  ForwardPass(const ModelConfig& config, const TransformerWeights& weights, const KernelTable& kernels, Arithmetic arithmetic,
+              StepBuffers& buffers, KvPool& kv, ThreadPool& pool, std::vector<std::vector<float>>* capture);
+
+  void Run(std::span<const ForwardSlice> slices, std::vector<float>& logits);
+
+ private:
+  struct TokenRange {
+    int64_t begin = 0;
+    int64_t end = 0;
+    int64_t size() const { return end - begin; }
+  };
+  // Rows of x to normalise: a range of tokens, or (for logits) a list of them.
+  struct RowSource {
+    const float* weight = nullptr;
+    int64_t first = 0;
+    const int64_t* indices = nullptr;  // null: first, first + 1, ...
+  };
+  // One query head group of one slice over one range of its tokens.
+  struct AttentionUnit {
+    int64_t slice;
+    int64_t kv_head;
+    int64_t range;
+  };
+
+  void LayOut(std::span<const ForwardSlice> slices);
+  void RunMember(int member);
+  void RunByRows(int member, ItemClaims& claims);
+  void RunByTokens(int member, ItemClaims& claims);
+  void ComputeLogits(int member, ItemClaims& claims);
+  void Capture(int member, int64_t layer);
+
+  // forward_pass_blocks.cc: the pieces both ways are made of.
+  void EmbedTokens(TokenRange range);
+  void FillNormTile(MemberBuffers& own, const RowSource& source, ActivationBuffer& out, int64_t tile);
+  void Multiply(MemberBuffers& own, const PackedMatrix& matrix, int64_t panel_begin, int64_t panel_end, const ActivationBuffer& x,
+                float* out, int64_t out_stride, Epilogue epilogue);
+  void ReserveActivations(ActivationBuffer& out, int64_t num_tokens, std::initializer_list<const PackedMatrix*> users);
+  // Activations of `num_rows` rows, filled tile by tile: by each member for itself where they are few, else shared out.
+  template <typename FillTile>
+  const ActivationBuffer& Prepare(int member, ItemClaims& claims, int64_t num_rows,
+                                  std::initializer_list<const PackedMatrix*> users, const FillTile& fill_tile);
+  int64_t num_qkv_units() const;
+  void ProjectQkvUnit(MemberBuffers& own, const LayerWeights& layer, int64_t layer_index, int64_t unit, const ActivationBuffer& x,
+                      TokenRange range);
+  void Rotate(float* rows, int64_t stride, TokenRange range, int64_t first_head, int64_t num_heads);
+  enum class KvHalf { kKeys, kValues };
+  void WriteKvHalf(int64_t layer_index, TokenRange range, int64_t first_head, int64_t num_heads, const float* rows, KvHalf half);
+  void GateUpUnit(MemberBuffers& own, const LayerWeights& layer, int64_t panel_begin, int64_t panel_end,
+                  const ActivationBuffer& x, int64_t num_tokens, float* out);
+
+  // forward_pass_attention.cc
+  AttentionTask MakeAttentionTask(MemberBuffers& own, int64_t kv_head, TokenRange range);
+  void AttendRange(MemberBuffers& own, AttentionTask& task, int64_t layer_index, int64_t slice, int64_t kv_head,
+                   int64_t range_index);
+  void AttendUnit(MemberBuffers& own, int64_t layer_index, const AttentionUnit& unit);
+  void FinishTokenFromPartials(MemberBuffers& own, int64_t token, float* out);
+  void AttendTokens(MemberBuffers& own, int64_t layer_index, TokenRange range, float* out);
+  void JoinLaterRanges(MemberBuffers& own, AttentionTask& task, int64_t layer_index, int64_t slice, int64_t kv_head,
+                       int64_t num_ranges);
+  void LayOutPartials();
+  float* Partial(int64_t token, int64_t head, int64_t range);
+  // Ranges that a token at this position sees.
+  static int64_t NumRanges(int64_t position) { return position / kAttentionRangeTokens + 1; }
+
+  bool RunsByTokens() const;
+  int64_t query_width() const { return config_.num_heads * config_.head_dim; }
+  int64_t kv_width() const { return config_.num_kv_heads * config_.head_dim; }
+  int64_t padded_head_dim() const { return kv_.layout().head_dim; }
+  bool UsesQuantized(const PackedMatrix& matrix) const {
+    return arithmetic_ == Arithmetic::kFast && IsQuantized(matrix.format());
+  }
+
+  const ModelConfig& config_;
+  const TransformerWeights& weights_;
+  const KernelTable& kernels_;
+  const Arithmetic arithmetic_;
+  StepBuffers& buffers_;
+  KvPool& kv_;
+  ThreadPool& pool_;
+  std::vector<std::vector<float>>* capture_;
+
+  std::span<const ForwardSlice> slices_;
+  std::vector<int64_t> slice_begin_;    // first token of each slice, and the end
+  std::vector<int32_t> token_slice_;    // slice of each token
+  std::vector<int64_t> position_;       // of each token in its sequence
+  std::vector<int64_t> logits_tokens_;  // tokens whose logits are wanted
+  std::vector<AttentionUnit> attention_units_;
+  std::vector<int64_t> partial_begin_;  // by token, in states
+  int64_t num_tokens_ = 0;
+  int64_t state_floats_ = 0;  // of one state of one row
+  float* logits_ = nullptr;
+
+  float* partials_ = nullptr;
+  float* mlp_ = nullptr;
+  float* x_ = nullptr;
+  float* query_ = nullptr;
+  float* key_ = nullptr;
+  float* value_ = nullptr;
+  float* cosines_ = nullptr;
+  float* sines_ = nullptr;
+};
+
+}  // namespace autoglm

@@ -1,0 +1,23 @@
+#include "models/transformer.h"
+
+#include <utility>
+
+#include "models/forward_pass.h"
+
+namespace autoglm {
+
+Transformer::Transformer(ModelConfig config, TransformerWeights weights, Isa isa, Arithmetic arithmetic)
+    : config_(std::move(config)), weights_(std::move(weights)), kernels_(GetKernels(isa)), arithmetic_(arithmetic) {}
+
+KvLayout Transformer::kv_layout() const {
+  return {.type = arithmetic_ == Arithmetic::kExact ? KvType::kF32 : KvType::kBf16,
+          .num_layers = config_.num_layers,
+          .num_kv_heads = config_.num_kv_heads,
+          .head_dim = (config_.head_dim + 15) / 16 * 16};
+}
+
+void Transformer::Forward(std::span<const ForwardSlice> slices, KvPool& kv, ThreadPool& pool, std::vector<float>& logits) {
+  ForwardPass(config_, weights_, kernels_, arithmetic_, buffers_, kv, pool, capture_).Run(slices, logits);
+}
+
+}  // namespace autoglm
