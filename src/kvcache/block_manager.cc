@@ -1,0 +1,181 @@
+#include "kvcache/block_manager.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/check.h"
+
+namespace autoglm {
+namespace {
+
+int64_t NumWholeBlocks(std::span<const TokenId> tokens, int64_t max_tokens) {
+  return std::min(std::ssize(tokens), max_tokens) / kBlockSizeTokens;
+}
+
+std::span<const TokenId> TokensOfBlock(std::span<const TokenId> tokens, int64_t i) {
+  return tokens.subspan(static_cast<size_t>(i * kBlockSizeTokens), kBlockSizeTokens);
+}
+
+// Calls visit(block) for every block of the longest known prefix, first block first, and returns their number.
+template <typename Visit>
+int64_t WalkPrefix(const RadixTree& tree, std::span<const TokenId> tokens, int64_t num_blocks, uint64_t salt, Visit visit) {
+  BlockIndex parent = RadixTree::kRoot;
+  for (int64_t i = 0; i < num_blocks; ++i) {
+    const auto child = tree.FindChild(parent, TokensOfBlock(tokens, i), salt);
+    if (!child) return i;
+    visit(*child);
+    parent = *child;
+  }
+  return num_blocks;
+}
+
+tl::unexpected<Error> Broken(std::string what) { return Fail(ErrorCode::kInternal, "block manager: " + std::move(what)); }
+
+}  // namespace
+
+BlockManager::BlockManager(int64_t num_blocks) : pool_(num_blocks), tree_(num_blocks) {}
+
+BlockTable BlockManager::MatchPrefix(std::span<const TokenId> tokens, int64_t max_tokens, uint64_t salt) {
+  BlockTable table;
+  table.blocks.reserve(static_cast<size_t>(NumBlocksFor(std::ssize(tokens) + 1)));
+  table.num_shared = WalkPrefix(tree_, tokens, NumWholeBlocks(tokens, max_tokens), salt, [&](BlockIndex block) {
+    tree_.Reference(block);
+    table.blocks.push_back(block);
+  });
+  num_references_ += table.num_shared;
+  prefix_queries_ += std::clamp<int64_t>(max_tokens, 0, std::ssize(tokens));
+  prefix_hits_ += table.num_shared * kBlockSizeTokens;
+  return table;
+}
+
+int64_t BlockManager::PeekPrefix(std::span<const TokenId> tokens, int64_t max_tokens, uint64_t salt) const {
+  return kBlockSizeTokens * WalkPrefix(tree_, tokens, NumWholeBlocks(tokens, max_tokens), salt, [](BlockIndex) {});
+}
+
+int64_t BlockManager::NumBlocksNeeded(std::span<const TokenId> tokens, int64_t max_tokens, int64_t num_tokens,
+                                      uint64_t salt) const {
+  int64_t num_matched_used = 0;
+  const int64_t num_matched = WalkPrefix(tree_, tokens, NumWholeBlocks(tokens, max_tokens), salt, [&](BlockIndex block) {
+    if (tree_.num_references(block) > 0) ++num_matched_used;
+  });
+  return std::max(NumBlocksFor(num_tokens), num_matched) - num_matched_used;
+}
+
+bool BlockManager::Grow(BlockTable& table, int64_t num_tokens) {
+  const int64_t num_more = NumBlocksFor(num_tokens) - table.num_blocks();
+  if (num_more <= 0) return true;
+  if (num_more > num_available()) return false;
+  for (int64_t i = 0; i < num_more; ++i) table.blocks.push_back(TakeBlock());
+  num_private_ += num_more;
+  num_references_ += num_more;
+  return true;
+}
+
+BlockIndex BlockManager::TakeBlock() {
+  if (const auto block = pool_.Take()) return *block;
+  const auto evicted = tree_.EvictOldest();
+  AUTOGLM_CHECK(evicted.has_value());
+  ++num_evicted_;
+  return *evicted;
+}
+
+void BlockManager::Commit(BlockTable& table, std::span<const TokenId> tokens, int64_t num_computed, uint64_t salt) {
+  AUTOGLM_CHECK(num_computed <= std::ssize(tokens) && NumBlocksFor(num_computed) <= table.num_blocks());
+  for (; (table.num_shared + 1) * kBlockSizeTokens <= num_computed; ++table.num_shared) {
+    const auto block_tokens = TokensOfBlock(tokens, table.num_shared);
+    BlockIndex& block = table.blocks[static_cast<size_t>(table.num_shared)];
+    const BlockIndex parent = table.num_shared == 0 ? RadixTree::kRoot : table.blocks[static_cast<size_t>(table.num_shared - 1)];
+    if (const auto known = tree_.FindChild(parent, block_tokens, salt)) {
+      tree_.Reference(*known);
+      pool_.GiveBack(block);
+      block = *known;
+    } else {
+      tree_.Insert(parent, block, block_tokens, salt);
+    }
+    --num_private_;
+  }
+}
+
+void BlockManager::Release(BlockTable& table) {
+  num_references_ -= table.num_blocks();
+  num_private_ -= table.num_blocks() - table.num_shared;
+  // From the end: RadixTree wants children before parents, and the pool hands out early blocks first again.
+  for (int64_t i = table.num_blocks() - 1; i >= 0; --i) {
+    const BlockIndex block = table.blocks[static_cast<size_t>(i)];
+    if (i < table.num_shared) {
+      tree_.Unreference(block);
+    } else {
+      pool_.GiveBack(block);
+    }
+  }
+  table = {};
+}
+
+void BlockManager::ClearCache() {
+  while (const auto block = tree_.EvictOldest()) pool_.GiveBack(*block);
+}
+
+BlockManagerStats BlockManager::stats() const {
+  return {.num_blocks = pool_.num_blocks(),
+          .num_free = pool_.num_free(),
+          .num_cached = tree_.num_unreferenced(),
+          .num_used = pool_.num_blocks() - num_available(),
+          .prefix_queries = prefix_queries_,
+          .prefix_hits = prefix_hits_,
+          .num_evicted = num_evicted_};
+}
+
+Status BlockManager::CheckIntegrity() const {
+  AUTOGLM_TRY_VOID(pool_.CheckIntegrity());
+  AUTOGLM_TRY_VOID(tree_.CheckIntegrity());
+  int64_t num_private = 0;
+  int64_t num_references = 0;
+  for (BlockIndex block = 0; block < pool_.num_blocks(); ++block) {
+    if (pool_.IsFree(block) && tree_.Contains(block)) return Broken(fmt::format("block {} is free and in the tree", block));
+    if (tree_.Contains(block)) num_references += tree_.num_references(block);
+    if (!pool_.IsFree(block) && !tree_.Contains(block)) ++num_private;
+  }
+  if (num_private != num_private_) {
+    return Broken(fmt::format("{} blocks are neither free nor in the tree, tables have {}", num_private, num_private_));
+  }
+  if (num_references + num_private != num_references_) {
+    return Broken(fmt::format("{} references, tables have {}", num_references + num_private, num_references_));
+  }
+  return {};
+}
+
+Status BlockManager::CheckIntegrity(std::span<const BlockTable* const> tables) const {
+  AUTOGLM_TRY_VOID(CheckIntegrity());
+  std::vector<int64_t> num_references(static_cast<size_t>(pool_.num_blocks()), 0);
+  for (const BlockTable* table : tables) {
+    AUTOGLM_TRY_VOID(CheckTable(*table));
+    for (const BlockIndex block : table->blocks) ++num_references[static_cast<size_t>(block)];
+  }
+  for (BlockIndex block = 0; block < pool_.num_blocks(); ++block) {
+    const int64_t privately = pool_.IsFree(block) ? 0 : 1;
+    const int64_t expected = tree_.Contains(block) ? tree_.num_references(block) : privately;
+    const int64_t found = num_references[static_cast<size_t>(block)];
+    if (found != expected) return Broken(fmt::format("block {} is in {} tables, counted as {}", block, found, expected));
+  }
+  return {};
+}
+
+Status BlockManager::CheckTable(const BlockTable& table) const {
+  if (table.num_shared < 0 || table.num_shared > table.num_blocks()) return Broken("a table shares more blocks than it has");
+  BlockIndex parent = RadixTree::kRoot;
+  for (int64_t i = 0; i < table.num_blocks(); ++i) {
+    const BlockIndex block = table.blocks[static_cast<size_t>(i)];
+    if (block < 0 || block >= pool_.num_blocks()) return Broken(fmt::format("a table names block {}", block));
+    if (tree_.Contains(block) != (i < table.num_shared)) {
+      return Broken(fmt::format("block {} is {} of a table, and the tree disagrees", block, i));
+    }
+    if (i >= table.num_shared) continue;
+    if (tree_.parent(block) != parent) return Broken(fmt::format("block {} follows {} only in a table", block, parent));
+    parent = block;
+  }
+  return {};
+}
+
+}  // namespace autoglm

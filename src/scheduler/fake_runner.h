@@ -1,0 +1,106 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "scheduler/sequence.h"
+#include "scheduler/step_plan.h"
+
+namespace autoglm {
+
+// A model for tests. Its KV of a token is a hash of all tokens up to that one (and of the tenant), kept per slot of the
+// block pool as a real model keeps keys and values. Every slice checks that the slots of all earlier tokens hold the KV of
+// exactly this sequence, so a stale, foreign or overwritten block is found the moment it is read. The generated token is a
+// function of all tokens before it, so an answer does not depend on batching, chunks, cache or preemption.
+class FakeRunner {
+ public:
+  static constexpr TokenId kEos = 0;
+  static constexpr int64_t kVocabSize = 1000;
+
+  explicit FakeRunner(int64_t num_blocks) : slots_(static_cast<size_t>(num_blocks * kBlockSizeTokens), 0) {}
+
+  StepResult Run(const StepPlan& plan) {
+    std::set<const Sequence*> seen;
+    int64_t num_tokens = 0;
+    for (const SequenceSlice& slice : plan.slices) {
+      EXPECT_TRUE(seen.insert(slice.sequence).second) << "a sequence has two slices";
+      CheckSlice(slice);
+      Write(slice);
+      num_tokens += slice.num_tokens;
+    }
+    EXPECT_EQ(plan.num_tokens, num_tokens);
+    num_tokens_computed_ += num_tokens;
+
+    StepResult result;
+    for (const SequenceSlice& slice : plan.slices) {
+      CheckSlots(slice);
+      if (slice.samples) result.sampled.push_back(NextToken(slice.sequence->tokens));
+    }
+    return result;
+  }
+
+  // One answer in forty or so ends at any given token.
+  static TokenId NextToken(std::span<const TokenId> tokens) {
+    uint64_t hash = 1;
+    for (const TokenId token : tokens) hash = Mix(hash, token);
+    return hash % 40 == 0 ? kEos : static_cast<TokenId>(1 + (hash >> 20) % (kVocabSize - 1));
+  }
+
+  // What the sequence must hold in the end if it was alone and never cancelled.
+  static std::vector<TokenId> AnswerAlone(const Request& request, int64_t max_sequence_tokens) {
+    std::vector<TokenId> tokens = request.prompt_tokens;
+    for (int64_t i = 0; i < request.sampling.max_tokens && std::ssize(tokens) < max_sequence_tokens; ++i) {
+      tokens.push_back(NextToken(tokens));
+      if (tokens.back() == kEos && !request.sampling.ignore_eos) break;
+    }
+    return tokens;
+  }
+
+  int64_t num_tokens_computed() const { return num_tokens_computed_; }
+
+ private:
+  static uint64_t Mix(uint64_t hash, TokenId token) {
+    hash = (hash ^ static_cast<uint64_t>(token + 1)) * 0x9e3779b97f4a7c15ULL;
+    return hash ^ (hash >> 29);
+  }
+
+  static void CheckSlice(const SequenceSlice& slice) {
+    const Sequence& sequence = *slice.sequence;
+    EXPECT_EQ(slice.first_token, sequence.num_computed);
+    EXPECT_GT(slice.num_tokens, 0);
+    EXPECT_LE(slice.first_token + slice.num_tokens, sequence.num_tokens());
+    EXPECT_EQ(slice.samples, slice.first_token + slice.num_tokens == sequence.num_tokens());
+    EXPECT_GE(slice.first_token, sequence.block_table.num_shared * kBlockSizeTokens) << "a shared block would be written";
+    ASSERT_GE(sequence.block_table.num_blocks(), NumBlocksFor(slice.first_token + slice.num_tokens));
+  }
+
+  template <typename Visit>
+  void ForEachSlot(const SequenceSlice& slice, Visit visit) {
+    const Sequence& sequence = *slice.sequence;
+    uint64_t kv = sequence.request.cache_salt + 1;
+    for (int64_t t = 0; t < slice.first_token + slice.num_tokens; ++t) {
+      kv = Mix(kv, sequence.tokens[static_cast<size_t>(t)]);
+      const BlockIndex block = sequence.block_table.blocks[static_cast<size_t>(t / kBlockSizeTokens)];
+      visit(t, kv, slots_[static_cast<size_t>(block * kBlockSizeTokens + t % kBlockSizeTokens)]);
+    }
+  }
+  void Write(const SequenceSlice& slice) {
+    ForEachSlot(slice, [&](int64_t t, uint64_t kv, uint64_t& slot) {
+      if (t >= slice.first_token) slot = kv;
+    });
+  }
+  void CheckSlots(const SequenceSlice& slice) {
+    int64_t num_wrong = 0;
+    ForEachSlot(slice, [&](int64_t, uint64_t kv, const uint64_t& slot) { num_wrong += slot != kv ? 1 : 0; });
+    EXPECT_EQ(num_wrong, 0) << "sequence " << slice.sequence->arrival << " reads KV that is not its own";
+  }
+
+  std::vector<uint64_t> slots_;  // [num_blocks * 32]
+  int64_t num_tokens_computed_ = 0;
+};
+
+}  // namespace autoglm

@@ -1,0 +1,273 @@
+#include "scheduler/scheduler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace autoglm {
+namespace {
+
+// A stream: it has answered at least once and lacks only the KV of its last token.
+bool IsDecoding(const Sequence& sequence) { return sequence.num_generated() > 0 && sequence.num_to_compute() == 1; }
+
+void InsertByArrival(std::vector<Sequence*>& queue, Sequence& sequence) {
+  queue.insert(std::ranges::upper_bound(queue, sequence.arrival, {}, &Sequence::arrival), &sequence);
+}
+
+// How much of the `left` budget the first of two prompts may take.
+int64_t ShareOf(const Sequence& first, const Sequence* next, int64_t left) {
+  if (first.num_to_compute() <= left || next == nullptr) return std::min(first.num_to_compute(), left);
+  return left - std::min(left / 4, next->num_to_compute());
+}
+
+}  // namespace
+
+Scheduler::Scheduler(const SchedulerOptions& options, BlockManager& blocks, const Clock& clock)
+    : options_(options),
+      blocks_(blocks),
+      clock_(clock),
+      max_sequence_tokens_(std::min(options.context_length, blocks.stats().num_blocks * kBlockSizeTokens)) {
+  AUTOGLM_CHECK(options.context_length > 0 && options.vocab_size > 0 && options.max_running > 0);
+  AUTOGLM_CHECK(options.budget.max_tokens > 0 && options.budget.max_tokens_with_decode > 0);
+}
+
+Scheduler::~Scheduler() {
+  for (Sequence* sequence : running_) GiveBlocksBack(*sequence);
+}
+
+Result<Sequence*> Scheduler::Enqueue(Request request, std::unique_ptr<Sampler> sampler) {
+  const int64_t num_prompt_tokens = std::ssize(request.prompt_tokens);
+  if (num_prompt_tokens == 0) return Fail(ErrorCode::kInvalidArgument, "The prompt is empty; send at least one token.");
+  if (num_prompt_tokens >= max_sequence_tokens_) {
+    return Fail(ErrorCode::kContextLengthExceeded,
+                fmt::format("The prompt has {} tokens; prompt and answer together may have {}. Shorten the prompt.",
+                            num_prompt_tokens, max_sequence_tokens_));
+  }
+  if (num_waiting() >= options_.max_waiting) {
+    return Fail(ErrorCode::kResourceExhausted, fmt::format("{} requests are waiting already; try again later.", num_waiting()));
+  }
+  auto owned = std::make_unique<Sequence>();
+  Sequence& sequence = *owned;
+  sequence.tokens = request.prompt_tokens;
+  sequence.request = std::move(request);
+  sequence.arrival = ++num_arrivals_;
+  sequence.num_prompt_tokens = num_prompt_tokens;
+  sequence.sampler = std::move(sampler);
+  sequence.times.enqueued = clock_.Now();
+  sequences_.emplace(&sequence, std::move(owned));
+  waiting_.push_back(&sequence);
+  return &sequence;
+}
+
+std::vector<SequenceUpdate> Scheduler::DropCancelled() {
+  ForgetPlan();
+  std::vector<SequenceUpdate> updates;
+  for (const auto* queue : {&waiting_, &running_}) {
+    for (Sequence* sequence : *queue) {
+      if (sequence->request.cancel.IsCancelled()) updates.push_back(Finish(*sequence, FinishReason::kCancelled));
+    }
+  }
+  if (!updates.empty()) SettleQueues();
+  return updates;
+}
+
+std::vector<SequenceUpdate> Scheduler::DropAll(FinishReason reason) {
+  ForgetPlan();
+  std::vector<SequenceUpdate> updates;
+  for (const auto* queue : {&waiting_, &running_}) {
+    for (Sequence* sequence : *queue) updates.push_back(Finish(*sequence, reason));
+  }
+  SettleQueues();
+  return updates;
+}
+
+void Scheduler::Retire(Sequence* sequence) {
+  const auto found = sequences_.find(sequence);
+  AUTOGLM_CHECK(found != sequences_.end() && sequence->state == SequenceState::kFinished);
+  sequences_.erase(found);
+}
+
+const StepPlan& Scheduler::Plan() {
+  ForgetPlan();
+  const int64_t num_decoding = std::ranges::count_if(running_, [](const Sequence* sequence) { return IsDecoding(*sequence); });
+  const int64_t budget = num_decoding > 0 ? options_.budget.max_tokens_with_decode : options_.budget.max_tokens;
+  PlanDecodes(num_decoding, budget);
+  PlanPrompts(budget - plan_.num_tokens);
+  if (plan_.empty() && !running_.empty()) {
+    Sequence& oldest = *running_.front();
+    PlanOrPreempt(oldest, std::min(budget, oldest.num_to_compute()));
+  }
+  return plan_;
+}
+
+void Scheduler::PlanDecodes(int64_t num_decoding, int64_t budget) {
+  const int64_t num_chosen = std::min(budget, num_decoding);
+  const int64_t first = num_chosen == num_decoding ? 0 : std::ranges::count_if(running_, [this](const Sequence* sequence) {
+    return IsDecoding(*sequence) && sequence->arrival <= last_turn_;
+  });
+  int64_t ordinal = 0;
+  // Oldest first, so that whoever is preempted (the back of running_) has no slice in the plan yet.
+  for (size_t i = 0; i < running_.size(); ++i) {
+    Sequence& sequence = *running_[i];
+    if (!IsDecoding(sequence)) continue;
+    const int64_t turn = (ordinal++ - first + num_decoding) % num_decoding;
+    if (turn == num_chosen - 1) last_turn_ = sequence.arrival;
+    if (turn < num_chosen) PlanOrPreempt(sequence, 1);
+  }
+}
+
+// Alone any sequence fits (Enqueue and AppendToken see to that), so the oldest always gets its slice.
+void Scheduler::PlanOrPreempt(Sequence& sequence, int64_t num_tokens) {
+  while (!PlanSlice(sequence, num_tokens)) {
+    Sequence& youngest = *running_.back();
+    Preempt(youngest);
+    if (&youngest == &sequence) return;
+  }
+}
+
+void Scheduler::PlanPrompts(int64_t budget) {
+  prompts_.clear();
+  std::ranges::copy_if(running_, std::back_inserter(prompts_), [](const Sequence* sequence) { return !IsDecoding(*sequence); });
+  size_t cursor = 0;
+  for (size_t i = 0; budget > 0; ++i) {
+    if (i == prompts_.size() && !LineUpWaiting(cursor)) break;
+    Sequence& sequence = *prompts_[i];
+    if (sequence.state == SequenceState::kWaiting) Start(sequence);
+    const bool has_next = i + 1 < prompts_.size() || LineUpWaiting(cursor);
+    const int64_t num_tokens = ShareOf(sequence, has_next ? prompts_[i + 1] : nullptr, budget);
+    if (!PlanSlice(sequence, num_tokens)) break;
+    budget -= num_tokens;
+  }
+  if (cursor > 0) SettleQueues();
+}
+
+bool Scheduler::PlanSlice(Sequence& sequence, int64_t num_tokens) {
+  const int64_t end = sequence.num_computed + num_tokens;
+  if (!blocks_.Grow(sequence.block_table, end)) return false;
+  plan_.slices.push_back({.sequence = &sequence,
+                          .first_token = sequence.num_computed,
+                          .num_tokens = num_tokens,
+                          .samples = end == sequence.num_tokens()});
+  plan_.num_tokens += num_tokens;
+  return true;
+}
+
+void Scheduler::ForgetPlan() {
+  plan_.slices.clear();
+  plan_.num_tokens = 0;
+}
+
+// Appends to prompts_ the first waiting sequence from `cursor` on that may start now; false where none may.
+bool Scheduler::LineUpWaiting(size_t& cursor) {
+  if (num_running() >= options_.max_running) return false;
+  // No more than could run are looked at, so that a long queue of equal prompts costs no more than a short one.
+  const size_t end = std::min(waiting_.size(), static_cast<size_t>(options_.max_running));
+  while (cursor < end) {
+    Sequence& sequence = *waiting_[cursor++];
+    if (IsComputedInLine(sequence)) continue;
+    if (HasBlocksFor(sequence)) {
+      prompts_.push_back(&sequence);
+      return true;
+    }
+    cursor = end;
+  }
+  return false;
+}
+
+bool Scheduler::IsComputedInLine(const Sequence& sequence) const {
+  return std::ranges::any_of(prompts_, [&](const Sequence* other) {
+    // Waiting for older ones only, nobody waits in a circle or for ever.
+    if (other->arrival > sequence.arrival || other->request.cache_salt != sequence.request.cache_salt) return false;
+    const auto differs = std::ranges::mismatch(sequence.tokens, other->tokens).in1;
+    const int64_t num_equal = std::min(differs - sequence.tokens.begin(), sequence.num_tokens() - 1);
+    return num_equal / kBlockSizeTokens > other->num_computed / kBlockSizeTokens;
+  });
+}
+
+bool Scheduler::HasBlocksFor(const Sequence& sequence) const {
+  int64_t num_promised = num_running();  // one each to grow into
+  for (const Sequence* other : running_) {
+    num_promised += std::max<int64_t>(0, NumBlocksFor(other->num_tokens() + 1) - other->block_table.num_blocks());
+  }
+  const int64_t num_needed =
+      blocks_.NumBlocksNeeded(sequence.tokens, sequence.num_tokens() - 1, sequence.num_tokens() + 1, sequence.request.cache_salt);
+  return num_needed + num_promised <= blocks_.num_available();
+}
+
+void Scheduler::Start(Sequence& sequence) {
+  // The last token is always recomputed: its logits give the next one.
+  sequence.block_table = blocks_.MatchPrefix(sequence.tokens, sequence.num_tokens() - 1, sequence.request.cache_salt);
+  sequence.num_computed = sequence.block_table.num_shared * kBlockSizeTokens;
+  if (sequence.num_preemptions == 0) {
+    sequence.num_cached_tokens = sequence.num_computed;
+    sequence.times.first_scheduled = clock_.Now();
+  }
+  sequence.state = SequenceState::kRunning;
+  InsertByArrival(running_, sequence);
+}
+
+void Scheduler::Preempt(Sequence& sequence) {
+  AUTOGLM_CHECK(&sequence == running_.back());
+  running_.pop_back();
+  GiveBlocksBack(sequence);
+  ++sequence.num_preemptions;
+  ++num_preemptions_;
+  sequence.state = SequenceState::kWaiting;
+  InsertByArrival(waiting_, sequence);
+}
+
+std::vector<SequenceUpdate> Scheduler::Commit(const StepResult& result) {
+  const auto num_samples = std::ranges::count_if(plan_.slices, &SequenceSlice::samples);
+  AUTOGLM_CHECK(num_samples == std::ssize(result.sampled));
+  std::vector<SequenceUpdate> updates;
+  updates.reserve(result.sampled.size());
+  const TimePoint now = clock_.Now();
+  auto sampled = result.sampled.begin();
+  for (const SequenceSlice& slice : plan_.slices) {
+    Sequence& sequence = *slice.sequence;
+    sequence.num_computed += slice.num_tokens;
+    blocks_.Commit(sequence.block_table, sequence.tokens, sequence.num_computed, sequence.request.cache_salt);
+    if (slice.samples) updates.push_back(AppendToken(sequence, *sampled++, now));
+  }
+  ForgetPlan();
+  SettleQueues();
+  return updates;
+}
+
+SequenceUpdate Scheduler::AppendToken(Sequence& sequence, TokenId token, TimePoint now) {
+  AUTOGLM_CHECK(token >= 0 && token < options_.vocab_size);
+  if (sequence.num_generated() == 0) sequence.times.first_token = now;
+  sequence.times.last_token = now;
+  sequence.tokens.push_back(token);
+
+  const SamplingParams& sampling = sequence.request.sampling;
+  if (!sampling.ignore_eos && std::ranges::count(options_.eos_tokens, token) > 0) return Finish(sequence, FinishReason::kStop);
+  SequenceUpdate update = {.sequence = &sequence};
+  if (sequence.num_generated() >= sampling.max_tokens || sequence.num_tokens() >= max_sequence_tokens_) {
+    update = Finish(sequence, FinishReason::kLength);
+  }
+  update.token = token;
+  return update;
+}
+
+SequenceUpdate Scheduler::Finish(Sequence& sequence, FinishReason reason) {
+  GiveBlocksBack(sequence);
+  sequence.state = SequenceState::kFinished;
+  return {.sequence = &sequence, .finish = reason};
+}
+
+void Scheduler::GiveBlocksBack(Sequence& sequence) {
+  blocks_.Release(sequence.block_table);
+  sequence.num_computed = 0;
+}
+
+// Takes out of each queue what is no longer in its state.
+void Scheduler::SettleQueues() {
+  std::erase_if(waiting_, [](const Sequence* sequence) { return sequence->state != SequenceState::kWaiting; });
+  std::erase_if(running_, [](const Sequence* sequence) { return sequence->state != SequenceState::kRunning; });
+}
+
+}  // namespace autoglm

@@ -1,0 +1,123 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "kvcache/block_manager.h"
+#include "scheduler/sequence.h"
+#include "scheduler/step_plan.h"
+
+namespace autoglm {
+
+// How many tokens one step may compute. A running stream waits for the whole step, so a step that carries decodes takes
+// fewer prompt tokens along than one that does not.
+struct TokenBudget {
+  int64_t max_tokens = 512;              // in a step without running streams
+  int64_t max_tokens_with_decode = 128;  // in a step that also decodes (the decodes count)
+};
+
+struct SchedulerOptions {
+  TokenBudget budget = {};
+  int64_t max_running = 64;    // sequences that hold blocks at the same time
+  int64_t max_waiting = 256;   // the bounded queue; Enqueue answers kResourceExhausted beyond it
+  int64_t context_length = 0;  // tokens, prompt and answer together; > 0
+  int64_t vocab_size = 0;      // sampleable tokens; > 0
+  std::vector<TokenId> eos_tokens = {};
+};
+
+// Continuous batching over a token budget. There is no prefill phase and no decode phase: each step hands out its budget so
+// that the tokens computed catch up with the tokens there are.
+//
+//  1. Streams first, one token each. Where there are more streams than budget they take turns.
+//  2. Then prompts in order of arrival, in chunks. A prompt that cannot be finished in this step leaves a quarter of what
+//     budget it found to the prompts behind it, the next of those again a quarter of its share, and so on: the oldest
+//     prompt keeps three quarters of the speed, and a short prompt behind long ones starts at once.
+//  3. A prompt starts with the blocks its prefix has in the cache, and only when all blocks of the rest are there and one
+//     more for each running sequence to grow into. Nobody overtakes the oldest prompt that waits for blocks.
+//  4. A waiting prompt that shares blocks with an older one which is at work on them starts when they are in the cache,
+//     instead of computing them too; the prompts behind it may go ahead.
+//  5. A stream that finds no block for its next token makes the youngest running sequence (perhaps itself) give its blocks
+//     back and wait again, at its place by arrival, which is the head of the queue; what it had computed is usually still
+//     cached when it returns. A running prompt that finds no blocks just waits; only when nothing at all could run in a
+//     step do the youngest make room for the oldest. The oldest sequence is thus never preempted, and it always ends.
+//
+// Knows no model: tests drive it with a fake runner. Called by the engine thread only.
+class Scheduler {
+ public:
+  // `blocks` must serve this scheduler alone.
+  Scheduler(const SchedulerOptions& options, BlockManager& blocks, const Clock& clock);
+  // Gives all blocks back.
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // Takes a request into the waiting queue. Errors: kInvalidArgument (an empty prompt), kResourceExhausted (queue full),
+  // kContextLengthExceeded (the prompt leaves no room for one token, or can never fit into the block pool).
+  Result<Sequence*> Enqueue(Request request, std::unique_ptr<Sampler> sampler);
+
+  // Removes cancelled sequences and frees their blocks. The returned updates have finish = kCancelled; Retire them.
+  // A plan that was not committed is forgotten.
+  std::vector<SequenceUpdate> DropCancelled();
+
+  // What to compute next. Empty when nothing is waiting or running. The plan is valid until the next call of Plan,
+  // DropCancelled or DropAll.
+  const StepPlan& Plan();
+
+  // Takes the results of the last plan: appends tokens, hands full blocks to the prefix tree, ends sequences at EOS,
+  // max_tokens or the context's end (or the block pool's, where that is smaller). The plan's slices are spent afterwards.
+  std::vector<SequenceUpdate> Commit(const StepResult& result);
+
+  // Destroys a finished sequence, after its last update has been delivered.
+  void Retire(Sequence* sequence);
+
+  // Ends everything with the given reason; Retire the updates. A plan that was not committed is forgotten.
+  std::vector<SequenceUpdate> DropAll(FinishReason reason);
+
+  int64_t num_waiting() const { return std::ssize(waiting_); }
+  int64_t num_running() const { return std::ssize(running_); }
+  int64_t num_preemptions() const { return num_preemptions_; }
+  bool HasWork() const { return num_waiting() + num_running() > 0; }
+  std::span<const Sequence* const> running() const { return running_; }
+
+  // Every sequence is in exactly one queue, tables are as long as their computed tokens need, the block manager agrees.
+  Status CheckIntegrity() const;
+
+ private:
+  void PlanDecodes(int64_t num_decoding, int64_t budget);
+  void PlanPrompts(int64_t budget);
+  void PlanOrPreempt(Sequence& sequence, int64_t num_tokens);
+  [[nodiscard]] bool PlanSlice(Sequence& sequence, int64_t num_tokens);
+  void ForgetPlan();
+
+  bool LineUpWaiting(size_t& cursor);
+  bool IsComputedInLine(const Sequence& sequence) const;
+  bool HasBlocksFor(const Sequence& sequence) const;
+
+  void Start(Sequence& sequence);
+  void Preempt(Sequence& sequence);
+  SequenceUpdate AppendToken(Sequence& sequence, TokenId token, TimePoint now);
+  SequenceUpdate Finish(Sequence& sequence, FinishReason reason);
+  void GiveBlocksBack(Sequence& sequence);
+  void SettleQueues();
+
+  const SchedulerOptions options_;
+  BlockManager& blocks_;
+  const Clock& clock_;
+  const int64_t max_sequence_tokens_;  // of the context or of the whole pool, whichever is smaller
+
+  std::unordered_map<const Sequence*, std::unique_ptr<Sequence>> sequences_;  // all that live, finished ones included
+  std::vector<Sequence*> waiting_;                                            // by arrival
+  std::vector<Sequence*> running_;                                            // by arrival
+  std::vector<Sequence*> prompts_;  // scratch of PlanPrompts: the prompts that take part in this step, as they get budget
+  StepPlan plan_;
+  int64_t num_arrivals_ = 0;
+  int64_t num_preemptions_ = 0;
+  int64_t last_turn_ = 0;  // arrival of the stream that had the last turn when there were more streams than budget
+};
+
+}  // namespace autoglm

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/cancel_token.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "kvcache/block_manager.h"
+#include "sampling/sampler.h"
+#include "sampling/sampling_params.h"
+
+namespace autoglm {
+
+// What a user asked, as the scheduler needs it.
+struct Request {
+  std::string id;
+  std::vector<TokenId> prompt_tokens;  // at least one
+  SamplingParams sampling;
+  uint64_t cache_salt = 0;  // tenant of the prefix cache
+  CancelToken cancel;
+};
+
+// Stamps of a request's life, monotonic. A default-constructed stamp means "not yet".
+struct SequenceTimes {
+  TimePoint enqueued;
+  TimePoint first_scheduled;
+  TimePoint first_token;
+  TimePoint last_token;
+};
+
+enum class SequenceState { kWaiting, kRunning, kFinished };
+
+// One running generation. A sequence has tokens computed and tokens it should have; each step narrows the gap.
+// Owned by the Scheduler; the engine reads it between steps.
+struct Sequence {
+  Request request;
+  int64_t arrival = 0;  // 1 for the first request of all; a lower number is an older sequence
+  SequenceState state = SequenceState::kWaiting;
+  std::vector<TokenId> tokens;  // prompt, then generated
+  int64_t num_prompt_tokens = 0;
+  int64_t num_computed = 0;       // tokens whose KV is in the blocks
+  int64_t num_cached_tokens = 0;  // prompt tokens found in the prefix tree when first scheduled
+  int64_t num_preemptions = 0;
+  BlockTable block_table;
+  std::unique_ptr<Sampler> sampler;
+  SequenceTimes times;
+  void* owner_data = nullptr;  // the engine's record of this sequence
+
+  int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
+  int64_t num_generated() const { return num_tokens() - num_prompt_tokens; }
+  int64_t num_to_compute() const { return num_tokens() - num_computed; }
+};
+
+}  // namespace autoglm
