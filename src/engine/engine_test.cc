@@ -1,0 +1,229 @@
+#include "engine/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "engine/loaded_model.h"
+#include "support/test_paths.h"
+
+namespace autoglm {
+namespace {
+
+// Collects a stream until it finishes.
+class Collector {
+ public:
+  explicit Collector(std::shared_ptr<TokenStream> stream) : stream_(std::move(stream)) {
+    stream_->SetWake([this] {
+      const std::lock_guard lock(mutex_);
+      news_ = true;
+      condition_.notify_one();
+    });
+  }
+  ~Collector() { stream_->SetWake(nullptr); }
+
+  // Waits until `count` tokens have arrived or the stream has finished.
+  void WaitForTokens(size_t count) {
+    while (tokens.size() < count && !last.finish) TakeNext();
+  }
+  void WaitForFinish() {
+    while (!last.finish) TakeNext();
+  }
+
+  std::vector<TokenId> tokens;
+  TokenStream::Update last;
+
+ private:
+  void TakeNext() {
+    {
+      std::unique_lock lock(mutex_);
+      condition_.wait(lock, [this] { return news_; });
+      news_ = false;
+    }
+    last = stream_->Take();
+    tokens.insert(tokens.end(), last.tokens.begin(), last.tokens.end());
+  }
+
+  std::shared_ptr<TokenStream> stream_;
+  std::mutex mutex_;
+  std::condition_variable condition_;
+  bool news_ = false;
+};
+
+class EngineTest : public testing::Test {
+ protected:
+  std::unique_ptr<Engine> StartEngine(EngineOptions options = {}) {
+    ThreadPool pool(1);
+    auto model = LoadedModel::Load(GoldenFile("gguf/llama.gguf"), {.isa = DetectIsa()}, pool);
+    EXPECT_TRUE(model) << model.error().message;
+    if (options.num_threads == 0) options.num_threads = 2;
+    if (options.kv_memory_bytes == 0) options.kv_memory_bytes = 4 << 20;
+    auto engine = Engine::Start(*model, options, Clock::Real());
+    EXPECT_TRUE(engine) << engine.error().message;
+    return std::move(*engine);
+  }
+
+  static GenerationRequest Ask(int64_t prompt_length, int64_t max_tokens, TokenId first = 10) {
+    GenerationRequest request{.id = "test"};
+    for (int64_t i = 0; i < prompt_length; ++i) request.prompt_tokens.push_back(static_cast<TokenId>(3 + (first + i * 31) % 500));
+    request.sampling.temperature = 0;
+    request.sampling.max_tokens = max_tokens;
+    request.sampling.ignore_eos = true;
+    return request;
+  }
+
+  static std::vector<TokenId> Answer(Engine& engine, GenerationRequest request) {
+    auto stream = engine.Submit(std::move(request));
+    EXPECT_TRUE(stream) << stream.error().message;
+    Collector collector(*stream);
+    collector.WaitForFinish();
+    return collector.tokens;
+  }
+};
+
+TEST_F(EngineTest, Generates_MaxTokensAndSaysLength) {
+  const auto engine = StartEngine();
+  Collector collector(*engine->Submit(Ask(20, 9)));
+  collector.WaitForFinish();
+  EXPECT_EQ(collector.tokens.size(), 9u);
+  EXPECT_EQ(collector.last.finish, FinishReason::kLength);
+  EXPECT_EQ(collector.last.num_prompt_tokens, 20);
+  EXPECT_GE(collector.last.times.first_token, collector.last.times.first_scheduled);
+  EXPECT_GE(collector.last.times.first_scheduled, collector.last.times.enqueued);
+}
+
+TEST_F(EngineTest, ManyAtOnce_EachEqualToItsAnswerAlone) {
+  const auto engine = StartEngine();
+  std::vector<std::vector<TokenId>> alone;
+  for (int i = 0; i < 24; ++i) alone.push_back(Answer(*StartEngine(), Ask(5 + i * 7, 12, i)));
+  std::vector<std::unique_ptr<Collector>> together;
+  for (int i = 0; i < 24; ++i) together.push_back(std::make_unique<Collector>(*engine->Submit(Ask(5 + i * 7, 12, i))));
+  for (int i = 0; i < 24; ++i) {
+    together[i]->WaitForFinish();
+    EXPECT_EQ(together[i]->tokens, alone[i]) << "request " << i;
+  }
+  EXPECT_TRUE(engine->CheckIntegrity());
+}
+
+TEST_F(EngineTest, SamePromptAgain_ReusesItsPrefixAndAnswersTheSame) {
+  const auto engine = StartEngine();
+  const std::vector<TokenId> first = Answer(*engine, Ask(100, 10));
+  Collector again(*engine->Submit(Ask(100, 10)));
+  again.WaitForFinish();
+  EXPECT_EQ(again.last.num_cached_tokens, 96);
+  EXPECT_EQ(again.tokens, first);
+}
+
+TEST_F(EngineTest, Seed_DecidesTheAnswer) {
+  const auto engine = StartEngine();
+  const auto sampled = [](uint64_t seed) {
+    GenerationRequest request = Ask(10, 24);
+    request.sampling.temperature = 1;
+    request.sampling.seed = seed;
+    return request;
+  };
+  const std::vector<TokenId> answer = Answer(*engine, sampled(7));
+  EXPECT_EQ(Answer(*engine, sampled(7)), answer);
+  EXPECT_NE(Answer(*engine, sampled(8)), answer);
+}
+
+TEST_F(EngineTest, Cancel_EndsTheStreamAndFreesItsBlocks) {
+  const auto engine = StartEngine();
+  auto stream = *engine->Submit(Ask(20, 100000));
+  Collector collector(stream);
+  collector.WaitForTokens(3);
+  stream->Cancel();
+  collector.WaitForFinish();
+  EXPECT_EQ(collector.last.finish, FinishReason::kCancelled);
+  EXPECT_TRUE(engine->CheckIntegrity());
+  EXPECT_EQ(engine->stats().blocks.num_used, 0);
+  EXPECT_TRUE(engine->IsIdle());
+}
+
+TEST_F(EngineTest, PromptLongerThanContext_IsRefusedWithBothNumbers) {
+  const auto engine = StartEngine({.context_length = 64});
+  const auto refused = engine->Submit(Ask(70, 5));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kContextLengthExceeded);
+  EXPECT_THAT(refused.error().message, testing::AllOf(testing::HasSubstr("64"), testing::HasSubstr("70")));
+}
+
+TEST_F(EngineTest, BadRequests_AreRefused) {
+  const auto engine = StartEngine();
+  EXPECT_EQ(engine->Submit({}).error().code, ErrorCode::kInvalidArgument);
+  GenerationRequest outside = Ask(5, 5);
+  outside.prompt_tokens[2] = 1 << 20;
+  EXPECT_EQ(engine->Submit(outside).error().code, ErrorCode::kInvalidArgument);
+  GenerationRequest hot = Ask(5, 5);
+  hot.sampling.temperature = 99;
+  EXPECT_EQ(engine->Submit(hot).error().param, "temperature");
+}
+
+TEST_F(EngineTest, FullQueue_IsRefusedAndOthersGoOn) {
+  const auto engine = StartEngine({.max_running = 1, .max_waiting = 2});
+  std::vector<std::unique_ptr<Collector>> accepted;
+  int num_refused = 0;
+  for (int i = 0; i < 30; ++i) {
+    auto stream = engine->Submit(Ask(10, 40, i));
+    if (stream) {
+      accepted.push_back(std::make_unique<Collector>(*stream));
+    } else {
+      EXPECT_EQ(stream.error().code, ErrorCode::kResourceExhausted);
+      ++num_refused;
+    }
+  }
+  EXPECT_GT(num_refused, 0);
+  for (const auto& collector : accepted) {
+    collector->WaitForFinish();
+    EXPECT_EQ(collector->tokens.size(), 40u);
+  }
+  EXPECT_GE(engine->RetryAfterSeconds(), 1);
+}
+
+TEST_F(EngineTest, TinyPool_PreemptsAndStillAnswersAsAlone) {
+  // 12 blocks of 32 tokens for 6 sequences that grow to 4 blocks each.
+  const int64_t block_bytes = 32 * 2 * 2 * 2 * 16 * 3;  // BF16, keys and values, 2 heads of 16, 3 layers
+  const auto engine = StartEngine({.kv_memory_bytes = 12 * block_bytes});
+  std::vector<std::unique_ptr<Collector>> together;
+  for (int i = 0; i < 6; ++i) together.push_back(std::make_unique<Collector>(*engine->Submit(Ask(40, 80, i))));
+  const auto roomy = StartEngine();
+  for (int i = 0; i < 6; ++i) {
+    together[i]->WaitForFinish();
+    EXPECT_EQ(together[i]->tokens, Answer(*roomy, Ask(40, 80, i))) << "request " << i;
+  }
+  EXPECT_TRUE(engine->CheckIntegrity());
+}
+
+TEST_F(EngineTest, Drain_RefusesNewRequestsAndFinishesOldOnes) {
+  const auto engine = StartEngine();
+  Collector running(*engine->Submit(Ask(10, 50)));
+  engine->BeginDrain();
+  EXPECT_EQ(engine->Submit(Ask(10, 5)).error().code, ErrorCode::kUnavailable);
+  running.WaitForFinish();
+  EXPECT_EQ(running.tokens.size(), 50u);
+}
+
+TEST_F(EngineTest, Destruction_CancelsWhatRuns) {
+  auto engine = StartEngine();
+  Collector running(*engine->Submit(Ask(10, 100000)));
+  running.WaitForTokens(1);
+  engine.reset();
+  running.WaitForFinish();
+  EXPECT_EQ(running.last.finish, FinishReason::kCancelled);
+}
+
+TEST_F(EngineTest, TwoThreadsSubmitting_AllAnswered) {
+  const auto engine = StartEngine();
+  const auto ask_some = [&](TokenId first) {
+    for (TokenId i = 0; i < 10; ++i) EXPECT_EQ(Answer(*engine, Ask(8, 6, first + i)).size(), 6u);
+  };
+  std::thread other([&] { ask_some(100); });
+  ask_some(200);
+  other.join();
+}
+
+}  // namespace
+}  // namespace autoglm

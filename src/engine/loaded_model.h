@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "kernels/isa.h"
+#include "models/causal_lm.h"
+#include "tokenizer/chat_template.h"
+#include "tokenizer/tokenizer.h"
+#include "weights/gguf_file.h"
+
+namespace autoglm {
+
+struct ModelLoadOptions {
+  Isa isa = Isa::kScalar;                     // what to compute with; see DetectIsa
+  Arithmetic arithmetic = Arithmetic::kFast;  // kExact: float32 activations and KV
+};
+
+// A model file with everything needed to serve it: weights, tokenizer, chat template. Immutable after Load.
+class LoadedModel {
+ public:
+  // Errors: as GgufFile::Open; kUnsupported for another architecture or tensor type; kCorruptFile for missing tensors or
+  // wrong shapes, naming them.
+  static Result<std::shared_ptr<LoadedModel>> Load(const std::filesystem::path& path, const ModelLoadOptions& options,
+                                                   ThreadPool& pool);
+
+  const std::string& name() const { return name_; }  // the file's name without ".gguf": the id in /v1/models
+  const std::filesystem::path& path() const { return path_; }
+  CausalLm& lm() const { return *lm_; }
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  // nullptr where the file has none.
+  const ChatTemplate* chat_template() const { return chat_template_.get(); }
+  int64_t created_unix_seconds() const { return created_unix_seconds_; }
+
+ private:
+  LoadedModel() = default;
+
+  std::string name_;
+  std::filesystem::path path_;
+  std::unique_ptr<GgufFile> file_;
+  std::unique_ptr<CausalLm> lm_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unique_ptr<ChatTemplate> chat_template_;
+  int64_t created_unix_seconds_ = 0;
+};
+
+}  // namespace autoglm

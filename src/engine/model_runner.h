@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "engine/loaded_model.h"
+#include "models/kv_pool.h"
+#include "scheduler/step_plan.h"
+
+namespace autoglm {
+
+// Carries out step plans: one forward pass over all slices, then one sampled token for each slice that asks for it.
+// Engine thread only.
+class ModelRunner {
+ public:
+  // `model` and `pool` outlive the runner. Errors: as KvPool::Create.
+  static Result<ModelRunner> Create(LoadedModel& model, int64_t num_blocks, ThreadPool& pool);
+
+  // The result is valid until the next call.
+  const StepResult& Run(const StepPlan& plan);
+
+ private:
+  ModelRunner(LoadedModel& model, KvPool kv, ThreadPool& pool) : model_(model), kv_(std::move(kv)), pool_(pool) {}
+
+  LoadedModel& model_;
+  KvPool kv_;
+  ThreadPool& pool_;
+  std::vector<ForwardSlice> slices_;  // kept between steps, as the rest, to allocate nothing in a step
+  std::vector<float> logits_;
+  StepResult result_;
+};
+
+}  // namespace autoglm

@@ -1,0 +1,41 @@
+#include "engine/token_stream.h"
+
+#include <utility>
+
+namespace autoglm {
+
+TokenStream::Update TokenStream::Take() {
+  const std::lock_guard lock(mutex_);
+  Update update = pending_;
+  pending_.tokens.clear();
+  has_news_ = false;
+  return update;
+}
+
+void TokenStream::SetWake(std::function<void()> wake) {
+  const std::lock_guard lock(mutex_);
+  wake_ = std::move(wake);
+  if (has_news_ && wake_) wake_();
+}
+
+void TokenStream::Deliver(std::optional<TokenId> token, std::optional<FinishReason> finish, const Sequence& sequence) {
+  const std::lock_guard lock(mutex_);
+  if (token) pending_.tokens.push_back(*token);
+  pending_.finish = finish;
+  pending_.times = sequence.times;
+  pending_.num_prompt_tokens = sequence.num_prompt_tokens;
+  pending_.num_cached_tokens = sequence.num_cached_tokens;
+  pending_.num_generated = sequence.num_generated();
+  has_news_ = true;
+  if (wake_) wake_();
+}
+
+void TokenStream::Fail(FinishReason reason, std::string error) {
+  const std::lock_guard lock(mutex_);
+  pending_.finish = reason;
+  pending_.error = std::move(error);
+  has_news_ = true;
+  if (wake_) wake_();
+}
+
+}  // namespace autoglm
