@@ -1,0 +1,375 @@
+#include "http/connection.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <exception>
+#include <span>
+#include <utility>
+
+#include "telemetry/log.h"
+
+namespace autoglm::http {
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+namespace {
+
+constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
+
+// Bytes read beyond the request being answered (on top of one maximal head).
+constexpr int64_t kReadAheadBytes = 64 << 10;
+
+// How long a client may go on sending after its last answer: closing on unread bytes would reset the connection and take
+// the answer with it (RFC 9112 section 9.6).
+constexpr std::chrono::milliseconds kLingerTime{1000};
+
+// A connection accepted just before the drain may have its first request on the way.
+constexpr std::chrono::milliseconds kDrainGrace{250};
+
+std::string PeerName(const asio::ip::tcp::socket& socket) {
+  error_code error;
+  const auto endpoint = socket.remote_endpoint(error);
+  if (error) return "unknown";
+  const std::string address = endpoint.address().to_string();
+  return endpoint.address().is_v6() ? fmt::format("[{}]:{}", address, endpoint.port())
+                                    : fmt::format("{}:{}", address, endpoint.port());
+}
+
+}  // namespace
+
+Connection::Connection(ServerCore& core, IoThread& io, asio::ip::tcp::socket socket, Admission admission)
+    : core_(core),
+      io_(io),
+      socket_(std::move(socket)),
+      admission_(admission),
+      peer_(PeerName(socket_)),
+      signal_(io.context, Clock::time_point::max()),
+      timer_(io.context) {}
+
+void Connection::Start() {
+  io_.connections.insert(this);
+  error_code ignored;
+  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+  socket_.non_blocking(true, ignored);
+  auto self = shared_from_this();
+  asio::co_spawn(io_.context, Run(), [self](std::exception_ptr failure) {
+    if (failure) Log(LogLevel::kError, "http_connection_failed", {{"peer", std::string_view(self->peer_)}});
+    self->Finish();
+  });
+}
+
+void Connection::Close() {
+  AbandonExchange();
+  CloseSocket();
+}
+
+void Connection::Finish() {
+  AbandonExchange();
+  CloseSocket();
+  io_.connections.erase(this);
+  core_.num_connections.fetch_sub(1);
+}
+
+void Connection::AbandonExchange() {
+  // The callback may run anything, so the member is empty before it does.
+  if (const auto exchange = std::exchange(exchange_, nullptr)) exchange->MarkGone();
+}
+
+void Connection::CloseSocket() {
+  if (is_closed_) return;
+  is_closed_ = true;
+  error_code ignored;
+  socket_.close(ignored);
+  timer_.cancel();
+  Signal();
+}
+
+asio::awaitable<void> Connection::Run() {
+  if (admission_ == Admission::kRefuse) {
+    rejection_ = Rejection{503, "too_many_connections", "The server has too many open connections. Try again later."};
+    co_await Refuse();
+  } else {
+    bool goes_on = true;
+    while (goes_on) goes_on = co_await ServeOne();
+  }
+  if (ends_politely_) co_await Linger();
+}
+
+asio::awaitable<bool> Connection::ServeOne() {
+  RequestParser parser({core_.options.max_header_bytes, core_.options.max_body_bytes});
+  waiting_ = Waiting::kNothing;
+  const ReadOutcome outcome = co_await ReadRequest(parser);
+  if (outcome == ReadOutcome::kRejected) co_await Refuse();
+  if (outcome != ReadOutcome::kRequest || is_read_closed_) co_return false;
+  ++num_served_;
+  co_return co_await Answer(parser);
+}
+
+asio::awaitable<Connection::ReadOutcome> Connection::ReadRequest(RequestParser& parser) {
+  bool told_to_continue = false;
+  for (;;) {
+    if (is_closed_) co_return ReadOutcome::kClosed;
+    if (!FeedInput(parser)) co_return ReadOutcome::kRejected;
+    if (parser.stage() == RequestParser::Stage::kComplete) break;
+    if (is_read_closed_ || IsIdleInDrain()) co_return ReadOutcome::kClosed;
+
+    if (parser.stage() == RequestParser::Stage::kBody && parser.expects_continue() && !told_to_continue) {
+      told_to_continue = true;
+      OutputPieces out;
+      out.Append("HTTP/1.1 100 Continue\r\n\r\n");
+      if (!co_await WriteAll(std::move(out), nullptr)) co_return ReadOutcome::kClosed;
+    }
+    UpdateReadDeadline(parser);
+    StartRead();
+    co_await WaitForSignal();
+    if (is_expired_) {
+      if (waiting_ == Waiting::kFirstByte) co_return ReadOutcome::kClosed;
+      rejection_ = Rejection{408, "request_timeout", "The request took too long to arrive. Send it faster."};
+      co_return ReadOutcome::kRejected;
+    }
+  }
+  ClearDeadline();
+  co_return ReadOutcome::kRequest;
+}
+
+// False when the request must be refused; rejection_ says why.
+bool Connection::FeedInput(RequestParser& parser) {
+  if (input_.empty()) return true;
+  const auto consumed = parser.Feed(input_);
+  if (!consumed) {
+    rejection_ = consumed.error();
+    return false;
+  }
+  input_.erase(0, *consumed);
+  if (parser.stage() != RequestParser::Stage::kComplete &&
+      std::ssize(input_) >= kReadAheadBytes + core_.options.max_header_bytes) {
+    rejection_ = Rejection{400, "malformed_request", "The request has a chunk header or trailer that is too long."};
+    return false;
+  }
+  return true;
+}
+
+// Each part of a request has its own time, counted from where it begins.
+void Connection::UpdateReadDeadline(const RequestParser& parser) {
+  Waiting now_waiting = Waiting::kFirstByte;
+  if (parser.stage() == RequestParser::Stage::kBody) {
+    now_waiting = Waiting::kBody;
+  } else if (input_since_ != Clock::time_point{}) {
+    now_waiting = Waiting::kHead;
+  }
+  if (now_waiting == waiting_) return;
+  waiting_ = now_waiting;
+  const Clock::time_point now = Clock::now();
+  switch (waiting_) {
+    case Waiting::kFirstByte:
+      SetDeadline(now + FirstByteTimeout());
+      break;
+    case Waiting::kHead:
+      SetDeadline(input_since_ + core_.options.header_timeout);
+      break;
+    default:
+      SetDeadline(now + core_.options.body_timeout);
+  }
+}
+
+std::chrono::milliseconds Connection::FirstByteTimeout() const {
+  if (core_.is_draining) return kDrainGrace;
+  return num_served_ == 0 ? core_.options.header_timeout : core_.options.idle_timeout;
+}
+
+void Connection::OnDrain() {
+  if (waiting_ == Waiting::kFirstByte) waiting_ = Waiting::kNothing;
+  Signal();
+}
+
+bool Connection::IsIdleInDrain() const {
+  if (!core_.is_draining || num_served_ == 0 || input_since_ != Clock::time_point{}) return false;
+  error_code error;
+  return socket_.available(error) == 0;
+}
+
+asio::awaitable<bool> Connection::Answer(RequestParser& parser) {
+  auto request = std::make_shared<Request>(parser.TakeRequest());
+  request->peer = peer_;
+  request->accepted = input_since_;
+  // What is left in the input is the beginning of the next request. Nothing left: a large body's room goes back.
+  input_since_ = input_.empty() ? Clock::time_point{} : Clock::now();
+  if (input_.empty()) input_.shrink_to_fit();
+
+  // A HEAD request is a GET whose body nobody wants.
+  const bool is_head_request = request->method == "HEAD";
+  if (is_head_request) request->method = "GET";
+  ResponseEncoder encoder({is_head_request, parser.is_http_1_0(), parser.keep_alive()});
+
+  auto self = shared_from_this();
+  const auto state = std::make_shared<ExchangeState>(core_.options.max_write_backlog_bytes,
+                                                     [self] { asio::post(self->io_.context, [self] { self->OnWake(); }); });
+  exchange_ = state;
+  StartRead();
+  core_.handler(std::move(request), MakeExchange(state));
+
+  const bool is_complete = co_await WriteAnswer(*state, encoder);
+  exchange_.reset();
+  is_complete ? state->Detach() : state->MarkGone();
+  if (!is_complete) co_return false;
+  ends_politely_ = !encoder.keeps_alive();
+  co_return encoder.keeps_alive();
+}
+
+asio::awaitable<bool> Connection::WriteAnswer(ExchangeState& state, ResponseEncoder& encoder) {
+  for (;;) {
+    if (is_closed_) co_return false;
+    ExchangeState::Batch batch = state.Take();
+    if (batch.is_abandoned) {
+      Log(LogLevel::kError, "http_stream_abandoned", {{"peer", std::string_view(peer_)}});
+      co_return false;
+    }
+    if (batch.empty()) {
+      co_await WaitForSignal();
+      continue;
+    }
+    OutputPieces out;
+    if (batch.head) {
+      if (core_.is_draining) encoder.CloseAfterThis();
+      encoder.EncodeHead(*std::move(batch.head), batch.is_streamed ? BodyPart::kStreamed : BodyPart::kWhole, out);
+    }
+    for (std::string& chunk : batch.chunks) encoder.EncodeChunk(std::move(chunk), out);
+    if (batch.is_ended) encoder.EncodeEnd(out);
+    if (!co_await WriteAll(std::move(out), &state)) co_return false;
+    if (batch.is_ended) co_return true;
+  }
+}
+
+asio::awaitable<bool> Connection::WriteAll(OutputPieces out, ExchangeState* state) {
+  std::vector<asio::const_buffer> buffers;
+  for (const std::string& piece : out.pieces()) buffers.push_back(asio::buffer(piece));
+  int64_t num_left = static_cast<int64_t>(asio::buffer_size(buffers));
+  std::span<asio::const_buffer> left(buffers);
+  if (state != nullptr) state->SetInFlight(num_left);
+
+  while (num_left > 0) {
+    if (is_closed_) co_return false;
+    error_code error;
+    size_t num_written = socket_.write_some(left, error);
+    if (error == asio::error::would_block) {
+      is_writing_ = true;
+      SetDeadline(Clock::now() + core_.options.write_timeout);
+      co_await socket_.async_wait(asio::ip::tcp::socket::wait_write, kNoThrow);
+      is_writing_ = false;
+      ClearDeadline();
+      continue;
+    }
+    if (error) co_return false;
+    num_left -= static_cast<int64_t>(num_written);
+    if (state != nullptr) state->SetInFlight(num_left);
+    while (!left.empty() && num_written >= left.front().size()) {
+      num_written -= left.front().size();
+      left = left.subspan(1);
+    }
+    if (!left.empty()) left.front() += num_written;
+  }
+  co_return true;
+}
+
+asio::awaitable<void> Connection::Refuse() {
+  Log(LogLevel::kInfo, "http_request_refused",
+      {{"peer", std::string_view(peer_)}, {"status", int64_t{rejection_->status}}, {"code", rejection_->code}});
+  ResponseEncoder encoder({.keep_alive = false});
+  OutputPieces out;
+  encoder.EncodeHead(RejectionResponse(*rejection_), BodyPart::kWhole, out);
+  is_expired_ = false;
+  ends_politely_ = co_await WriteAll(std::move(out), nullptr);
+}
+
+asio::awaitable<void> Connection::Linger() {
+  error_code ignored;
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  is_lingering_ = true;
+  input_.clear();
+  SetDeadline(Clock::now() + kLingerTime);
+  while (!is_closed_ && !is_read_closed_ && !is_expired_) {
+    StartRead();
+    co_await WaitForSignal();
+  }
+}
+
+asio::awaitable<void> Connection::WaitForSignal() { co_await signal_.async_wait(kNoThrow); }
+
+void Connection::StartRead() {
+  if (is_reading_ || is_closed_ || is_read_closed_) return;
+  if (std::ssize(input_) >= kReadAheadBytes + core_.options.max_header_bytes) return;
+  is_reading_ = true;
+  socket_.async_wait(asio::ip::tcp::socket::wait_read, [self = shared_from_this()](error_code) {
+    self->is_reading_ = false;
+    self->OnReadable();
+  });
+}
+
+void Connection::OnReadable() {
+  if (is_closed_) return;
+  error_code error;
+  const size_t num_read = socket_.read_some(asio::buffer(io_.scratch), error);
+  if (error && error != asio::error::would_block) {
+    is_read_closed_ = true;
+    // Nobody is left to read the answer.
+    if (exchange_ != nullptr) Close();
+  } else {
+    if (num_read > 0 && !is_lingering_) {
+      if (input_since_ == Clock::time_point{}) input_since_ = Clock::now();
+      input_.append(io_.scratch.data(), num_read);
+    }
+    StartRead();
+  }
+  Signal();
+}
+
+void Connection::OnWake() {
+  if (exchange_ != nullptr && exchange_->is_overflowed()) {
+    Log(LogLevel::kWarning, "http_client_too_slow", {{"peer", std::string_view(peer_)}});
+    Close();
+  }
+  Signal();
+}
+
+void Connection::SetDeadline(Clock::time_point deadline) {
+  deadline_ = deadline;
+  is_expired_ = false;
+  if (!armed_for_ || deadline < *armed_for_) ArmTimer();
+}
+
+void Connection::ClearDeadline() {
+  deadline_ = Clock::time_point::max();
+  is_expired_ = false;
+}
+
+void Connection::ArmTimer() {
+  if (is_closed_) return;
+  armed_for_ = deadline_;
+  timer_.expires_at(deadline_);
+  timer_.async_wait([self = shared_from_this()](error_code error) {
+    if (!error) self->OnTimer();
+  });
+}
+
+void Connection::OnTimer() {
+  if (is_closed_) return;
+  armed_for_.reset();
+  if (deadline_ == Clock::time_point::max()) return;
+  if (Clock::now() < deadline_) {
+    ArmTimer();
+    return;
+  }
+  is_expired_ = true;
+  // A client that takes no bytes leaves nothing to say; the writer would wait forever.
+  if (is_writing_) Close();
+  Signal();
+}
+
+}  // namespace autoglm::http

@@ -1,0 +1,164 @@
+#include "http/request_parser.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/beast/core/string.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <new>
+#include <utility>
+
+#include "base/check.h"
+
+namespace autoglm::http {
+namespace beast_http = boost::beast::http;
+
+namespace {
+
+Rejection Malformed(std::string message) { return {400, "malformed_request", std::move(message)}; }
+
+Rejection HeadTooLarge(int64_t max_bytes) {
+  return {431, "headers_too_large",
+          fmt::format("The request line and headers exceed {} bytes. Send fewer or shorter headers.", max_bytes)};
+}
+
+Rejection ToRejection(const boost::system::error_code& error, const RequestParser::Limits& limits) {
+  if (error == beast_http::error::body_limit) {
+    return {413, "request_too_large",
+            fmt::format("The request body exceeds the limit of {} bytes. Send a smaller request.", limits.body_bytes)};
+  }
+  if (error == beast_http::error::header_limit) return HeadTooLarge(limits.header_bytes);
+  return Malformed(fmt::format("The request is not valid HTTP/1.1: {}.", error.message()));
+}
+
+std::string LowerCase(std::string_view text) {
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return lower;
+}
+
+// "http://host/path" -> "/path": a proxy's form, which every server must accept (RFC 9112 section 3.2.2).
+std::string_view StripAuthority(std::string_view target) {
+  const size_t scheme_end = target.find("://");
+  if (target.starts_with('/') || scheme_end == std::string_view::npos) return target;
+  const size_t path = target.find('/', scheme_end + 3);
+  return path == std::string_view::npos ? "/" : target.substr(path);
+}
+
+}  // namespace
+
+struct RequestParser::Impl {
+  explicit Impl(const Limits& l) : limits(l) {
+    parser.header_limit(static_cast<uint32_t>(limits.header_bytes));
+    parser.body_limit(static_cast<uint64_t>(limits.body_bytes));
+    // One step a call: the head is copied out before any trailer field could be added to it.
+    parser.eager(false);
+  }
+
+  Limits limits;
+  beast_http::request_parser<beast_http::string_body> parser;
+  int64_t head_bytes = 0;
+  Request request;
+  bool has_head = false;
+  bool expects_continue = false;
+
+  tl::expected<size_t, Rejection> Step(std::string_view input);
+  tl::expected<void, Rejection> TakeHead();
+  tl::expected<void, Rejection> CheckHead() const;
+};
+
+RequestParser::RequestParser(const Limits& limits) : impl_(std::make_unique<Impl>(limits)) {}
+RequestParser::~RequestParser() = default;
+
+tl::expected<size_t, Rejection> RequestParser::Feed(std::string_view input) {
+  size_t consumed = 0;
+  try {
+    // A client may send empty lines before its request line (RFC 9112 section 2.2).
+    if (impl_->head_bytes == 0) {
+      while (input.substr(consumed).starts_with("\r\n")) consumed += 2;
+    }
+    while (consumed < input.size() && !impl_->parser.is_done()) {
+      const auto step = impl_->Step(input.substr(consumed));
+      if (!step) return tl::unexpected<Rejection>(step.error());
+      if (*step == 0) break;
+      consumed += *step;
+    }
+  } catch (const std::bad_alloc&) {
+    return tl::unexpected<Rejection>({503, "out_of_memory", "The server has no memory for this request. Try again later."});
+  }
+  return consumed;
+}
+
+tl::expected<size_t, Rejection> RequestParser::Impl::Step(std::string_view input) {
+  boost::system::error_code error;
+  const size_t consumed = parser.put(boost::asio::buffer(input.data(), input.size()), error);
+  if (error && error != beast_http::error::need_more) return tl::unexpected<Rejection>(ToRejection(error, limits));
+
+  if (!has_head) {
+    // Beast limits what it has not consumed yet; the limit is meant for the whole head.
+    head_bytes += static_cast<int64_t>(consumed);
+    const int64_t waiting = parser.is_header_done() ? 0 : static_cast<int64_t>(input.size() - consumed);
+    if (head_bytes + waiting > limits.header_bytes) return tl::unexpected<Rejection>(HeadTooLarge(limits.header_bytes));
+    if (parser.is_header_done()) {
+      if (auto taken = TakeHead(); !taken) return tl::unexpected<Rejection>(taken.error());
+    }
+  }
+  return consumed;
+}
+
+tl::expected<void, Rejection> RequestParser::Impl::TakeHead() {
+  const auto& message = parser.get();
+  has_head = true;
+  request.method = std::string(message.method_string());
+  const std::string_view target = StripAuthority(std::string_view(message.target().data(), message.target().size()));
+  const size_t question = target.find('?');
+  request.path = std::string(target.substr(0, question));
+  if (question != std::string_view::npos) request.query = std::string(target.substr(question + 1));
+  for (const auto& field : message) {
+    request.headers.emplace_back(LowerCase({field.name_string().data(), field.name_string().size()}), std::string(field.value()));
+  }
+  expects_continue = boost::beast::iequals(message[beast_http::field::expect], "100-continue");
+  return CheckHead();
+}
+
+// What Beast lets through and RFC 9112 does not.
+tl::expected<void, Rejection> RequestParser::Impl::CheckHead() const {
+  const auto& message = parser.get();
+  const auto num_hosts = message.count(beast_http::field::host);
+  if (num_hosts > 1 || (num_hosts == 0 && message.version() == 11)) {
+    return tl::unexpected<Rejection>(Malformed("A request needs exactly one Host header."));
+  }
+  if (!request.path.starts_with('/') && request.path != "*") {
+    return tl::unexpected<Rejection>(Malformed("The request target must be a path that starts with a slash."));
+  }
+  for (const auto& [name, value] : request.headers) {
+    // A coding that is not understood leaves the end of the body unknown: reading on would be request smuggling.
+    if (name == "transfer-encoding" && LowerCase(value) != "chunked") {
+      return tl::unexpected<Rejection>(
+          {501, "unsupported_transfer_encoding", "The only transfer encoding this server reads is chunked."});
+    }
+  }
+  if (message.count(beast_http::field::expect) > 0 && !expects_continue) {
+    return tl::unexpected<Rejection>({417, "unsupported_expectation", "The only expectation this server meets is 100-continue."});
+  }
+  return {};
+}
+
+RequestParser::Stage RequestParser::stage() const {
+  if (!impl_->has_head) return Stage::kHead;
+  return impl_->parser.is_done() ? Stage::kComplete : Stage::kBody;
+}
+
+bool RequestParser::expects_continue() const { return impl_->expects_continue && !is_http_1_0(); }
+bool RequestParser::keep_alive() const { return impl_->parser.keep_alive(); }
+bool RequestParser::is_http_1_0() const { return impl_->parser.get().version() == 10; }
+
+Request RequestParser::TakeRequest() {
+  AUTOGLM_CHECK(stage() == Stage::kComplete);
+  impl_->request.body = std::move(impl_->parser.get().body());
+  return std::move(impl_->request);
+}
+
+}  // namespace autoglm::http

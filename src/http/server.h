@@ -1,0 +1,106 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace autoglm::http {
+
+struct Request {
+  std::string method;                                        // "GET", "POST", ...
+  std::string path;                                          // without the query
+  std::string query;                                         // after '?', undecoded
+  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
+  std::string body;
+  std::string peer;                                // "127.0.0.1:41234"
+  std::chrono::steady_clock::time_point accepted;  // first byte of the request line
+
+  // Empty where absent.
+  std::string_view Header(std::string_view lower_case_name) const;
+};
+
+struct Response {
+  int status = 200;
+  std::vector<std::pair<std::string, std::string>> headers;  // Content-Length and Connection are set by the server
+  std::string body;
+};
+
+// The way back to one client. Every method may be called from any thread, returns at once and never blocks; after the
+// connection is gone they do nothing. Exactly one of Send or Start ... End per request, anything else is a CHECK; an
+// exchange dropped without either answers 500, one dropped between Start and End cuts the connection.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+
+  virtual void Send(Response response) = 0;
+
+  // A streamed body (chunked). Start sends the head; each Write is flushed as its own chunk.
+  virtual void Start(Response head) = 0;
+  virtual void Write(std::string data) = 0;
+  virtual void End() = 0;
+
+  // Bytes accepted by Write and not yet handed to the kernel. When a Write on top of a backlog
+  // would pass ServerOptions::max_write_backlog_bytes, the client is too slow: the server closes the connection and reports it
+  // gone.
+  virtual int64_t backlog_bytes() const = 0;
+
+  // Calls back once, on a server thread, when the client closes or resets its connection (shutting down only its sending
+  // side counts as closing), reads too slowly, or the server is destroyed, before Send or End was called. Called at once
+  // where that has already happened. The callback is let go of with the answer, so it may own the exchange.
+  virtual void OnClientGone(std::function<void()> callback) = 0;
+};
+
+struct ServerOptions {
+  std::string host = "127.0.0.1";
+  uint16_t port = 8080;  // 0 = any free one, see Server::port
+  int num_io_threads = 1;
+  int64_t max_body_bytes = 16 << 20;    // beyond: 413
+  int64_t max_header_bytes = 64 << 10;  // beyond: 431
+  int64_t max_connections = 4096;       // beyond: 503 and close
+  int64_t max_write_backlog_bytes = 8 << 20;
+  std::chrono::milliseconds header_timeout{10'000};  // from the first byte (or the accept) to the end of the headers
+  std::chrono::milliseconds body_timeout{60'000};
+  std::chrono::milliseconds idle_timeout{75'000};   // between requests of a kept-alive connection
+  std::chrono::milliseconds write_timeout{30'000};  // without any progress of a write
+};
+
+// HTTP/1.1 and 1.0 on Boost.Asio coroutines with Beast's parser: one io_context per I/O thread, keep-alive, TCP_NODELAY;
+// pipelined requests are served one after another. A HEAD request reaches the handler as GET and gets the head only.
+//
+// One acceptor hands its sockets to the I/O threads in turn. With an acceptor per thread (SO_REUSEPORT), closing one would
+// reset the connections waiting in its queue, and long streams would spread by hash instead of evenly.
+//
+// Malformed requests, oversized heads and bodies, and timeouts are answered here in OpenAI's error form
+// ({"error": {message, type, param, code}}) and never reach the handler.
+class Server {
+ public:
+  // Runs on an I/O thread for every complete request; must return soon and may keep the exchange.
+  using Handler = std::function<void(std::shared_ptr<const Request>, std::shared_ptr<Exchange>)>;
+
+  // Binds and starts serving. Errors: kIo (address in use, no permission: the message names host and port).
+  static Result<std::unique_ptr<Server>> Start(const ServerOptions& options, Handler handler);
+  // Closes every connection and joins the threads.
+  ~Server();
+
+  uint16_t port() const;
+  int64_t num_connections() const;
+
+  // Stops accepting; open exchanges go on, idle connections close, answers get "Connection: close". Connections that were
+  // already waiting to be accepted are served. The port is free when this returns (at once if called on an I/O thread,
+  // where it must not wait, shortly after). May be called more than once.
+  void StopAccepting();
+
+ private:
+  struct Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace autoglm::http

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <memory>
+#include <string>
+
+namespace autoglm {
+
+// Every metric this server exports. docs/METRICS.md lists names and meanings (a test compares); `model_name` is a label of
+// all of them but the process's own. Counters and gauges are atomics; histograms take a short lock and are observed when a
+// request ends, not in a step.
+class ServerMetrics {
+ public:
+  explicit ServerMetrics(const std::string& model_name);
+  ~ServerMetrics();
+
+  // Prometheus text format 0.0.4, with the process's and the log's own numbers as of now.
+  std::string RenderText() const;
+
+  // Seconds.
+  prometheus::Histogram& time_to_first_token;
+  prometheus::Histogram& time_per_output_token;
+  prometheus::Histogram& queue_time;
+  prometheus::Histogram& prefill_time;
+  prometheus::Histogram& decode_time;
+  prometheus::Histogram& e2e_latency;
+  // Tokens.
+  prometheus::Histogram& request_prompt_tokens;
+  prometheus::Histogram& request_generation_tokens;
+
+  prometheus::Counter& prompt_tokens;
+  prometheus::Counter& generation_tokens;
+  prometheus::Counter& prefix_cache_queries;  // tokens
+  prometheus::Counter& prefix_cache_hits;     // tokens
+  prometheus::Counter& preemptions;
+  prometheus::Gauge& num_requests_running;
+  prometheus::Gauge& num_requests_waiting;
+  prometheus::Gauge& kv_cache_usage;  // 0..1, blocks in use
+  prometheus::Counter& log_lines_dropped;
+
+  // Labels: finished_reason = stop | length | cancelled | error.
+  prometheus::Counter& RequestsFinished(const std::string& finished_reason);
+  // Labels: path (a known route or "other"), code.
+  prometheus::Counter& HttpRequests(const std::string& path, int code);
+
+ private:
+  struct Families;
+  ServerMetrics(std::unique_ptr<Families> families, const std::string& model_name);
+  std::unique_ptr<Families> families_;
+};
+
+// Raises a counter to a total that is kept elsewhere, as a scrape does with the engine's. Safe from several threads; a total
+// that went back is ignored, since a counter never does.
+void SetCounterTotal(prometheus::Counter& counter, double total);
+
+}  // namespace autoglm
