@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "weights/gguf_file.h"
+
+namespace autoglm {
+
+struct VocabularyData;
+
+// Whether the spelling of a special token ("<|im_end|>") inside a text stands for the token or for its characters.
+// Text that a user wrote is kPlain; what a chat template wrote around it is kParse.
+enum class SpecialTokens { kPlain, kParse };
+
+// Text to token ids and back, byte-level BPE ("gpt2" in GGUF). Immutable after Load, so any thread may use it.
+class Tokenizer {
+ public:
+  // Reads tokenizer.ggml.*. Errors: kCorruptFile (lengths disagree, a merge of unknown tokens, ids out of range),
+  // kUnsupported (another model or pre-tokenizer; the message lists those that are known).
+  static Result<std::unique_ptr<Tokenizer>> FromGguf(const GgufFile& file);
+  // The same from what a file says (tokenizer/vocabulary.h): for tests and fuzzers, which have no file.
+  static Result<std::unique_ptr<Tokenizer>> Create(const VocabularyData& data);
+  ~Tokenizer();
+
+  // Invalid UTF-8 is encoded byte by byte; bytes that the vocabulary lacks are left out. No BOS is added here: see add_bos.
+  std::vector<TokenId> Encode(std::string_view text, SpecialTokens specials) const;
+
+  // Encodes `text` where bytes [0, n) with is_plain[i] true never form part of a special token's spelling. Text that crosses
+  // such a boundary is otherwise tokenised as one. `is_plain` is as long as `text`.
+  std::vector<TokenId> EncodeMarked(std::string_view text, const std::vector<bool>& is_plain) const;
+
+  // The bytes of one token; the empty string for control tokens and ids outside the vocabulary.
+  std::string_view TokenBytes(TokenId token) const;
+  // As TokenBytes, but control tokens give their spelling.
+  std::string_view TokenSpelling(TokenId token) const;
+  bool IsControl(TokenId token) const;
+  // The id of a special token by its spelling, or of a normal token by its bytes; -1 is never returned: kNotFound.
+  Result<TokenId> FindToken(std::string_view spelling) const;
+
+  // The bytes of all tokens, which need not be valid UTF-8: for tests and tools; streams use Detokenizer.
+  std::string Decode(const std::vector<TokenId>& tokens) const;
+
+  int64_t vocab_size() const;                      // ids [0, vocab_size) hold every token that is not mere filling
+  const std::vector<TokenId>& eos_tokens() const;  // every token that ends an answer: eos, eot, eom and well-known spellings
+  bool add_bos() const;                            // prefix plain prompts with bos_token()
+  TokenId bos_token() const;                       // meaningful where has_bos
+  bool has_bos() const;
+
+ private:
+  struct Impl;
+  explicit Tokenizer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace autoglm
