@@ -1,0 +1,169 @@
+#include "openai/generation_params.h"
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <string_view>
+#include <utility>
+
+namespace autoglm {
+namespace {
+
+struct FloatField {
+  std::string_view name;
+  float SamplingParams::* member;
+};
+constexpr FloatField kFloatFields[] = {
+    {"temperature", &SamplingParams::temperature},
+    {"top_p", &SamplingParams::top_p},
+    {"min_p", &SamplingParams::min_p},
+    {"presence_penalty", &SamplingParams::presence_penalty},
+    {"frequency_penalty", &SamplingParams::frequency_penalty},
+    {"repetition_penalty", &SamplingParams::repetition_penalty},
+};
+
+tl::unexpected<Error> Unsupported(std::string_view field, std::string_view what) {
+  return Fail(ErrorCode::kUnsupported, std::string(field) + " " + std::string(what), std::string(field));
+}
+
+// Refuses what a float cannot hold; the field's own range is checked by SamplingParams::Validate.
+Result<float> ToFloat(const JsonFields& body, std::string_view field, double number) {
+  if (std::abs(number) > std::numeric_limits<float>::max()) return body.Refuse(field, "is out of range");
+  return static_cast<float>(number);
+}
+
+Status ReadFloats(const JsonFields& body, SamplingParams& sampling) {
+  for (const FloatField& field : kFloatFields) {
+    AUTOGLM_TRY(const std::optional<double> number, body.Number(field.name));
+    if (!number) continue;
+    AUTOGLM_TRY(sampling.*field.member, ToFloat(body, field.name, *number));
+  }
+  return {};
+}
+
+Status ReadTopK(const JsonFields& body, SamplingParams& sampling) {
+  AUTOGLM_TRY(const std::optional<int64_t> top_k, body.Integer("top_k"));
+  if (!top_k) return {};
+  if (*top_k < -1 || *top_k > std::numeric_limits<int>::max())
+    return body.Refuse("top_k", "must be at least 1, or 0 or -1 for all tokens");
+  sampling.top_k = *top_k == -1 ? 0 : static_cast<int>(*top_k);
+  return {};
+}
+
+// max_completion_tokens wins, as it is the newer name.
+Result<std::optional<int64_t>> ReadMaxTokens(const JsonFields& body) {
+  std::optional<int64_t> max_tokens;
+  for (const std::string_view field : {"max_tokens", "max_completion_tokens"}) {
+    AUTOGLM_TRY(const std::optional<int64_t> given, body.Integer(field));
+    if (!given) continue;
+    if (*given < 1) return body.Refuse(field, "must be at least 1, not " + std::to_string(*given));
+    max_tokens = given;
+  }
+  return max_tokens;
+}
+
+Status ReadStop(const JsonFields& body, SamplingParams& sampling) {
+  const Json* stop = body.Find("stop");
+  if (stop == nullptr) return {};
+  if (stop->is_string()) {
+    sampling.stop.push_back(stop->get<std::string>());
+    return {};
+  }
+  if (!stop->is_array())
+    return body.Refuse("stop", "must be a string or a list of strings, not " + std::string(JsonTypeName(*stop)));
+  for (const Json& text : *stop) {
+    if (!text.is_string()) return body.Refuse("stop", "must be a list of strings, and holds " + std::string(JsonTypeName(text)));
+    sampling.stop.push_back(text.get<std::string>());
+  }
+  return {};
+}
+
+Status ReadLogitBias(const JsonFields& body, SamplingParams& sampling) {
+  AUTOGLM_TRY(const Json* biases, body.Object("logit_bias"));
+  if (biases == nullptr) return {};
+  for (const auto& [key, value] : biases->items()) {
+    TokenId token = 0;
+    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), token);
+    if (error != std::errc() || end != key.data() + key.size())
+      return body.Refuse("logit_bias", "has a key that is no token id: '" + key + "'");
+    if (!value.is_number())
+      return body.Refuse("logit_bias", "must map token ids to numbers, not to " + std::string(JsonTypeName(value)));
+    AUTOGLM_TRY(const float bias, ToFloat(body, "logit_bias", value.get<double>()));
+    sampling.logit_bias.emplace_back(token, bias);
+  }
+  return {};
+}
+
+Result<SamplingParams> ReadSampling(const JsonFields& body) {
+  SamplingParams sampling;
+  AUTOGLM_TRY_VOID(ReadFloats(body, sampling));
+  AUTOGLM_TRY_VOID(ReadTopK(body, sampling));
+  AUTOGLM_TRY_VOID(ReadStop(body, sampling));
+  AUTOGLM_TRY_VOID(ReadLogitBias(body, sampling));
+  AUTOGLM_TRY(const std::optional<int64_t> seed, body.Integer("seed"));
+  if (seed) sampling.seed = static_cast<uint64_t>(*seed);
+  AUTOGLM_TRY(const std::optional<int64_t> min_tokens, body.Integer("min_tokens"));
+  sampling.min_tokens = min_tokens.value_or(0);
+  AUTOGLM_TRY(const std::optional<bool> ignore_eos, body.Bool("ignore_eos"));
+  sampling.ignore_eos = ignore_eos.value_or(false);
+  return sampling;
+}
+
+Status ReadStreaming(const JsonFields& body, GenerationParams& params) {
+  AUTOGLM_TRY(const std::optional<bool> stream, body.Bool("stream"));
+  params.stream = stream.value_or(false);
+  AUTOGLM_TRY(const Json* options, body.Object("stream_options"));
+  if (options == nullptr) return {};
+  AUTOGLM_TRY(const JsonFields fields, JsonFields::Of(*options, "stream_options"));
+  AUTOGLM_TRY(const std::optional<bool> include_usage, fields.Bool("include_usage"));
+  params.include_usage = include_usage.value_or(false);
+  return {};
+}
+
+Status RefuseUnsupported(const JsonFields& body) {
+  for (const std::string_view field : {"logprobs", "top_logprobs"}) {
+    if (IsTruthy(body.Find(field))) return Unsupported(field, "is not supported; leave it out");
+  }
+  AUTOGLM_TRY(const Json* format, body.Object("response_format"));
+  if (format == nullptr) return {};
+  AUTOGLM_TRY(const JsonFields fields, JsonFields::Of(*format, "response_format"));
+  AUTOGLM_TRY(const std::optional<std::string> type, fields.String("type"));
+  if (!type) return fields.Refuse("type", "is missing");
+  if (*type != "text") return Unsupported("response_format", "of type '" + *type + "' is not supported; only 'text' is");
+  return {};
+}
+
+}  // namespace
+
+bool IsTruthy(const Json* value) {
+  if (value == nullptr || value->is_null()) return false;
+  if (value->is_boolean()) return value->get<bool>();
+  if (value->is_number()) return value->get<double>() != 0;
+  if (value->is_string()) return !value->get_ref<const std::string&>().empty();
+  return !value->empty();
+}
+
+Result<GenerationParams> ReadGenerationParams(const JsonFields& body) {
+  GenerationParams params;
+  AUTOGLM_TRY(std::optional<std::string> model, body.String("model"));
+  params.model = std::move(model).value_or("");
+  AUTOGLM_TRY_VOID(body.String("user"));
+  AUTOGLM_TRY(params.sampling, ReadSampling(body));
+  AUTOGLM_TRY(params.max_tokens, ReadMaxTokens(body));
+  AUTOGLM_TRY(const std::optional<int64_t> num_choices, body.Integer("n"));
+  params.num_choices = num_choices.value_or(1);
+  if (params.num_choices < 1 || params.num_choices > kMaxChoicesPerPrompt) {
+    return body.Refuse("n", "must be between 1 and " + std::to_string(kMaxChoicesPerPrompt));
+  }
+  AUTOGLM_TRY_VOID(ReadStreaming(body, params));
+  AUTOGLM_TRY_VOID(RefuseUnsupported(body));
+
+  // Ids beyond the model's vocabulary are found when the model is known. Without max_tokens the answer may be as long as any.
+  if (params.max_tokens) params.sampling.max_tokens = *params.max_tokens;
+  SamplingParams checked = params.sampling;
+  checked.max_tokens = params.max_tokens.value_or(std::numeric_limits<int64_t>::max());
+  AUTOGLM_TRY_VOID(checked.Validate(std::numeric_limits<TokenId>::max()));
+  return params;
+}
+
+}  // namespace autoglm

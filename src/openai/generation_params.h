@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "json/fields.h"
+#include "sampling/sampling_params.h"
+
+namespace autoglm {
+
+inline constexpr int64_t kMaxChoicesPerPrompt = 8;
+
+// What chat and text completion requests have in common.
+struct GenerationParams {
+  std::string model;                  // empty: not named, the server's default
+  SamplingParams sampling;            // max_tokens counts only where the next field is set
+  std::optional<int64_t> max_tokens;  // absent: the endpoint's default
+  int64_t num_choices = 1;            // "n"
+  bool stream = false;
+  bool include_usage = false;  // stream_options.include_usage
+};
+
+// Reads and checks the common fields; null counts as absent and unknown fields are ignored. Errors: kInvalidArgument for
+// wrong types and ranges, kUnsupported for what OpenAI knows and this server does not do; both name the field.
+Result<GenerationParams> ReadGenerationParams(const JsonFields& body);
+
+// Whether a field asks for something: not null, false, 0, "", [] or {}.
+bool IsTruthy(const Json* value);
+
+}  // namespace autoglm

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "base/clock.h"
+#include "engine/engine.h"
+#include "server/answer_writer.h"
+#include "server/delivery_thread.h"
+#include "server/request_record.h"
+#include "server/text_generation.h"
+#include "telemetry/metrics.h"
+
+namespace autoglm {
+
+// One choice of an answer. Choices of the same prompt share its tokens in the usage.
+struct AnswerChoice {
+  size_t prompt_index = 0;
+  TextGeneration generation;
+};
+
+// The rest of a request's life once the engine has it: takes news of its generations, writes them, and records the end.
+class Answer final : public DeliveryJob, public std::enable_shared_from_this<Answer> {
+ public:
+  struct Parts {
+    std::shared_ptr<Engine> engine;  // kept alive for its tokenizer
+    std::vector<AnswerChoice> choices;
+    std::unique_ptr<AnswerWriter> writer;
+    std::shared_ptr<http::Exchange> exchange;
+    RequestRecord record;
+  };
+  // The delivery thread, metrics and clock outlive the answer.
+  Answer(Parts parts, DeliveryThread& delivery, ServerMetrics& metrics, const Clock& clock);
+
+  State Deliver() override;
+  void KeepAlive() override;
+  void Abort() override;
+
+  // Any thread: the client has gone, so the work is pointless.
+  void OnClientGone();
+
+ private:
+  void Attach();
+  void TakeNews(size_t choice);
+  const TextGeneration* FindFailed() const;
+  void Fail(const Error& error);
+  void Complete();
+  void Close(int status);
+  Usage CountUsage() const;
+
+  const std::shared_ptr<Engine> engine_;
+  std::vector<AnswerChoice> choices_;
+  const std::unique_ptr<AnswerWriter> writer_;
+  const std::shared_ptr<http::Exchange> exchange_;
+  RequestRecord record_;
+  DeliveryThread& delivery_;
+  ServerMetrics& metrics_;
+  const Clock& clock_;
+  std::atomic<bool> is_client_gone_{false};
+  bool is_attached_ = false;
+  bool is_done_ = false;
+};
+
+}  // namespace autoglm

@@ -1,0 +1,126 @@
+#include "server/answer_writer.h"
+
+#include <utility>
+
+#include "openai/error.h"
+
+namespace autoglm {
+namespace {
+
+// An answer breaks off when the server breaks or stops: another one may be tried at once.
+constexpr int64_t kRetryAfterFailureSeconds = 1;
+
+int SendFailure(const ReplyChannel& channel, const Error& error, const Clock& clock) {
+  http::Response response = ErrorReply(error, kRetryAfterFailureSeconds);
+  channel.AddCommonHeaders(response, clock.Now());
+  const int status = response.status;
+  channel.exchange->Send(std::move(response));
+  return status;
+}
+
+class WholeWriter final : public AnswerWriter {
+ public:
+  WholeWriter(ReplyChannel channel, ResponseHead head, size_t num_choices, const Clock& clock)
+      : channel_(std::move(channel)), head_(std::move(head)), choices_(num_choices), clock_(clock) {}
+
+  void Text(size_t choice, std::string_view text) override { choices_[choice].text += text; }
+  void Finish(size_t choice, FinishReason reason) override { choices_[choice].finish = reason; }
+  void Flush() override {}
+  void Complete(const Usage& usage) override {
+    http::Response response = JsonReply(200, BuildResponse(head_, choices_, usage));
+    channel_.AddCommonHeaders(response, clock_.Now());
+    channel_.exchange->Send(std::move(response));
+  }
+  int Fail(const Error& error) override { return SendFailure(channel_, error, clock_); }
+  void KeepAlive() override {}
+
+ private:
+  const ReplyChannel channel_;
+  const ResponseHead head_;
+  std::vector<Choice> choices_;
+  const Clock& clock_;
+};
+
+class StreamWriter final : public AnswerWriter {
+ public:
+  StreamWriter(ReplyChannel channel, const ResponseHead& head, size_t num_choices, const StreamOptions& options,
+               const Clock& clock)
+      : channel_(std::move(channel)),
+        chunks_(head, options.usage),
+        num_choices_(num_choices),
+        ping_interval_(options.ping_interval),
+        clock_(clock),
+        last_write_(clock.Now()) {}
+
+  void Text(size_t choice, std::string_view text) override {
+    OpenChoices();
+    chunks_.AppendText(pending_, choice, text);
+  }
+  void Finish(size_t choice, FinishReason reason) override {
+    OpenChoices();
+    chunks_.AppendFinish(pending_, choice, reason);
+  }
+  void Flush() override {
+    if (pending_.empty()) return;
+    StartOnce();
+    channel_.exchange->Write(std::exchange(pending_, {}));
+    last_write_ = clock_.Now();
+  }
+  void Complete(const Usage& usage) override {
+    chunks_.AppendUsage(pending_, usage);
+    ChunkWriter::AppendDone(pending_);
+    Flush();
+    channel_.exchange->End();
+  }
+  int Fail(const Error& error) override {
+    if (!is_started_) return SendFailure(channel_, error, clock_);
+    ChunkWriter::AppendError(pending_, ErrorBodyOf(error));
+    Flush();
+    channel_.exchange->End();
+    return 200;
+  }
+  void KeepAlive() override {
+    if (clock_.Now() - last_write_ < ping_interval_) return;
+    ChunkWriter::AppendPing(pending_);
+    Flush();
+  }
+
+ private:
+  void OpenChoices() {
+    if (std::exchange(is_open_, true)) return;
+    for (size_t choice = 0; choice < num_choices_; ++choice) chunks_.AppendRole(pending_, choice);
+  }
+  void StartOnce() {
+    if (std::exchange(is_started_, true)) return;
+    http::Response head{.status = 200,
+                        .headers = {{"Content-Type", "text/event-stream; charset=utf-8"},
+                                    {"Cache-Control", "no-cache, no-transform"},
+                                    {"X-Accel-Buffering", "no"}},
+                        .body = {}};
+    channel_.AddCommonHeaders(head, clock_.Now());
+    channel_.exchange->Start(std::move(head));
+  }
+
+  const ReplyChannel channel_;
+  const ChunkWriter chunks_;
+  const size_t num_choices_;
+  const Duration ping_interval_;
+  const Clock& clock_;
+  TimePoint last_write_;
+  std::string pending_;  // events since the last Flush
+  bool is_open_ = false;
+  bool is_started_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<AnswerWriter> MakeWholeWriter(ReplyChannel channel, ResponseHead head, size_t num_choices, const Clock& clock) {
+  return std::make_unique<WholeWriter>(std::move(channel), std::move(head), num_choices, clock);
+}
+
+std::unique_ptr<AnswerWriter> MakeStreamWriter(ReplyChannel channel, const ResponseHead& head, size_t num_choices,
+                                               const StreamOptions& options, const Clock& clock) {
+  return std::make_unique<StreamWriter>(std::move(channel), head, num_choices, options, clock);
+}
+
+}  // namespace autoglm

@@ -1,0 +1,409 @@
+#include "server/api_server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "engine/loaded_model.h"
+#include "json/json.h"
+#include "support/api_transcript.h"
+#include "support/raw_http_client.h"
+#include "support/test_paths.h"
+
+namespace autoglm {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::RawHttpClient;
+using testing::RawResponse;
+
+constexpr std::chrono::milliseconds kPatience{10'000};
+
+// The real server with a real engine, and a model of random weights whose context is 512 tokens.
+class ApiServerTest : public ::testing::Test {
+ protected:
+  void TearDown() override {
+    server_.reset();
+    if (!engine_) return;
+    EXPECT_TRUE(engine_->CheckIntegrity().has_value());
+  }
+
+  void StartServer() {
+    server_ =
+        ApiServer::Start({.http = {.port = 0}, .version = "1.2.3", .served_model_names = {}}, metrics_, Clock::Real()).value();
+  }
+  void LoadModel(EngineOptions options = {}) {
+    options.num_threads = 1;
+    options.kv_memory_bytes = 16 << 20;
+    ThreadPool pool(1);
+    auto model = LoadedModel::Load(GoldenFile("gguf/llama.gguf"), {}, pool).value();
+    engine_ = Engine::Start(std::move(model), options, Clock::Real()).value();
+    server_->Serve(engine_);
+  }
+  void Serve(EngineOptions options = {}) {
+    StartServer();
+    LoadModel(options);
+  }
+
+  RawHttpClient Connect() const { return RawHttpClient(server_->port()); }
+  static void SendRequest(RawHttpClient& client, const std::string& method, const std::string& path, const std::string& body,
+                          const std::string& headers = {}) {
+    client.Send(method + " " + path + " HTTP/1.1\r\nHost: x\r\n" + headers + "Content-Length: " + std::to_string(body.size()) +
+                "\r\n\r\n" + body);
+  }
+  RawResponse Post(const std::string& path, const std::string& body, const std::string& headers = {}) const {
+    RawHttpClient client = Connect();
+    SendRequest(client, "POST", path, body, headers);
+    return client.ReadResponse();
+  }
+  RawResponse Get(const std::string& path, const std::string& headers = {}) const {
+    RawHttpClient client = Connect();
+    SendRequest(client, "GET", path, "", headers);
+    return client.ReadResponse();
+  }
+
+  // Greedy and of a fixed length, so that answers can be compared.
+  static std::string Chat(const std::string& content, const std::string& fields = {}, int max_tokens = 24) {
+    return R"({"model":"default","messages":[{"role":"user","content":")" + content +
+           R"("}],"temperature":0,"ignore_eos":true,"max_tokens":)" + std::to_string(max_tokens) + fields + "}";
+  }
+  RawResponse PostChat(const std::string& body) const { return Post("/v1/chat/completions", body); }
+  static Json BodyOf(const RawResponse& response) { return ParseJson(response.body).value(); }
+  static std::string ContentOf(const RawResponse& response) { return BodyOf(response)["choices"][0]["message"]["content"]; }
+  static Json ErrorOf(const RawResponse& response) { return BodyOf(response)["error"]; }
+
+  // The JSON of every event but [DONE].
+  static std::vector<Json> EventsOf(std::string_view body) {
+    std::vector<Json> events;
+    for (size_t end = body.find("\n\n"); end != std::string_view::npos; end = body.find("\n\n")) {
+      const std::string_view event = body.substr(0, end);
+      if (event != "data: [DONE]") events.push_back(ParseJson(event.substr(6)).value());
+      body.remove_prefix(end + 2);
+    }
+    return events;
+  }
+  static std::string StreamedText(const std::vector<Json>& events, const char* kind = "delta") {
+    std::string text;
+    for (const Json& event : events) {
+      for (const Json& choice : event.at("choices")) {
+        text += kind == std::string_view("text") ? choice.at("text").get<std::string>() : choice.at("delta").value("content", "");
+      }
+    }
+    return text;
+  }
+  // Until the metrics say what they will say in the end; false where they do not.
+  bool AwaitMetric(const std::string& line) const {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (std::chrono::steady_clock::now() < deadline) {
+      if (Get("/metrics").body.find(line) != std::string::npos) return true;
+      std::this_thread::yield();
+    }
+    return false;
+  }
+
+  ServerMetrics metrics_{"llama"};
+  std::unique_ptr<ApiServer> server_;
+  std::shared_ptr<Engine> engine_;
+};
+
+TEST_F(ApiServerTest, WhileLoading_TheServerIsAliveButNotReady) {
+  StartServer();
+  EXPECT_EQ(Get("/health").status, 200);
+  const RawResponse ready = Get("/ready");
+  EXPECT_EQ(ready.status, 503);
+  EXPECT_TRUE(ready.headers.contains("retry-after"));
+  EXPECT_EQ(PostChat(Chat("Hi")).status, 503);
+  EXPECT_EQ(BodyOf(Get("/v1/models"))["data"].size(), 0u);
+  LoadModel();
+  EXPECT_EQ(Get("/ready").status, 200);
+  EXPECT_EQ(PostChat(Chat("Hi")).status, 200);
+}
+
+TEST_F(ApiServerTest, SmallRoutes_Answer) {
+  Serve();
+  EXPECT_EQ(BodyOf(Get("/health"))["status"], "ok");
+  EXPECT_EQ(BodyOf(Get("/version"))["version"], "1.2.3");
+  EXPECT_EQ(BodyOf(Get("/ready?verbose=1"))["status"], "ready");
+  const RawResponse metrics = Get("/metrics");
+  EXPECT_EQ(metrics.status, 200);
+  EXPECT_THAT(metrics.headers.at("content-type"), HasSubstr("version=0.0.4"));
+}
+
+TEST_F(ApiServerTest, Models_AreKnownByNameAndAsDefault) {
+  Serve();
+  const Json list = BodyOf(Get("/v1/models"));
+  ASSERT_EQ(list["data"].size(), 1u);
+  EXPECT_EQ(list["data"][0]["id"], "llama");
+  EXPECT_EQ(list["data"][0]["max_model_len"], 512);
+  EXPECT_EQ(BodyOf(Get("/v1/models/llama"))["id"], "llama");
+  EXPECT_EQ(BodyOf(Get("/v1/models/%6clama"))["id"], "llama");
+  EXPECT_EQ(BodyOf(Get("/v1/models/default"))["id"], "llama");
+  const RawResponse unknown = Get("/v1/models/other");
+  EXPECT_EQ(unknown.status, 404);
+  EXPECT_EQ(ErrorOf(unknown)["code"], "model_not_found");
+}
+
+TEST_F(ApiServerTest, UnknownModel_IsNotFound) {
+  Serve();
+  const RawResponse response = PostChat(R"({"model":"gpt-9","messages":[{"role":"user","content":"Hi"}]})");
+  EXPECT_EQ(response.status, 404);
+  EXPECT_EQ(ErrorOf(response)["code"], "model_not_found");
+  EXPECT_EQ(ErrorOf(response)["param"], "model");
+}
+
+TEST_F(ApiServerTest, UnknownPathsAndMethods_AreRefused) {
+  Serve();
+  EXPECT_EQ(Get("/nowhere").status, 404);
+  EXPECT_EQ(Get("/v1/models/").status, 404);
+  EXPECT_EQ(ErrorOf(Get("/nowhere"))["type"], "invalid_request_error");
+  const RawResponse get = Get("/v1/chat/completions");
+  EXPECT_EQ(get.status, 405);
+  EXPECT_EQ(get.headers.at("allow"), "POST");
+  const RawResponse post = Post("/health", "");
+  EXPECT_EQ(post.status, 405);
+  EXPECT_EQ(post.headers.at("allow"), "GET, HEAD");
+}
+
+TEST_F(ApiServerTest, RequestId_IsRepeatedOrMade) {
+  Serve();
+  EXPECT_EQ(Get("/health", "X-Request-Id: abc-1\r\n").headers.at("x-request-id"), "abc-1");
+  EXPECT_EQ(Get("/nowhere", "X-Request-Id: abc-2\r\n").headers.at("x-request-id"), "abc-2");
+  EXPECT_EQ(Post("/v1/chat/completions", Chat("Hi"), "X-Request-Id: abc-3\r\n").headers.at("x-request-id"), "abc-3");
+  EXPECT_EQ(Get("/health").headers.at("x-request-id").size(), 36u);
+  EXPECT_EQ(Get("/health", "X-Request-Id: " + std::string(129, 'x') + "\r\n").headers.at("x-request-id").size(), 36u);
+}
+
+TEST_F(ApiServerTest, Chat_AnswersWithTextAndUsage) {
+  Serve();
+  const RawResponse response = PostChat(Chat("Hi"));
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_TRUE(response.headers.contains("openai-processing-ms"));
+  const Json body = BodyOf(response);
+  EXPECT_THAT(body["id"].get<std::string>(), ::testing::StartsWith("chatcmpl-"));
+  EXPECT_EQ(body["object"], "chat.completion");
+  EXPECT_EQ(body["model"], "llama");
+  EXPECT_EQ(body["choices"][0]["finish_reason"], "length");
+  EXPECT_FALSE(ContentOf(response).empty());
+  EXPECT_EQ(body["usage"]["completion_tokens"], 24);
+  EXPECT_EQ(body["usage"]["total_tokens"], 24 + body["usage"]["prompt_tokens"].get<int>());
+}
+
+TEST_F(ApiServerTest, Stream_GivesTheTextOfTheWholeAnswer) {
+  Serve();
+  const std::string whole = ContentOf(PostChat(Chat("Hi")));
+  const RawResponse response = PostChat(Chat("Hi", R"(,"stream":true,"stream_options":{"include_usage":true})"));
+  ASSERT_EQ(response.status, 200);
+  EXPECT_EQ(response.headers.at("content-type"), "text/event-stream; charset=utf-8");
+  EXPECT_THAT(response.body, EndsWith("data: [DONE]\n\n"));
+  const std::vector<Json> events = EventsOf(response.body);
+  EXPECT_EQ(StreamedText(events), whole);
+  EXPECT_EQ(events.front()["choices"][0]["delta"]["role"], "assistant");
+  EXPECT_EQ(events[events.size() - 2]["choices"][0]["finish_reason"], "length");
+  EXPECT_EQ(events.back()["choices"].size(), 0u);
+  EXPECT_EQ(events.back()["usage"]["completion_tokens"], 24);
+}
+
+TEST_F(ApiServerTest, Completions_TakeTextAndTokens) {
+  Serve();
+  const std::string rest = R"(,"temperature":0,"ignore_eos":true,"max_tokens":12)";
+  // The toy vocabulary has the bytes at 3 and up.
+  const RawResponse text = Post("/v1/completions", R"({"prompt":"~~")" + rest + "}");
+  ASSERT_EQ(text.status, 200) << text.body;
+  EXPECT_EQ(BodyOf(text)["object"], "text_completion");
+  const std::string answer = BodyOf(text)["choices"][0]["text"];
+  const RawResponse tokens = Post("/v1/completions", R"({"prompt":[129,129])" + rest + "}");
+  EXPECT_EQ(BodyOf(tokens)["choices"][0]["text"], answer);
+  const RawResponse stream = Post("/v1/completions", R"({"prompt":"~~","stream":true)" + rest + "}");
+  EXPECT_EQ(StreamedText(EventsOf(stream.body), "text"), answer);
+  EXPECT_EQ(BodyOf(Post("/v1/completions", R"({"prompt":"~~","temperature":0,"ignore_eos":true})"))["usage"]["completion_tokens"],
+            16);
+}
+
+TEST_F(ApiServerTest, SeveralPromptsAndChoices_AreAnsweredInOrder) {
+  Serve();
+  const std::string rest = R"(,"temperature":0,"ignore_eos":true,"max_tokens":8})";
+  const std::string first = BodyOf(Post("/v1/completions", R"({"prompt":"abc")" + rest))["choices"][0]["text"];
+  const std::string second = BodyOf(Post("/v1/completions", R"({"prompt":"xyz")" + rest))["choices"][0]["text"];
+  const Json body = BodyOf(Post("/v1/completions", R"({"prompt":["abc","xyz"],"n":2)" + rest));
+  ASSERT_EQ(body["choices"].size(), 4u);
+  const std::string expected[] = {first, first, second, second};
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(body["choices"][i]["index"], i);
+    EXPECT_EQ(body["choices"][i]["text"], expected[i]);
+  }
+  EXPECT_EQ(body["usage"]["completion_tokens"], 32);
+  EXPECT_EQ(Post("/v1/completions", R"({"prompt":["a","a","a","a","a"],"n":8})").status, 400);
+}
+
+TEST_F(ApiServerTest, StopString_EndsTheAnswerBeforeIt) {
+  Serve();
+  const std::string whole = ContentOf(PostChat(Chat("Hi", "", 64)));
+  size_t at = whole.size() / 2;
+  while (at < whole.size() && static_cast<unsigned char>(whole[at]) > '~') ++at;
+  ASSERT_LT(at, whole.size()) << "no ASCII in the second half of: " << whole;
+  const std::string stop(1, whole[at]);
+  std::string escaped;
+  AppendJsonEscaped(escaped, stop);
+  const RawResponse response = PostChat(Chat("Hi", R"(,"stop":")" + escaped + "\"", 64));
+  EXPECT_EQ(ContentOf(response), whole.substr(0, whole.find(stop)));
+  EXPECT_EQ(BodyOf(response)["choices"][0]["finish_reason"], "stop");
+  EXPECT_LT(BodyOf(response)["usage"]["completion_tokens"], 64);
+}
+
+TEST_F(ApiServerTest, SecondRequest_ReusesThePrefix) {
+  Serve();
+  const std::string body = Chat(std::string(100, 'q'));
+  const RawResponse first = PostChat(body);
+  const RawResponse second = PostChat(body);
+  EXPECT_EQ(BodyOf(first)["usage"]["prompt_tokens_details"]["cached_tokens"], 0);
+  EXPECT_GT(BodyOf(second)["usage"]["prompt_tokens_details"]["cached_tokens"], 0);
+  EXPECT_EQ(ContentOf(first), ContentOf(second));
+}
+
+TEST_F(ApiServerTest, WithoutMaxTokens_ChatFillsTheContext) {
+  Serve();
+  const Json body = BodyOf(PostChat(R"({"messages":[{"role":"user","content":"Hi"}],"temperature":0,"ignore_eos":true})"));
+  EXPECT_EQ(body["usage"]["total_tokens"], 512);
+  EXPECT_EQ(body["choices"][0]["finish_reason"], "length");
+}
+
+TEST_F(ApiServerTest, PromptBeyondTheContext_IsRefusedWithBothNumbers) {
+  Serve();
+  const RawResponse chat = PostChat(Chat(std::string(600, '~')));
+  EXPECT_EQ(chat.status, 400);
+  EXPECT_EQ(ErrorOf(chat)["code"], "context_length_exceeded");
+  EXPECT_EQ(ErrorOf(chat)["param"], "messages");
+  EXPECT_THAT(ErrorOf(chat)["message"].get<std::string>(), HasSubstr("512"));
+  EXPECT_THAT(ErrorOf(chat)["message"].get<std::string>(), HasSubstr("6"));
+  const RawResponse text = Post("/v1/completions", R"({"prompt":")" + std::string(100'000, '~') + "\"}");
+  EXPECT_EQ(ErrorOf(text)["code"], "context_length_exceeded");
+  EXPECT_EQ(ErrorOf(text)["param"], "prompt");
+}
+
+TEST_F(ApiServerTest, TokenIdsBeyondTheVocabulary_AreRefused) {
+  Serve();
+  const RawResponse response = Post("/v1/completions", R"({"prompt":[1,512]})");
+  EXPECT_EQ(response.status, 400);
+  EXPECT_EQ(ErrorOf(response)["param"], "prompt");
+  EXPECT_EQ(PostChat(Chat("Hi", R"(,"logit_bias":{"512":1})")).status, 400);
+}
+
+TEST_F(ApiServerTest, EveryRefusalOfTheTranscripts_ComesOverHttp) {
+  Serve();
+  RawHttpClient client = Connect();
+  for (const auto& [file, path] :
+       {std::pair("chat_requests.txt", "/v1/chat/completions"), std::pair("completion_requests.txt", "/v1/completions")}) {
+    for (const ApiCase& api_case : ReadApiTranscript(file)) {
+      if (api_case.status == 200) continue;
+      SCOPED_TRACE(api_case.name);
+      SendRequest(client, "POST", path, api_case.body);
+      const RawResponse response = client.ReadResponse();
+      ASSERT_EQ(response.status, api_case.status) << response.body;
+      const Json error = ErrorOf(response);
+      EXPECT_EQ(error["param"].is_null() ? "-" : error["param"].get<std::string>(), api_case.param);
+      EXPECT_EQ(error["code"].is_null() ? "-" : error["code"].get<std::string>(), api_case.code);
+      EXPECT_THAT(error["message"].get<std::string>(), HasSubstr(api_case.says));
+    }
+  }
+  EXPECT_TRUE(engine_->IsIdle());
+}
+
+TEST_F(ApiServerTest, FullQueue_AsksToComeBackLaterAndLeavesNothingBehind) {
+  Serve({.max_running = 1, .max_waiting = 1});
+  const RawResponse response = PostChat(Chat("Hi", R"(,"n":8)", 400));
+  EXPECT_EQ(response.status, 429) << response.body;
+  EXPECT_GE(std::stoi(response.headers.at("retry-after")), 1);
+  EXPECT_EQ(ErrorOf(response)["code"], "rate_limit_exceeded");
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (!engine_->IsIdle() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_TRUE(engine_->IsIdle());
+  EXPECT_EQ(PostChat(Chat("Hi")).status, 200);
+}
+
+TEST_F(ApiServerTest, ClientThatVanishes_IsCancelled) {
+  Serve();
+  for (const char* stream : {"", R"(,"stream":true)"}) {
+    RawHttpClient client = Connect();
+    SendRequest(client, "POST", "/v1/chat/completions", Chat("Hi", std::string(R"(,"n":8)") + stream, 480));
+    if (*stream != '\0') {
+      EXPECT_TRUE(client.ReadUntil("data: "));
+    }
+    client.Reset();
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (!engine_->IsIdle() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    EXPECT_TRUE(engine_->IsIdle());
+  }
+  EXPECT_TRUE(AwaitMetric(R"(code="499")"));
+  EXPECT_TRUE(AwaitMetric(R"(finished_reason="cancelled")"));
+}
+
+TEST_F(ApiServerTest, ManyClientsAtOnce_GetTheAnswersTheyWouldGetAlone) {
+  Serve();
+  constexpr int kNumClients = 24;
+  std::vector<std::string> alone;
+  for (int i = 0; i < kNumClients; ++i) alone.push_back(ContentOf(PostChat(Chat("client " + std::to_string(i)))));
+  std::vector<std::string> together(kNumClients);
+  std::vector<std::thread> clients;
+  for (int i = 0; i < kNumClients; ++i) {
+    clients.emplace_back([&, i] {
+      const RawResponse response = PostChat(Chat("client " + std::to_string(i), R"(,"stream":true)"));
+      together[static_cast<size_t>(i)] = StreamedText(EventsOf(response.body));
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(together, alone);
+}
+
+TEST_F(ApiServerTest, Metrics_CountRequestsTokensAndTimes) {
+  Serve();
+  EXPECT_EQ(PostChat(Chat("Hi")).status, 200);
+  EXPECT_EQ(PostChat("{").status, 400);
+  EXPECT_EQ(Get("/nowhere").status, 404);
+  EXPECT_TRUE(AwaitMetric(R"(finished_reason="length")"));
+  const std::string metrics = Get("/metrics").body;
+  EXPECT_THAT(metrics, HasSubstr("autoglm_generation_tokens_total{model_name=\"llama\"} 24"));
+  EXPECT_EQ(metrics_.HttpRequests("/v1/chat/completions", 200).Value(), 1);
+  EXPECT_EQ(metrics_.HttpRequests("/v1/chat/completions", 400).Value(), 1);
+  EXPECT_EQ(metrics_.HttpRequests("other", 404).Value(), 1);
+  EXPECT_EQ(metrics_.time_to_first_token.Collect().histogram.sample_count, 1u);
+  EXPECT_GT(metrics_.prefix_cache_queries.Value(), 0);
+}
+
+TEST_F(ApiServerTest, Drain_LetsRunningAnswersFinishAndRefusesNewOnes) {
+  Serve();
+  RawHttpClient running = Connect();
+  SendRequest(running, "POST", "/v1/chat/completions", Chat("Hi", R"(,"stream":true)", 400));
+  ASSERT_TRUE(running.ReadUntil("data: "));
+  server_->BeginDrain();
+  EXPECT_EQ(Get("/ready").status, 503);
+  EXPECT_EQ(Get("/health").status, 200);
+  EXPECT_EQ(BodyOf(Get("/v1/models"))["data"].size(), 1u);
+  const RawResponse refused = PostChat(Chat("Hi"));
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_TRUE(refused.headers.contains("retry-after"));
+  std::thread reader([&] { EXPECT_THAT(running.ReadResponse().body, EndsWith("data: [DONE]\n\n")); });
+  EXPECT_TRUE(server_->WaitUntilDrained(kPatience));
+  reader.join();
+  EXPECT_FALSE(Connect().is_connected());
+}
+
+TEST_F(ApiServerTest, EndWithoutDrain_BreaksAnswersOffWithAReason) {
+  Serve();
+  RawHttpClient running = Connect();
+  SendRequest(running, "POST", "/v1/chat/completions", Chat("Hi", R"(,"n":8,"stream":true)", 480));
+  ASSERT_TRUE(running.ReadUntil("data: "));
+  std::thread end([&] { server_.reset(); });
+  const std::string rest = running.ReadToEnd();
+  end.join();
+  EXPECT_THAT(rest, HasSubstr("shutting down"));
+  EXPECT_THAT(rest, Not(HasSubstr("[DONE]")));
+}
+
+}  // namespace
+}  // namespace autoglm

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "openai/generation_params.h"
+#include "openai/response.h"
+#include "server/answer.h"
+#include "server/served_model.h"
+
+namespace autoglm {
+
+// A request that has been understood: what to ask of the engine, and in which form to answer.
+struct GenerationPlan {
+  ResponseKind kind = ResponseKind::kChatCompletion;
+  GenerationParams params;
+  std::vector<std::vector<TokenId>> prompts;  // each gets params.num_choices choices
+
+  size_t num_choices() const { return prompts.size() * static_cast<size_t>(params.num_choices); }
+};
+
+// Parse -> model name -> chat template -> tokens. Errors name the field at fault.
+Result<GenerationPlan> PlanChatCompletion(std::string_view body, const ServedModel& model);
+Result<GenerationPlan> PlanCompletion(std::string_view body, const ServedModel& model);
+
+// Hands every choice to the engine, or none: where one is refused, those before it are cancelled. Errors: Engine::Submit's.
+Result<std::vector<AnswerChoice>> SubmitChoices(const GenerationPlan& plan, const ServedModel& model,
+                                                const std::string& request_id);
+
+}  // namespace autoglm
