@@ -1,0 +1,63 @@
+#include "cli/open_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <thread>
+
+#include "cli/option_values.h"
+#include "cli/parsed_option.h"
+
+namespace autoglm {
+namespace {
+
+constexpr std::string_view kDefaultModelFile = "SmolLM2-135M-Instruct.Q4_1.gguf";
+
+std::filesystem::path CacheFolder() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && *cache == '/') return cache;  // relative paths are to be ignored, says the XDG specification
+  const char* home = std::getenv("HOME");
+  return std::filesystem::path(home == nullptr ? "/" : home) / ".cache";
+}
+
+}  // namespace
+
+void AddComputeOptions(CLI::App& app, ComputeOptions& options) {
+  AddParsedOption<int64_t>(app, {"--threads", "N", "threads to compute with (default: auto, one per processor)"}, options.threads,
+                           [](const std::string& text) { return ParseIntegerOrAuto(text, 1024); });
+  AddParsedOption<Isa>(app, {"--isa", "ISA", "instruction set: auto, scalar, avx2 or avx512 (default: auto)"}, options.isa,
+                       [](const std::string& text) { return ParseIsa(text); });
+  AddParsedOption<Arithmetic>(
+      app,
+      {"--arithmetic", "KIND", "fast: 8-bit activations and BF16 keys and values; exact: everything in float32 (default: fast)"},
+      options.arithmetic, [](const std::string& text) { return ParseArithmetic(text); });
+}
+
+int NumThreads(int64_t threads) {
+  if (threads > 0) return static_cast<int>(threads);
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+Result<OpenedModel> OpenModel(const std::filesystem::path& path, const ComputeOptions& options) {
+  OpenedModel opened{.pool = std::make_unique<ThreadPool>(NumThreads(options.threads)), .model = nullptr};
+  Result<std::shared_ptr<LoadedModel>> model =
+      LoadedModel::Load(path, {.isa = options.isa, .arithmetic = options.arithmetic}, *opened.pool);
+  if (!model) {
+    const bool names_file = model.error().message.find(path.string()) != std::string::npos;
+    return Fail(model.error().code, (names_file ? "" : path.string() + ": ") + model.error().message);
+  }
+  opened.model = *std::move(model);
+  return opened;
+}
+
+Result<std::filesystem::path> FindDefaultModel() {
+  const std::filesystem::path path = CacheFolder() / "autoglm" / kDefaultModelFile;
+  std::error_code error;
+  if (std::filesystem::is_regular_file(path, error)) return path;
+  return Fail(ErrorCode::kNotFound,
+              fmt::format("no model given, and the default model is not in {}: name a GGUF file, or fetch it with ./run",
+                          path.parent_path().string()));
+}
+
+}  // namespace autoglm

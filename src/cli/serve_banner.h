@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "cli/console.h"
+#include "cli/serve_config.h"
+#include "engine/engine.h"
+
+namespace autoglm {
+
+// What somebody who has just started the server wants to know.
+struct ServiceDescription {
+  std::string model;
+  std::string architecture;
+  int64_t weight_bytes = 0;
+  int64_t num_threads = 0;
+  Isa isa = Isa::kScalar;
+  Arithmetic arithmetic = Arithmetic::kFast;
+  int64_t context_length = 0;
+  int64_t kv_bytes = 0;
+  int64_t kv_tokens = 0;
+  std::string url;  // as seen from this machine
+};
+ServiceDescription DescribeService(const ServeConfig& config, const Engine& engine, uint16_t port);
+
+// A few lines for people, with a curl line to copy.
+std::string ServeBanner(const ServiceDescription& service, const Console& console);
+
+// Whether only this machine can reach the address.
+bool IsLoopback(std::string_view host);
+std::string ExposedWarning(std::string_view host);
+// "http://127.0.0.1:8080". An address that means all interfaces becomes the loopback one.
+std::string LocalUrl(std::string_view host, uint16_t port);
+
+}  // namespace autoglm

@@ -1,0 +1,54 @@
+#include "cli/serve_banner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+namespace autoglm {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(LocalUrl, IsAnAddressThatWorksOnThisMachine) {
+  EXPECT_EQ(LocalUrl("127.0.0.1", 8080), "http://127.0.0.1:8080");
+  EXPECT_EQ(LocalUrl("0.0.0.0", 80), "http://127.0.0.1:80");
+  EXPECT_EQ(LocalUrl("::", 80), "http://[::1]:80");
+  EXPECT_EQ(LocalUrl("fe80::1", 80), "http://[fe80::1]:80");
+  EXPECT_EQ(LocalUrl("localhost", 80), "http://localhost:80");
+}
+
+TEST(IsLoopback, KnowsTheAddressesOfThisMachineOnly) {
+  for (const char* host : {"localhost", "127.0.0.1", "127.1.2.3", "::1"}) EXPECT_TRUE(IsLoopback(host)) << host;
+  for (const char* host : {"0.0.0.0", "::", "10.0.0.1", "12.7.0.1", "example.org", "127.evil.org", "127.0.0.1.evil.org"}) {
+    EXPECT_FALSE(IsLoopback(host)) << host;
+  }
+}
+
+TEST(ServeBanner, HasTheUrlAndACurlLine) {
+  std::istringstream in;
+  std::ostringstream out;
+  const Console console{.in = in, .out = out, .err = out};
+  const std::string banner = ServeBanner({.model = "tiny",
+                                          .architecture = "llama",
+                                          .weight_bytes = 3 << 20,
+                                          .num_threads = 1,
+                                          .isa = Isa::kAvx2,
+                                          .context_length = 512,
+                                          .kv_bytes = 1 << 20,
+                                          .kv_tokens = 640,
+                                          .url = "http://127.0.0.1:8080"},
+                                         console);
+  EXPECT_THAT(banner, HasSubstr("  model      tiny (llama, 3.0 MiB)\n"
+                                "  compute    1 thread, avx2, fast arithmetic\n"
+                                "  context    512 tokens\n"
+                                "  KV memory  1.0 MiB for 640 tokens\n"));
+  EXPECT_THAT(banner, HasSubstr("\nListening on http://127.0.0.1:8080\n"));
+  EXPECT_THAT(
+      banner,
+      HasSubstr("\n  curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' -d '{\"model\": "));
+  EXPECT_EQ(banner.find('\x1b'), std::string::npos);
+}
+
+}  // namespace
+}  // namespace autoglm

@@ -1,0 +1,175 @@
+#include "cli/serve_command.h"
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+#include <ostream>
+#include <utility>
+
+#include "base/clock.h"
+#include "cli/open_model.h"
+#include "cli/parsed_option.h"
+#include "cli/serve_banner.h"
+#include "cli/signal_watcher.h"
+#include "cli/version.h"
+#include "engine/engine.h"
+#include "server/api_server.h"
+#include "telemetry/log.h"
+#include "telemetry/metrics.h"
+
+namespace autoglm {
+namespace {
+
+constexpr std::chrono::milliseconds kForever(-1);
+constexpr std::chrono::milliseconds kDrainSlice(50);  // how soon a second signal is noticed
+
+// What is queued for the log is written on every way out.
+class LoggingScope {
+ public:
+  explicit LoggingScope(const LogOptions& options) { StartLogging(options); }
+  ~LoggingScope() { StopLogging(); }
+};
+
+LogOptions LogOptionsOf(const ServeConfig& config, const Console& console) {
+  const bool is_read_by_people = console.err_is_terminal && config.log_file.empty();
+  const bool json = config.log_format == LogFormat::kAuto ? !is_read_by_people : config.log_format == LogFormat::kJson;
+  return {.level = config.log_level, .json = json, .file = config.log_file};
+}
+
+ApiServerOptions ApiOptionsOf(const ServeConfig& config) {
+  ApiServerOptions options;
+  options.http.host = config.host;
+  options.http.port = static_cast<uint16_t>(config.port);
+  options.http.max_body_bytes = config.max_body_bytes;
+  options.version = Version();
+  options.served_model_names = config.served_model_names;
+  return options;
+}
+
+// As LoadedModel::name, but known before the model is.
+std::string ServedName(const ServeConfig& config) {
+  if (!config.served_model_names.empty()) return config.served_model_names.front();
+  return (config.model.extension() == ".gguf" ? config.model.stem() : config.model.filename()).string();
+}
+
+EngineOptions EngineOptionsOf(const ServeConfig& config) {
+  return {.num_threads = NumThreads(config.threads),
+          .context_length = config.context,
+          .kv_memory_bytes = config.kv_memory_bytes,
+          .budget = {.max_tokens = config.max_batch_tokens, .max_tokens_with_decode = config.max_batch_tokens_decode},
+          .max_running = config.max_running,
+          .max_waiting = config.max_queue};
+}
+
+Result<std::shared_ptr<Engine>> StartEngine(const ServeConfig& config) {
+  const ComputeOptions compute{.threads = config.threads, .isa = config.isa, .arithmetic = config.arithmetic};
+  AUTOGLM_TRY(OpenedModel opened, OpenModel(config.model, compute));
+  AUTOGLM_TRY(std::unique_ptr<Engine> engine, Engine::Start(std::move(opened.model), EngineOptionsOf(config), Clock::Real()));
+  return std::shared_ptr<Engine>(std::move(engine));
+}
+
+// Lets running answers finish. False where time ran out or a second signal came.
+bool Drain(ApiServer& server, SignalWatcher& signals, Duration limit) {
+  server.BeginDrain();
+  Log(LogLevel::kInfo, "drain_started");
+  const Clock& clock = Clock::Real();
+  const TimePoint deadline = clock.Now() + limit;
+  while (!server.WaitUntilDrained(kDrainSlice)) {
+    if (signals.Take() > 0 || clock.Now() >= deadline) return false;
+  }
+  return true;
+}
+
+int FinishEngine(Engine& engine, Console& console) {
+  const Status integrity = engine.CheckIntegrity();
+  if (integrity) {
+    Log(LogLevel::kInfo, "integrity_check", {{"ok", true}});
+    return 0;
+  }
+  Log(LogLevel::kError, "integrity_check", {{"ok", false}, {"problem", std::string_view(integrity.error().message)}});
+  console.err << "autoglm: integrity check failed: " << integrity.error().message << "\n";
+  return 1;
+}
+
+// By option name, what was given on the command line.
+struct ServeArguments {
+  ServeFlags flags;
+  std::string config_file;
+};
+
+void AddServeOption(CLI::App& command, const ServeOption& option, std::shared_ptr<ServeArguments> arguments) {
+  const bool is_positional = option.name == "model";
+  const std::string flag = is_positional ? std::string(option.value) : "--" + std::string(option.name);
+  CLI::Option* added = command.add_option_function<std::vector<std::string>>(
+      flag,
+      [arguments, name = std::string(option.name)](const std::vector<std::string>& values) { arguments->flags[name] = values; },
+      std::string(option.help));
+  added->type_name(std::string(option.value))->group(std::string(option.group));
+  added->expected(1)->allow_extra_args(false);
+  if (option.is_list) added->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  added->check([set = option.set](const std::string& value) {
+    ServeConfig scratch;
+    const Status status = set(scratch, {value});
+    return status ? std::string() : status.error().message;
+  });
+}
+
+std::optional<std::filesystem::path> ConfigFile(const std::string& given) {
+  if (!given.empty()) return given;
+  const char* from_environment = std::getenv("AUTOGLM_CONFIG");
+  if (from_environment != nullptr && *from_environment != '\0') return from_environment;
+  return std::nullopt;
+}
+
+}  // namespace
+
+void AddServeCommand(CLI::App& app, CommandAction& action) {
+  CLI::App* command = app.add_subcommand("serve", "Serve a model behind an OpenAI-compatible API.");
+  const auto arguments = std::make_shared<ServeArguments>();
+  for (const ServeOption& option : ServeOptions()) AddServeOption(*command, option, arguments);
+  AddTextOption(*command, {"--config", "FILE", "settings as YAML (default: $AUTOGLM_CONFIG, or none)"}, arguments->config_file);
+  command->footer(
+      "A YAML file has the same names with underscores, and flags win over it:\n"
+      "  model: models/model.gguf\n"
+      "  kv_memory: 2G\n"
+      "  served_model_name: [assistant, small]\n\n"
+      "Examples:\n"
+      "  autoglm serve model.gguf\n"
+      "  autoglm serve model.gguf --port 9000 --threads 4 --context 8192 --kv-memory 2G\n"
+      "  autoglm serve --config autoglm.yaml --log-file autoglm.log");
+  command->callback([arguments, &action] {
+    action = [arguments](Console& console) -> Result<int> {
+      AUTOGLM_TRY(const ServeConfig config, BuildServeConfig(ConfigFile(arguments->config_file), arguments->flags));
+      return RunServe(config, console);
+    };
+  });
+}
+
+Result<int> RunServe(const ServeConfig& config, Console& console) {
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away is an error of that write, not the end of the server
+  const LoggingScope logging(LogOptionsOf(config, console));
+  if (!IsLoopback(config.host)) console.err << ExposedWarning(config.host) << std::flush;
+
+  ServerMetrics metrics(ServedName(config));
+  // The port first: a taken one is noticed before a large model is read.
+  AUTOGLM_TRY(std::unique_ptr<ApiServer> server, ApiServer::Start(ApiOptionsOf(config), metrics, Clock::Real()));
+  AUTOGLM_TRY(const std::shared_ptr<Engine> engine, StartEngine(config));
+  AUTOGLM_TRY(const std::unique_ptr<SignalWatcher> signals, SignalWatcher::Install({SIGTERM, SIGINT}));
+  server->Serve(engine);
+  console.out << ServeBanner(DescribeService(config, *engine, server->port()), console) << std::flush;
+
+  while (!signals->Wait(kForever)) {
+  }
+  signals->Take();
+  console.out << fmt::format("\nFinishing running answers (at most {} s); once more to stop at once.\n", config.drain_timeout_s)
+              << std::flush;
+  const bool drained = Drain(*server, *signals, std::chrono::seconds(config.drain_timeout_s));
+  Log(drained ? LogLevel::kInfo : LogLevel::kWarning, "drain_finished", {{"complete", drained}});
+  console.out << (drained ? "Stopped.\n" : "Stopped; answers that were still running are cut off.\n") << std::flush;
+  server.reset();
+  return FinishEngine(*engine, console);
+}
+
+}  // namespace autoglm

@@ -1,0 +1,194 @@
+#include "cli/serve_config.h"
+
+#include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <set>
+
+#include "cli/option_values.h"
+#include "cli/text_file.h"
+
+namespace autoglm {
+namespace {
+
+using Values = std::vector<std::string>;
+
+// Puts a parsed value into a member, or passes the error on.
+template <typename T, typename U>
+Status Assign(T& target, Result<U> value) {
+  if (!value) return tl::unexpected<Error>(std::move(value).error());
+  target = *std::move(value);
+  return {};
+}
+
+Result<std::string> NotEmpty(const std::string& text) {
+  if (text.empty()) return Fail(ErrorCode::kInvalidArgument, "must not be empty");
+  return text;
+}
+
+Result<LogFormat> ParseLogFormat(std::string_view text) {
+  if (text == "auto") return LogFormat::kAuto;
+  if (text == "text") return LogFormat::kText;
+  if (text == "json") return LogFormat::kJson;
+  return Fail(ErrorCode::kInvalidArgument, fmt::format("must be one of auto, text, json, not '{}'", text));
+}
+
+Status SetServedModelNames(ServeConfig& config, const Values& values) {
+  for (const std::string& name : values) {
+    AUTOGLM_TRY_VOID(NotEmpty(name));
+    if (name == "default") return Fail(ErrorCode::kInvalidArgument, "'default' always names the first model and cannot be taken");
+  }
+  config.served_model_names = values;
+  return {};
+}
+
+constexpr int64_t kMaxContext = int64_t{1} << 24;
+
+constexpr ServeOption kOptions[] = {
+    {"model", "MODEL", "Server", "the model, a GGUF file",
+     [](ServeConfig& c, const Values& v) { return Assign(c.model, NotEmpty(v[0])); }},
+    {"served-model-name", "NAME", "Server",
+     "a name clients may ask for; may be repeated (default: the file's name without .gguf)", SetServedModelNames, true},
+    {"host", "ADDRESS", "Server", "address to listen on (default: 127.0.0.1)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.host, NotEmpty(v[0])); }},
+    {"port", "PORT", "Server", "port to listen on, 0 for any free one (default: 8080)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.port, ParseInteger(v[0], 0, 65535)); }},
+    {"max-body", "SIZE", "Server", "largest request body; beyond it clients get 413 (default: 16M)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.max_body_bytes, ParseByteSize(v[0])); }},
+    {"drain-timeout", "SECONDS", "Server", "how long running answers may take to finish after SIGTERM or Ctrl-C (default: 30)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.drain_timeout_s, ParseInteger(v[0], 0, 86400)); }},
+
+    {"threads", "N", "Engine", "threads to compute with (default: auto, one per processor)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.threads, ParseIntegerOrAuto(v[0], 1024)); }},
+    {"isa", "ISA", "Engine", "instruction set: auto, scalar, avx2 or avx512 (default: auto)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.isa, ParseIsa(v[0])); }},
+    {"arithmetic", "KIND", "Engine",
+     "fast: 8-bit activations and BF16 keys and values; exact: everything in float32 (default: fast)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.arithmetic, ParseArithmetic(v[0])); }},
+    {"context", "TOKENS", "Engine", "longest prompt and answer together (default: auto, the model's, as far as memory holds it)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.context, ParseIntegerOrAuto(v[0], kMaxContext)); }},
+    {"kv-memory", "SIZE", "Engine", "memory for keys and values of all requests, such as 512M or 2G (default: auto)",
+     [](ServeConfig& c, const Values& v) {
+       if (v[0] == "auto") return Assign(c.kv_memory_bytes, Result<int64_t>(0));
+       return Assign(c.kv_memory_bytes, ParseByteSize(v[0]));
+     }},
+
+    {"max-running", "N", "Scheduling", "requests computed at the same time (default: 64)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.max_running, ParseInteger(v[0], 1, 4096)); }},
+    {"max-queue", "N", "Scheduling", "requests waiting beyond those; beyond them clients get 429 (default: 256)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.max_queue, ParseInteger(v[0], 1, 1 << 20)); }},
+    {"max-batch-tokens", "N", "Scheduling", "tokens computed in one step (default: 512)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.max_batch_tokens, ParseInteger(v[0], 1, 65536)); }},
+    {"max-batch-tokens-decode", "N", "Scheduling",
+     "the same for a step that running answers wait for: lower is smoother, higher is faster (default: 128)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.max_batch_tokens_decode, ParseInteger(v[0], 1, 65536)); }},
+
+    {"log-file", "FILE", "Logging", "where the log goes (default: standard error)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.log_file, NotEmpty(v[0])); }},
+    {"log-level", "LEVEL", "Logging", "debug, info, warning or error (default: info)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.log_level, ParseLogLevel(v[0])); }},
+    {"log-format", "FORMAT", "Logging", "json, text, or auto: text on a terminal, json elsewhere (default: auto)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.log_format, ParseLogFormat(v[0])); }},
+};
+
+tl::unexpected<Error> FailAt(std::string_view file_name, const YAML::Mark& mark, std::string_view what) {
+  return Fail(ErrorCode::kInvalidArgument, fmt::format("{}:{}: {}", file_name, mark.line + 1, what));
+}
+
+std::string KnownKeys() {
+  std::string keys;
+  for (const ServeOption& option : kOptions) keys += (keys.empty() ? "" : ", ") + YamlKey(option);
+  return keys;
+}
+
+const ServeOption* FindByYamlKey(std::string_view key) {
+  const auto found = std::ranges::find_if(kOptions, [key](const ServeOption& option) { return YamlKey(option) == key; });
+  return found == std::end(kOptions) ? nullptr : found;
+}
+
+Result<Values> ScalarValues(const YAML::Node& node, bool is_list) {
+  if (node.IsScalar()) return Values{node.Scalar()};
+  if (!is_list) return Fail(ErrorCode::kInvalidArgument, node.IsNull() ? "has no value" : "must be one plain value");
+  if (!node.IsSequence() || node.size() == 0) return Fail(ErrorCode::kInvalidArgument, "must be a value or a list of values");
+  Values values;
+  for (const auto& item : node) {
+    if (!item.IsScalar()) return Fail(ErrorCode::kInvalidArgument, "must be a list of plain values");
+    values.push_back(item.Scalar());
+  }
+  return values;
+}
+
+Status ApplyEntry(const YAML::Node& key, const YAML::Node& value, std::string_view file_name, ServeConfig& config) {
+  if (!key.IsScalar()) return FailAt(file_name, key.Mark(), "a key must be plain text");
+  const ServeOption* option = FindByYamlKey(key.Scalar());
+  if (option == nullptr) {
+    return FailAt(file_name, key.Mark(), fmt::format("unknown key '{}'; known are {}", key.Scalar(), KnownKeys()));
+  }
+  const Result<Values> values = ScalarValues(value, option->is_list);
+  const Status status = values ? option->set(config, *values) : tl::unexpected<Error>(values.error());
+  if (!status) return FailAt(file_name, key.Mark(), fmt::format("{}: {}", key.Scalar(), status.error().message));
+  return {};
+}
+
+Status ApplyDocument(const YAML::Node& document, std::string_view file_name, ServeConfig& config) {
+  if (document.IsNull()) return {};
+  if (!document.IsMap()) return FailAt(file_name, document.Mark(), "must be a list of lines such as 'port: 8080'");
+  std::set<std::string> seen;
+  for (const auto& entry : document) {
+    AUTOGLM_TRY_VOID(ApplyEntry(entry.first, entry.second, file_name, config));
+    if (!seen.insert(entry.first.Scalar()).second) {
+      return FailAt(file_name, entry.first.Mark(), fmt::format("'{}' stands here a second time", entry.first.Scalar()));
+    }
+  }
+  return {};
+}
+
+Status CheckTogether(const ServeConfig& config) {
+  if (config.model.empty()) {
+    return Fail(ErrorCode::kInvalidArgument, "no model: name a GGUF file, as in 'autoglm serve model.gguf'");
+  }
+  if (config.max_batch_tokens_decode > config.max_batch_tokens) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("max-batch-tokens-decode ({}) must not be larger than max-batch-tokens ({})",
+                            config.max_batch_tokens_decode, config.max_batch_tokens));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::span<const ServeOption> ServeOptions() { return kOptions; }
+
+std::string YamlKey(const ServeOption& option) {
+  std::string key(option.name);
+  std::ranges::replace(key, '-', '_');
+  return key;
+}
+
+Status ApplyServeYaml(const std::string& yaml, std::string_view file_name, ServeConfig& config) {
+  try {
+    return ApplyDocument(YAML::Load(yaml), file_name, config);
+  } catch (const YAML::Exception& exception) {
+    return FailAt(file_name, exception.mark, exception.msg);
+  }
+}
+
+Result<ServeConfig> BuildServeConfig(const std::optional<std::filesystem::path>& file, const ServeFlags& flags) {
+  ServeConfig config;
+  if (file) {
+    AUTOGLM_TRY(const std::string yaml, ReadTextFile(*file));
+    AUTOGLM_TRY_VOID(ApplyServeYaml(yaml, file->string(), config));
+  }
+  for (const ServeOption& option : kOptions) {
+    const auto given = flags.find(option.name);
+    if (given == flags.end()) continue;
+    if (Status status = option.set(config, given->second); !status) {
+      return Fail(status.error().code, fmt::format("--{}: {}", option.name, status.error().message));
+    }
+  }
+  AUTOGLM_TRY_VOID(CheckTogether(config));
+  return config;
+}
+
+}  // namespace autoglm

@@ -1,0 +1,156 @@
+#include "cli/serve_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <string>
+
+namespace autoglm {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+struct Sample {
+  std::string name;
+  std::string value;  // differs from the default
+};
+
+std::vector<Sample> Samples() {
+  return {{"model", "m.gguf"},
+          {"served-model-name", "assistant"},
+          {"host", "0.0.0.0"},
+          {"port", "9000"},
+          {"max-body", "1M"},
+          {"drain-timeout", "5"},
+          {"threads", "3"},
+          {"isa", "scalar"},
+          {"arithmetic", "exact"},
+          {"context", "4096"},
+          {"kv-memory", "2G"},
+          {"max-running", "7"},
+          {"max-queue", "9"},
+          {"max-batch-tokens", "300"},
+          {"max-batch-tokens-decode", "30"},
+          {"log-file", "a.log"},
+          {"log-level", "debug"},
+          {"log-format", "json"}};
+}
+
+std::string Underscored(std::string name) {
+  std::ranges::replace(name, '-', '_');
+  return name;
+}
+
+Result<ServeConfig> FromYaml(const std::string& yaml) {
+  ServeConfig config;
+  AUTOGLM_TRY_VOID(ApplyServeYaml(yaml, "autoglm.yaml", config));
+  return config;
+}
+
+std::string YamlError(const std::string& yaml) {
+  const Result<ServeConfig> config = FromYaml(yaml);
+  EXPECT_FALSE(config) << yaml;
+  return config ? "" : config.error().message;
+}
+
+std::filesystem::path WriteTemporary(const std::string& text) {
+  const std::filesystem::path path = std::filesystem::path(testing::TempDir()) / "serve_config_test.yaml";
+  std::ofstream(path) << text;
+  return path;
+}
+
+TEST(ServeConfig, EveryOptionHasASample) {
+  ASSERT_EQ(Samples().size(), ServeOptions().size());
+  for (size_t i = 0; i < Samples().size(); ++i) EXPECT_EQ(Samples()[i].name, ServeOptions()[i].name);
+}
+
+TEST(ServeConfig, FlagAndYamlMeanTheSame) {
+  for (const Sample& sample : Samples()) {
+    const ServeFlags model = sample.name == "model" ? ServeFlags{} : ServeFlags{{"model", {"x.gguf"}}};
+    ServeFlags flags = model;
+    flags[sample.name] = {sample.value};
+    const Result<ServeConfig> from_flag = BuildServeConfig(std::nullopt, flags);
+    const Result<ServeConfig> from_file =
+        BuildServeConfig(WriteTemporary(Underscored(sample.name) + ": " + sample.value + "\n"), model);
+    ASSERT_TRUE(from_flag) << sample.name << ": " << from_flag.error().message;
+    ASSERT_TRUE(from_file) << sample.name << ": " << from_file.error().message;
+    EXPECT_EQ(*from_flag, *from_file) << sample.name;
+    ServeConfig untouched;
+    if (sample.name != "model") untouched.model = "x.gguf";
+    const bool is_only_isa_here = sample.name == "isa" && DetectIsa() == Isa::kScalar;
+    EXPECT_EQ(*from_flag == untouched, is_only_isa_here) << sample.name << " has no effect";
+  }
+}
+
+TEST(ServeConfig, FlagsWinOverTheFile) {
+  const auto file = WriteTemporary("model: file.gguf\nport: 1\nthreads: 2\nserved_model_name: [a, b]\n");
+  const Result<ServeConfig> config = BuildServeConfig(file, {{"port", {"9"}}, {"served-model-name", {"c"}}});
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->port, 9);
+  EXPECT_EQ(config->threads, 2);
+  EXPECT_EQ(config->model, "file.gguf");
+  EXPECT_THAT(config->served_model_names, ElementsAre("c"));
+}
+
+TEST(ServeConfig, NamesMayBeOneOrAList) {
+  EXPECT_THAT(FromYaml("served_model_name: a\n")->served_model_names, ElementsAre("a"));
+  EXPECT_THAT(FromYaml("served_model_name: [a, b]\n")->served_model_names, ElementsAre("a", "b"));
+  EXPECT_THAT(FromYaml("served_model_name:\n  - a\n  - b\n")->served_model_names, ElementsAre("a", "b"));
+}
+
+TEST(ServeConfig, EmptyFileChangesNothing) {
+  EXPECT_EQ(*FromYaml(""), ServeConfig());
+  EXPECT_EQ(*FromYaml("# only a comment\n"), ServeConfig());
+}
+
+TEST(ServeConfig, UnknownKeyIsNamedWithItsLine) {
+  EXPECT_THAT(YamlError("port: 80\n\nprot: 81\n"), StartsWith("autoglm.yaml:3: unknown key 'prot'; known are model,"));
+  EXPECT_THAT(YamlError("max-queue: 3\n"), HasSubstr("max_queue"));
+}
+
+TEST(ServeConfig, BadValueIsNamedWithItsLine) {
+  EXPECT_EQ(YamlError("host: h\nport: eighty\n"), "autoglm.yaml:2: port: must be a whole number from 0 to 65535, not 'eighty'");
+  EXPECT_EQ(YamlError("kv_memory: lots\n"), "autoglm.yaml:1: kv_memory: must be a size such as 512M or 2G, not 'lots'");
+  EXPECT_EQ(YamlError("port:\n"), "autoglm.yaml:1: port: has no value");
+  EXPECT_EQ(YamlError("port: [1, 2]\n"), "autoglm.yaml:1: port: must be one plain value");
+  EXPECT_EQ(YamlError("served_model_name: {a: b}\n"), "autoglm.yaml:1: served_model_name: must be a value or a list of values");
+  EXPECT_EQ(YamlError("served_model_name: [[a]]\n"), "autoglm.yaml:1: served_model_name: must be a list of plain values");
+  EXPECT_THAT(YamlError("served_model_name: default\n"), HasSubstr("always names the first model"));
+}
+
+TEST(ServeConfig, KeyGivenTwiceIsRefused) {
+  EXPECT_EQ(YamlError("port: 1\nport: 2\n"), "autoglm.yaml:2: 'port' stands here a second time");
+}
+
+TEST(ServeConfig, BrokenYamlIsNamedWithItsLine) {
+  EXPECT_THAT(YamlError("port: 1\nhost: [\n"), testing::ContainsRegex("^autoglm.yaml:[0-9]+: "));
+  EXPECT_THAT(YamlError("- port\n"), StartsWith("autoglm.yaml:1: must be a list of lines such as"));
+  EXPECT_THAT(YamlError("just text\n"), StartsWith("autoglm.yaml:1: must be"));
+  EXPECT_THAT(YamlError("[1, 2]: 3\n"), StartsWith("autoglm.yaml:1: a key must be plain text"));
+}
+
+TEST(ServeConfig, MissingFileIsNotFound) {
+  const Result<ServeConfig> config = BuildServeConfig("/nonexistent/autoglm.yaml", {{"model", {"m.gguf"}}});
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(config.error().message, "cannot open /nonexistent/autoglm.yaml: No such file or directory");
+}
+
+TEST(ServeConfig, NoModelIsRefused) {
+  const Result<ServeConfig> config = BuildServeConfig(std::nullopt, {});
+  ASSERT_FALSE(config);
+  EXPECT_THAT(config.error().message, StartsWith("no model: name a GGUF file"));
+}
+
+TEST(ServeConfig, DecodeBudgetAboveTheBudgetIsRefused) {
+  const Result<ServeConfig> config =
+      BuildServeConfig(std::nullopt, {{"model", {"m.gguf"}}, {"max-batch-tokens", {"10"}}, {"max-batch-tokens-decode", {"11"}}});
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().message, "max-batch-tokens-decode (11) must not be larger than max-batch-tokens (10)");
+}
+
+}  // namespace
+}  // namespace autoglm
