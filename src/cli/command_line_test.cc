@@ -22,7 +22,7 @@ struct Outcome {
   std::string out, err;
 };
 
-Outcome Run(const std::vector<std::string>& arguments) {
+Outcome RunCommandLine(const std::vector<std::string>& arguments) {
   std::istringstream in;
   std::ostringstream out, err;
   Console console{.in = in, .out = out, .err = err};
@@ -31,14 +31,14 @@ Outcome Run(const std::vector<std::string>& arguments) {
 }
 
 void ExpectUsageError(const std::vector<std::string>& arguments, const std::string& message) {
-  const Outcome outcome = Run(arguments);
+  const Outcome outcome = RunCommandLine(arguments);
   EXPECT_EQ(outcome.exit_code, 2);
   EXPECT_EQ(outcome.err, "autoglm: " + message + "\n");
   EXPECT_THAT(outcome.out, IsEmpty());
 }
 
 TEST(CommandLine, VersionIsOneLine) {
-  const Outcome outcome = Run({"--version"});
+  const Outcome outcome = RunCommandLine({"--version"});
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_THAT(outcome.out, MatchesRegex("autoglm [0-9.]+ \\(.*, (scalar|avx2|avx512)\\)\n"));
   EXPECT_THAT(outcome.out, HasSubstr(std::string(Version())));
@@ -58,7 +58,7 @@ TEST(CommandLine, EveryCommandHasHelpWithExamples) {
     std::string name = "autoglm";
     for (const std::string& word : command) name += " " + word;
     command.push_back("--help");
-    const Outcome outcome = Run(command);
+    const Outcome outcome = RunCommandLine(command);
     EXPECT_EQ(outcome.exit_code, 0) << name;
     EXPECT_THAT(outcome.out, AllOf(HasSubstr("Usage: " + name + " "), HasSubstr("\nExamples:\n  autoglm"))) << name;
     EXPECT_THAT(outcome.err, IsEmpty()) << name;
@@ -67,13 +67,13 @@ TEST(CommandLine, EveryCommandHasHelpWithExamples) {
 
 TEST(CommandLine, HelpFitsIntoAHundredColumns) {
   for (const char* command : {"serve", "chat"}) {
-    std::istringstream help(Run({command, "--help"}).out);
+    std::istringstream help(RunCommandLine({command, "--help"}).out);
     for (std::string line; std::getline(help, line);) EXPECT_LE(line.size(), 100u) << line;
   }
 }
 
 TEST(CommandLine, NoArgumentsShowTheHelpAsAnError) {
-  const Outcome outcome = Run({});
+  const Outcome outcome = RunCommandLine({});
   EXPECT_EQ(outcome.exit_code, 2);
   EXPECT_THAT(outcome.out, IsEmpty());
   EXPECT_THAT(outcome.err, HasSubstr("Usage: autoglm COMMAND"));
@@ -96,12 +96,12 @@ TEST(CommandLine, ArgumentsThatMakeNoSenseExitWith2AndSayWhereHelpIs) {
 }
 
 TEST(CommandLine, UnknownOptionsAreNamed) {
-  EXPECT_THAT(Run({"serve", "m.gguf", "--prot", "1"}).err, AllOf(StartsWith("autoglm: "), HasSubstr("--prot")));
+  EXPECT_THAT(RunCommandLine({"serve", "m.gguf", "--prot", "1"}).err, AllOf(StartsWith("autoglm: "), HasSubstr("--prot")));
 }
 
 TEST(CommandLine, LogitsWantExactlyOneInput) {
-  EXPECT_EQ(Run({"model", "logits", "m.gguf"}).exit_code, 2);
-  EXPECT_EQ(Run({"model", "logits", "m.gguf", "--tokens", "1", "--text", "a"}).exit_code, 2);
+  EXPECT_EQ(RunCommandLine({"model", "logits", "m.gguf"}).exit_code, 2);
+  EXPECT_EQ(RunCommandLine({"model", "logits", "m.gguf", "--tokens", "1", "--text", "a"}).exit_code, 2);
 }
 
 TEST(CommandLine, WhatFailsExitsWith1AndOneLine) {
@@ -112,7 +112,7 @@ TEST(CommandLine, WhatFailsExitsWith1AndOneLine) {
                                                                                        {"model", "logits", "--tokens", "1"}}) {
     std::vector<std::string> arguments = command;
     arguments.push_back("/nowhere/model.gguf");
-    const Outcome outcome = Run(arguments);
+    const Outcome outcome = RunCommandLine(arguments);
     EXPECT_EQ(outcome.exit_code, 1);
     EXPECT_THAT(outcome.out, IsEmpty());
     EXPECT_THAT(outcome.err, AllOf(StartsWith("autoglm: "), HasSubstr("/nowhere/model.gguf")));

@@ -347,9 +347,11 @@ TEST_F(ApiServerTest, ManyClientsAtOnce_GetTheAnswersTheyWouldGetAlone) {
   Serve();
   constexpr int kNumClients = 24;
   std::vector<std::string> alone;
+  alone.reserve(kNumClients);
   for (int i = 0; i < kNumClients; ++i) alone.push_back(ContentOf(PostChat(Chat("client " + std::to_string(i)))));
   std::vector<std::string> together(kNumClients);
   std::vector<std::thread> clients;
+  clients.reserve(kNumClients);
   for (int i = 0; i < kNumClients; ++i) {
     clients.emplace_back([&, i] {
       const RawResponse response = PostChat(Chat("client " + std::to_string(i), R"(,"stream":true)"));

@@ -126,8 +126,10 @@ TEST(DeliveryThread, ManyNotifiers_LoseNothing) {
   DeliveryThread delivery(kNever);
   std::vector<std::shared_ptr<CountingJob>> jobs;
   for (int i = 0; i < 16; ++i) delivery.Add(jobs.emplace_back(std::make_shared<CountingJob>()));
+  constexpr int kNumThreads = 4;
   std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t) {
+  threads.reserve(kNumThreads);
+  for (int t = 0; t < kNumThreads; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 2000; ++i) delivery.Notify(jobs[static_cast<size_t>(i) % jobs.size()]);
     });

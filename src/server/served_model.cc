@@ -43,6 +43,7 @@ Status ServedModel::CheckName(const std::string& name) const {
 
 std::vector<ModelCard> ServedModel::Cards() const {
   std::vector<ModelCard> cards;
+  cards.reserve(names_.size());
   for (const std::string& name : names_) {
     cards.push_back({.id = name,
                      .created_unix_seconds = engine_->model().created_unix_seconds(),

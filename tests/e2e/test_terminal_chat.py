@@ -59,7 +59,7 @@ def chat(binary, model):
 def test_a_question_is_answered_and_the_prompt_returns(chat):
     chat.type(QUESTION)
     chat.wait_for("Paris")
-    chat.wait_for(r"\n.*> ")
+    chat.wait_for(r"> ")
 
 
 def test_the_end_of_input_ends_it(chat):
@@ -71,7 +71,7 @@ def test_ctrl_c_stops_an_answer_and_not_the_program(chat):
     chat.type("Write a very long story about a lighthouse.\n")
     chat.wait_for("story.*\n.*[a-z]{3}")
     chat.process.send_signal(signal.SIGINT)
-    chat.wait_for(r"\n.*> ", timeout_s=5)
+    chat.wait_for(r"> ", timeout_s=5)
     chat.type(QUESTION)
     chat.wait_for("Paris")
 
