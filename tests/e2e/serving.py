@@ -94,12 +94,19 @@ class Server:
         lines = (json.loads(line) for line in self.log_path.read_text().splitlines() if line.startswith("{"))
         return [line for line in lines if line.get("event") == event]
 
+    def _thread_states(self):
+        """Where every thread stands: the evidence when a server hangs."""
+        tasks = sorted(Path(f"/proc/{self.pid}/task").iterdir())
+        return [" ".join((t / name).read_text().strip() for name in ("comm", "wchan", "syscall")) for t in tasks]
+
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)
 
     def wait(self, timeout_s=60):
         try:
             return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"did not end within {timeout_s} s: {self._thread_states()}\n{self.log_path.read_text()[-1000:]}") from None
         finally:
             if self.process.poll() is None:
                 self.process.kill()
