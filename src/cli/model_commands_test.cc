@@ -74,7 +74,7 @@ TEST_F(ModelCommandsTest, InfoTellsShapeTypesAndMemory) {
   EXPECT_THAT(Succeed({"info", model_}), AllOf(HasSubstr("tiny random llama"), HasSubstr("llama (GGUF v3)"), HasSubstr("31 F32"),
                                                HasSubstr("4 heads over 2 key-value heads of 16 dimensions"),
                                                HasSubstr("512 tokens"), HasSubstr("gpt2 / gpt-2"), HasSubstr("ends at <eos>"),
-                                               HasSubstr("chat template   yes"), HasSubstr("can be served   yes")));
+                                               HasSubstr("chat template  yes"), HasSubstr("can be served  yes")));
 }
 
 TEST_F(ModelCommandsTest, InfoAsJsonAddsUp) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <ostream>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "cli/open_model.h"
@@ -28,7 +29,9 @@ constexpr std::chrono::milliseconds kDrainSlice(50);  // how soon a second signa
 // What is queued for the log is written on every way out.
 class LoggingScope {
  public:
-  explicit LoggingScope(const LogOptions& options) { StartLogging(options); }
+  LoggingScope() = default;
+  LoggingScope(const LoggingScope&) = delete;
+  LoggingScope& operator=(const LoggingScope&) = delete;
   ~LoggingScope() { StopLogging(); }
 };
 
@@ -70,10 +73,17 @@ Result<std::shared_ptr<Engine>> StartEngine(const ServeConfig& config) {
   return std::shared_ptr<Engine>(std::move(engine));
 }
 
+// A shell ignores SIGINT for what it starts with "&": Ctrl-C is then meant for another program.
+std::vector<int> EndingSignals() {
+  std::vector<int> signals = {SIGTERM};
+  if (!IsIgnored(SIGINT)) signals.push_back(SIGINT);
+  return signals;
+}
+
 // Lets running answers finish. False where time ran out or a second signal came.
 bool Drain(ApiServer& server, SignalWatcher& signals, Duration limit) {
   server.BeginDrain();
-  Log(LogLevel::kInfo, "drain_started");
+  Log(LogLevel::kInfo, "drain_started", {{"signal", std::string_view(signals.LastSignalName())}});
   const Clock& clock = Clock::Real();
   const TimePoint deadline = clock.Now() + limit;
   while (!server.WaitUntilDrained(kDrainSlice)) {
@@ -149,14 +159,15 @@ void AddServeCommand(CLI::App& app, CommandAction& action) {
 
 Result<int> RunServe(const ServeConfig& config, Console& console) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away is an error of that write, not the end of the server
-  const LoggingScope logging(LogOptionsOf(config, console));
+  AUTOGLM_TRY_VOID(StartLogging(LogOptionsOf(config, console)));
+  const LoggingScope logging;
   if (!IsLoopback(config.host)) console.err << ExposedWarning(config.host) << std::flush;
 
   ServerMetrics metrics(ServedName(config));
   // The port first: a taken one is noticed before a large model is read.
   AUTOGLM_TRY(std::unique_ptr<ApiServer> server, ApiServer::Start(ApiOptionsOf(config), metrics, Clock::Real()));
   AUTOGLM_TRY(const std::shared_ptr<Engine> engine, StartEngine(config));
-  AUTOGLM_TRY(const std::unique_ptr<SignalWatcher> signals, SignalWatcher::Install({SIGTERM, SIGINT}));
+  AUTOGLM_TRY(const std::unique_ptr<SignalWatcher> signals, SignalWatcher::Install(EndingSignals()));
   server->Serve(engine);
   console.out << ServeBanner(DescribeService(config, *engine, server->port()), console) << std::flush;
 

@@ -85,19 +85,23 @@ class RunningServer {
     return Wait();
   }
 
-  // The raw answer to one request.
-  std::string Request(const std::string& request) const {
+  // A connected socket, to be closed by the caller.
+  int Connect() const {
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<uint16_t>(port_));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+    return fd;
+  }
+  // The raw answer to one request.
+  std::string Request(const std::string& request) const {
+    const int fd = Connect();
+    EXPECT_EQ(send(fd, request.data(), request.size(), MSG_NOSIGNAL), std::ssize(request));
     std::string answer;
-    if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 &&
-        send(fd, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size())) {
-      char buffer[4096];
-      for (ssize_t n = 0; (n = recv(fd, buffer, sizeof(buffer), 0)) > 0;) answer.append(buffer, static_cast<size_t>(n));
-    }
+    char buffer[4096];
+    for (ssize_t n = 0; (n = recv(fd, buffer, sizeof(buffer), 0)) > 0;) answer.append(buffer, static_cast<size_t>(n));
     close(fd);
     return answer;
   }
@@ -142,7 +146,7 @@ TEST(ServeCommand, AnswersAndEndsCleanlyAtSigterm) {
               AllOf(HasSubstr(" 200 "), HasSubstr("\"usage\"")));
   EXPECT_EQ(server.Stop(), 0);
   EXPECT_THAT(server.out(), AllOf(HasSubstr("  model      llama (llama, "), HasSubstr("  compute    1 thread, "),
-                                  HasSubstr("KV memory  1008.0 KiB"), HasSubstr("curl http://127.0.0.1:")));
+                                  HasSubstr("KV memory  1020.0 KiB for 2720 tokens"), HasSubstr("curl http://127.0.0.1:")));
   EXPECT_THAT(ReadLog(), testing::ContainsRegex("\"event\": ?\"integrity_check\".*\"ok\": ?true"));
 }
 
@@ -155,20 +159,62 @@ TEST(ServeCommand, ServesUnderTheNamesGiven) {
   EXPECT_EQ(server.Stop(), 0);
 }
 
+// A port of this machine that somebody else listens on.
+class TakenPort {
+ public:
+  TakenPort() : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(bind(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+    EXPECT_EQ(listen(fd_, 1), 0);
+    socklen_t size = sizeof(address);
+    EXPECT_EQ(getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    number_ = ntohs(address.sin_port);
+  }
+  ~TakenPort() { close(fd_); }
+
+  int number() const { return number_; }
+
+ private:
+  int fd_;
+  int number_ = 0;
+};
+
 TEST(ServeCommand, PortInUseIsAnErrorThatNamesIt) {
-  RunningServer first(TinyModelConfig());
-  ASSERT_GT(first.port(), 0);
+  const TakenPort taken;
   ServeConfig config = TinyModelConfig();
-  config.port = first.port();
-  config.log_file.clear();
-  std::istringstream in;
-  std::ostringstream out, err;
-  Console console{.in = in, .out = out, .err = err};
-  const Result<int> second = RunServe(config, console);
-  EXPECT_EQ(first.Stop(), 0);
-  ASSERT_FALSE(second);
-  EXPECT_THAT(second.error().message, HasSubstr(std::to_string(first.port())));
-  EXPECT_EQ(out.str(), "");
+  config.port = taken.number();
+  RunningServer server(config);
+  const Result<int> exit_code = server.Wait();
+  ASSERT_FALSE(exit_code);
+  EXPECT_THAT(exit_code.error().message, HasSubstr(std::to_string(taken.number())));
+  EXPECT_EQ(server.out(), "");
+}
+
+TEST(ServeCommand, LogFileThatCannotBeOpenedIsAnError) {
+  ServeConfig config = TinyModelConfig();
+  config.log_file = "/nowhere/autoglm.log";
+  RunningServer server(config);
+  const Result<int> exit_code = server.Wait();
+  ASSERT_FALSE(exit_code);
+  EXPECT_THAT(exit_code.error().message, HasSubstr("/nowhere/autoglm.log"));
+}
+
+// A long stream in flight: SIGTERM drains, a second one does not wait for it.
+TEST(ServeCommand, SecondSignalEndsAtOnce) {
+  RunningServer server(TinyModelConfig());
+  ASSERT_GT(server.port(), 0);
+  const int fd = server.Connect();
+  const std::string body = R"({"model": "default", "prompt": "a", "max_tokens": 400, "ignore_eos": true, "stream": true})";
+  const std::string request =
+      "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  ASSERT_EQ(send(fd, request.data(), request.size(), MSG_NOSIGNAL), std::ssize(request));
+  kill(getpid(), SIGTERM);
+  kill(getpid(), SIGTERM);
+  EXPECT_EQ(server.Wait(), 0);
+  close(fd);
+  EXPECT_THAT(ReadLog(), testing::ContainsRegex("\"event\": ?\"integrity_check\".*\"ok\": ?true"));
 }
 
 TEST(ServeCommand, MissingModelIsAnError) {

@@ -16,10 +16,12 @@ namespace {
 
 // The handler has no other way to find the watcher. -1: none is installed.
 std::atomic<int> g_signal_fd{-1};
+std::atomic<int> g_last_signal{0};
 static_assert(std::atomic<int>::is_always_lock_free, "used in a signal handler");
 
-void OnSignal(int /*signal*/) {
+void OnSignal(int signal) {
   const int saved_errno = errno;
+  g_last_signal.store(signal);
   const uint64_t one = 1;
   // An eventfd only refuses when its counter is full: then a signal is waiting anyway.
   [[maybe_unused]] const ssize_t written = write(g_signal_fd.load(), &one, sizeof(one));
@@ -28,11 +30,17 @@ void OnSignal(int /*signal*/) {
 
 }  // namespace
 
-Result<std::unique_ptr<SignalWatcher>> SignalWatcher::Install(std::initializer_list<int> signals) {
+bool IsIgnored(int signal) {
+  struct sigaction action = {};
+  return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+Result<std::unique_ptr<SignalWatcher>> SignalWatcher::Install(const std::vector<int>& signals) {
   const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (fd < 0) return Fail(ErrorCode::kIo, std::string("cannot watch for signals: ") + std::strerror(errno));
   int nobody = -1;
   AUTOGLM_CHECK(g_signal_fd.compare_exchange_strong(nobody, fd));
+  g_last_signal.store(0);
 
   std::unique_ptr<SignalWatcher> watcher(new SignalWatcher(fd));
   for (const int signal : signals) {
@@ -55,6 +63,11 @@ SignalWatcher::~SignalWatcher() {
 int64_t SignalWatcher::Take() {
   uint64_t count = 0;
   return read(fd_, &count, sizeof(count)) == sizeof(count) ? static_cast<int64_t>(count) : 0;
+}
+
+std::string SignalWatcher::LastSignalName() const {
+  const char* name = sigabbrev_np(g_last_signal.load());
+  return name == nullptr ? std::string() : "SIG" + std::string(name);
 }
 
 bool SignalWatcher::Wait(std::chrono::milliseconds timeout) {

@@ -18,6 +18,21 @@ TEST(SignalWatcher, CountsSignalsAndForgetsThemWhenTaken) {
   EXPECT_FALSE(watcher->Wait(milliseconds(0)));
 }
 
+TEST(SignalWatcher, TellsWhichSignalCameLast) {
+  const auto watcher = *SignalWatcher::Install({SIGUSR1, SIGUSR2});
+  EXPECT_EQ(watcher->LastSignalName(), "");
+  raise(SIGUSR1);
+  raise(SIGUSR2);
+  EXPECT_EQ(watcher->LastSignalName(), "SIGUSR2");
+}
+
+TEST(IsIgnored, KnowsWhatWasInherited) {
+  EXPECT_FALSE(IsIgnored(SIGUSR1));
+  const auto previous = std::signal(SIGUSR1, SIG_IGN);
+  EXPECT_TRUE(IsIgnored(SIGUSR1));
+  std::signal(SIGUSR1, previous);
+}
+
 TEST(SignalWatcher, GivesBackWhatTheSignalMeantBefore) {
   static int num_seen = 0;
   num_seen = 0;

@@ -53,7 +53,7 @@ class Server:
         options = {"max_retries": 0, "timeout": 120} | options
         return openai.OpenAI(base_url=self.url + "/v1", api_key="none", **options)
 
-    def request(self, method, path, body=None, headers=None, timeout=30):
+    def request(self, method, path, body=None, headers=None, timeout=120):
         """(status, headers with lower-case names, body bytes) of one plain HTTP exchange."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
         try:
