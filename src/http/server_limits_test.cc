@@ -1,8 +1,10 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "http/server.h"
@@ -51,9 +53,9 @@ TEST_F(ServerLimitsTest, BodyTooLarge_Is413EvenToAClientThatSendsItAllFirst) {
   options_.max_body_bytes = 1000;
   ServeEcho();
   const std::string body(4 << 20, 'x');
-  const std::string head = "POST / HTTP/1.1\r\nHost: h\r\n";
-  for (const std::string& bytes : {head + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body,
-                                   head + "Transfer-Encoding: chunked\r\n\r\n400000\r\n" + body + "\r\n0\r\n\r\n"}) {
+  constexpr std::string_view kLine = "POST / HTTP/1.1\r\nHost: h\r\n";
+  for (const std::string& bytes : {fmt::format("{}Content-Length: {}\r\n\r\n{}", kLine, body.size(), body),
+                                   fmt::format("{}Transfer-Encoding: chunked\r\n\r\n400000\r\n{}\r\n0\r\n\r\n", kLine, body)}) {
     RawHttpClient client = Connect();
     EXPECT_TRUE(client.Send(bytes)) << "the server must not reset a client that is still sending";
     EXPECT_EQ(client.ReadResponse().status, 413);

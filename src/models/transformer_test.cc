@@ -223,6 +223,7 @@ TEST_P(TransformerPaths, ExactArithmetic_GreedyTokensEqualReference) {
 
 std::vector<TokenId> SomeTokens(int64_t count, int64_t vocab_size) {
   std::vector<TokenId> tokens;
+  tokens.reserve(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i) tokens.push_back(static_cast<TokenId>((i * 7919 + 13) % vocab_size));
   return tokens;
 }

@@ -1,9 +1,9 @@
 // The avx2 path. Everything below lives in a namespace of its own, so that no inline function compiled with this file's
 // instruction set can be taken for another file's.
+#include <immintrin.h>
+
 #include <cstddef>
 #include <cstdint>
-
-#include <immintrin.h>
 
 #include "kernels/kernel_table.h"
 

@@ -1,8 +1,8 @@
 // The scalar path. Everything below lives in a namespace of its own, so that no inline function compiled with this file's
 // instruction set can be taken for another file's.
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cmath>
 #include <cstring>
 
 #include "kernels/kernel_table.h"
