@@ -63,6 +63,44 @@ TEST_F(ServerLimitsTest, BodyTooLarge_Is413EvenToAClientThatSendsItAllFirst) {
   ExpectServing();
 }
 
+TEST_F(ServerLimitsTest, BodiesBeyondWhatMayArriveAtATime_Are503) {
+  options_.max_body_bytes = 1000;
+  options_.max_arriving_body_bytes = 1500;
+  ServeEcho();
+  const std::string head = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n";
+  const std::string most(900, 'x');
+  const std::string rest(100, 'x');
+  RawHttpClient first = Connect();
+  first.Send(head + most);
+  RawHttpClient second = Connect();
+  second.Send(head + most);
+  RawResponse refused = second.ReadResponse();
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(refused.headers["retry-after"], "1");
+  EXPECT_THAT(refused.body, HasSubstr(R"("code":"too_many_bodies")"));
+  EXPECT_TRUE(second.IsClosedByServer());
+
+  first.Send(rest);
+  EXPECT_EQ(first.ReadResponse().status, 200) << "who was first is served";
+  for (int i = 0; i < 3; ++i) {
+    RawHttpClient vanishing = Connect();
+    vanishing.Send(head + most);
+    vanishing.Close();
+    first.Send(head + most);
+    first.Send(rest);
+    EXPECT_EQ(first.ReadResponse().status, 200) << "room comes back";
+  }
+}
+
+TEST_F(ServerLimitsTest, OneBodyAlone_AlwaysHasRoom) {
+  options_.max_body_bytes = 1000;
+  options_.max_arriving_body_bytes = 10;
+  ServeEcho();
+  RawHttpClient client = Connect();
+  client.Send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n" + std::string(1000, 'x'));
+  EXPECT_EQ(client.ReadResponse().status, 200);
+}
+
 TEST_F(ServerLimitsTest, HeadTooLarge_Is431) {
   options_.max_header_bytes = 2000;
   ServeEcho();
