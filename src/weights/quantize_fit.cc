@@ -11,13 +11,13 @@ namespace {
 
 // Grids that reach from one step less than the range of the values to one step more: a grid that cuts the outermost values off
 // has smaller steps for all others.
-constexpr int kNumTrials = 21;
-constexpr float kTrialStep = 0.1f;
+constexpr int kNumTrials = 41;
+constexpr float kTrialStep = 0.05f;
 
 struct WeightedSums {
-  float w = 0;   // of the weights
-  float x = 0;   // of weight * value
-  float l = 0;   // of weight * level, and so on
+  float w = 0;  // of the weights
+  float x = 0;  // of weight * value
+  float l = 0;  // of weight * level, and so on
   float ll = 0;
   float xl = 0;
 };

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstddef>
 #include <span>
 
 namespace autoglm {
@@ -14,8 +17,24 @@ inline float RoundToInteger(float value) {
   return value + kShift - kShift;
 }
 
-inline float RoundToLevel(float value, float lowest, float highest) {
-  return RoundToInteger(std::fmin(std::fmax(value, lowest), highest));
+inline float RoundToLevel(float value, float lowest, float highest) { return RoundToInteger(std::clamp(value, lowest, highest)); }
+
+// Levels -kZeroLevel to kZeroLevel - 1.
+template <int kZeroLevel>
+float NearestSymmetric(float value) {
+  return RoundToLevel(value, -kZeroLevel, kZeroLevel - 1);
+}
+
+// Where to try the largest value: around a level, up to nearly one away from it.
+template <int kLevel>
+constexpr std::array<float, 19> TargetsAround() {
+  std::array<float, 19> targets{};
+  for (int i = 0; i < 19; ++i) targets[static_cast<size_t>(i)] = static_cast<float>(kLevel) + 0.1f * static_cast<float>(i - 9);
+  return targets;
+}
+template <int kZeroLevel>
+constexpr std::array<float, 19> SymmetricTargets() {
+  return TargetsAround<-kZeroLevel>();
 }
 
 // The scale of least error sum(weight * (value - scale * level)^2), where `nearest(value / scale)` is the level of a value.
