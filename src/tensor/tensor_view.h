@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/result.h"
 #include "tensor/dtype.h"
 
 namespace autoglm {
@@ -30,5 +31,10 @@ struct TensorView {
     return num_columns() / info.block_elements * info.block_bytes;
   }
 };
+
+// Rows [first_row, first_row + num_rows) as a matrix of their own, such as the keys' part of a fused QKV matrix. Of a tensor
+// of three dimensions [experts, rows, columns] the rows count through: expert e begins at row e * rows.
+// Errors: kCorruptFile where the tensor has fewer rows.
+Result<TensorView> RowSlice(const TensorView& tensor, int64_t first_row, int64_t num_rows);
 
 }  // namespace autoglm

@@ -80,6 +80,13 @@ Result<PackedFormat> FormatOf(const TensorView& tensor) {
       return PackedFormat::kBf16;
     case DType::kF32:
       return PackedFormat::kF32;
+    case DType::kQ5_0:
+    case DType::kQ5_1:
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+    case DType::kQ6_K:
+    case DType::kIQ4_NL:
+      break;
   }
   return Fail(ErrorCode::kUnsupported,
               "tensor " + tensor.name + " has type " + std::string(Info(tensor.dtype).name) + ", which has no kernels yet");
