@@ -16,6 +16,7 @@ inline constexpr int kGemmTokens = 12;
 // clang-format off: the order matters.
 #include "kernels/avx512/vec16.h"
 #include "kernels/common/elementwise.inl.h"
+#include "kernels/common/weight_source.inl.h"
 #include "kernels/common/gemm.inl.h"
 #include "kernels/common/attention.inl.h"
 #include "kernels/common/table.inl.h"
