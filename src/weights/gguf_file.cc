@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "weights/gguf_reader.h"
+#include "weights/printable_name.h"
 
 namespace autoglm {
 namespace {

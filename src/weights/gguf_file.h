@@ -13,6 +13,7 @@
 #include "tensor/mapped_file.h"
 #include "tensor/tensor_view.h"
 #include "weights/gguf_value.h"
+#include "weights/tensor_source.h"
 
 namespace autoglm {
 
@@ -23,7 +24,7 @@ class GgufReader;
 // The file is untrusted. Every count, length, product, offset and alignment is checked against the file's size before
 // anything is allocated, so memory stays below a small multiple of the header's size (at worst 12: tiny keys), and the header
 // itself ends within kHeaderBytesMax.
-class GgufFile {
+class GgufFile : public TensorSource {
  public:
   // Real headers take up to 20 MB (a vocabulary of 260,000 tokens with its merges).
   static constexpr size_t kHeaderBytesMax = size_t{256} << 20;
@@ -40,7 +41,7 @@ class GgufFile {
   int64_t file_bytes() const { return static_cast<int64_t>(bytes_.size()); }
   const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }
   // In file order. A tensor whose type this program does not know is listed in unknown_tensors() and refused by FindTensor.
-  const std::vector<TensorView>& tensors() const { return tensors_; }
+  const std::vector<TensorView>& tensors() const override { return tensors_; }
   struct UnknownTensor {
     std::string name;
     uint32_t type_id = 0;
@@ -61,13 +62,9 @@ class GgufFile {
   double FloatOr(std::string_view key, double otherwise) const;
   bool BoolOr(std::string_view key, bool otherwise) const;
 
-  // Also true for a tensor of an unknown type: a caller that must have it learns why not from FindTensor.
-  bool HasTensor(std::string_view name) const;
-  // Errors: kNotFound; kUnsupported for an unknown type (the message names the type id).
-  Result<const TensorView*> FindTensor(std::string_view name) const;
-
-  // After the tensor's bytes have been copied elsewhere: lets the kernel take its pages back. No-op for Parse()d bytes.
-  void DropPages(const TensorView& tensor) const;
+  bool HasTensor(std::string_view name) const override;
+  Result<const TensorView*> FindTensor(std::string_view name) const override;
+  void DropPages(const TensorView& tensor) const override;
 
  private:
   struct TensorPlace {

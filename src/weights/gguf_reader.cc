@@ -8,11 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include "weights/printable_name.h"
+
 namespace autoglm {
 namespace {
 
 constexpr size_t kNameBytesMax = 65535;
-constexpr size_t kNameCharactersShown = 80;
 
 // Value types (ggml docs/gguf.md).
 enum ValueType : uint32_t {
@@ -48,19 +49,6 @@ tl::unexpected<Error> FailTooLarge(std::string_view key, auto value) {
 }
 
 }  // namespace
-
-std::string PrintableName(std::string_view name) {
-  std::string printable;
-  for (const char c : name.substr(0, kNameCharactersShown)) {
-    if (IsPrintable(c)) {
-      printable += c;
-    } else {
-      printable += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    }
-  }
-  if (name.size() > kNameCharactersShown) printable += "...";
-  return printable;
-}
 
 std::string_view GgufKindName(const GgufValue& value) {
   constexpr std::array<std::string_view, std::variant_size_v<GgufValue>> kNames = {

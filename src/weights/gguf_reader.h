@@ -61,7 +61,4 @@ class GgufReader {
   size_t position_ = 0;
 };
 
-// A name or key from a file, made fit for a message: unprintable bytes as \xNN, cut after 80 characters.
-std::string PrintableName(std::string_view name);
-
 }  // namespace autoglm

@@ -3,6 +3,18 @@
 #include <algorithm>
 
 namespace autoglm {
+namespace {
+
+void FillOwnWeights(std::span<const float> values, Emphasis emphasis, std::span<float> weights) {
+  if (emphasis == Emphasis::kSquare) {
+    std::ranges::transform(values, weights.begin(), [](float value) { return value * value; });
+    return;
+  }
+  const float root_mean_square = std::sqrt(MeanSquare(values));
+  std::ranges::transform(values, weights.begin(), [&](float value) { return root_mean_square + std::fabs(value); });
+}
+
+}  // namespace
 
 int ExponentOf(std::span<const float> values) {
   float largest = 0;
@@ -22,19 +34,6 @@ float MeanSquare(std::span<const float> values) {
   for (const float value : values) sum += value * value;
   return sum / static_cast<float>(values.size());
 }
-
-namespace {
-
-void FillOwnWeights(std::span<const float> values, Emphasis emphasis, std::span<float> weights) {
-  if (emphasis == Emphasis::kSquare) {
-    std::ranges::transform(values, weights.begin(), [](float value) { return value * value; });
-    return;
-  }
-  const float root_mean_square = std::sqrt(MeanSquare(values));
-  std::ranges::transform(values, weights.begin(), [&](float value) { return root_mean_square + std::fabs(value); });
-}
-
-}  // namespace
 
 void FillWeights(std::span<const float> values, std::span<const float> importance, float mean_square, Emphasis emphasis,
                  std::span<float> weights) {
