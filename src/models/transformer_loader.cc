@@ -11,8 +11,8 @@ namespace {
 
 Status CheckRows(const TensorView& tensor, int64_t rows) {
   if (tensor.shape.size() >= 2 && tensor.num_rows() == rows) return {};
-  return Fail(ErrorCode::kCorruptFile, "tensor " + tensor.name + " has " + std::to_string(tensor.num_rows()) + " rows, expected " +
-                                           std::to_string(rows));
+  return Fail(ErrorCode::kCorruptFile,
+              "tensor " + tensor.name + " has " + std::to_string(tensor.num_rows()) + " rows, expected " + std::to_string(rows));
 }
 
 class Loader {
