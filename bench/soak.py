@@ -80,9 +80,10 @@ class Soak:
             pass
 
     async def err(self):
-        status, options = self.rng.choice(((404, {"model": "none"}), (400, {"max_tokens": 0}), (400, {"messages": []}),
+        status, chosen = self.rng.choice(((404, {"model": "none"}), (400, {"max_tokens": 0}), (400, {"messages": []}),
                                            (400, {"messages": [{"role": "user", "content": "word " * 300_000}]})))
-        async with await self.post(known_question(0), **options) as r:
+        options = {"messages": known_question(0)} | chosen
+        async with await self.post(options.pop("messages"), **options) as r:
             await r.read()
             return None if r.status == status else f"expected {status}, got {r.status}"
 

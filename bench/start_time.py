@@ -28,7 +28,7 @@ def main():
                 listening.append((time.perf_counter() - server.started) * 1000)
                 first.append((first_event(server, chat_body(PROMPT, 4)) - server.started) * 1000)
     print(machine())
-    for name, values in (("exec to /health", listening), ("exec to first token", first)):
+    for name, values in (("exec to ready", listening), ("exec to first token", first)):
         s = spread(values)
         print(f"{name:22} median {s['median']:6.1f} ms   min {s['min']:6.1f}   max {s['max']:6.1f}   {s['n']} runs")
 

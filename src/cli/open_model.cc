@@ -52,7 +52,7 @@ Result<OpenedModel> OpenModel(const std::filesystem::path& path, const ComputeOp
 }
 
 Result<std::filesystem::path> FindDefaultModel() {
-  const std::filesystem::path path = CacheFolder() / "autoglm" / kDefaultModelFile;
+  std::filesystem::path path = CacheFolder() / "autoglm" / kDefaultModelFile;
   std::error_code error;
   if (std::filesystem::is_regular_file(path, error)) return path;
   return Fail(ErrorCode::kNotFound,

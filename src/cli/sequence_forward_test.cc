@@ -40,7 +40,7 @@ class SequenceForwardTest : public testing::Test {
 };
 
 TEST_F(SequenceForwardTest, LogitsEqualTheReference) {
-  const SafetensorsReader reference(GoldenFile("llama/reference.safetensors"));
+  const SafetensorsReader reference(GoldenFile("models/llama/reference.safetensors"));
   for (const std::string prompt : {"short", "long"}) {
     const std::vector<int64_t> ids = reference.Read<int64_t>(prompt + ".input_ids");
     const std::vector<float> expected = reference.Read<float>(prompt + ".logits");

@@ -22,8 +22,21 @@ ServiceDescription DescribeService(const ServeConfig& config, const Engine& engi
           .context_length = engine.context_length(),
           .kv_bytes = num_blocks * model.lm().kv_layout().block_bytes(),
           .kv_tokens = num_blocks * kBlockSizeTokens,
-          .url = LocalUrl(config.host, port)};
+          .url = LocalUrl(config.host, port),
+          .has_chat_template = model.chat_template() != nullptr};
 }
+
+namespace {
+
+// A path and a body that the model answers.
+std::string CurlArguments(const ServiceDescription& service) {
+  const std::string_view path = service.has_chat_template ? "/v1/chat/completions" : "/v1/completions";
+  const std::string_view prompt = service.has_chat_template ? R"("messages": [{"role": "user", "content": "Name three colors."}])"
+                                                            : R"("prompt": "Three colors are")";
+  return fmt::format(R"({}{} -H 'Content-Type: application/json' -d '{{"model": "default", {}}}')", service.url, path, prompt);
+}
+
+}  // namespace
 
 std::string ServeBanner(const ServiceDescription& service, const Console& console) {
   const std::string table = FormatTable({
@@ -36,9 +49,9 @@ std::string ServeBanner(const ServiceDescription& service, const Console& consol
   return fmt::format(
       "{}autoglm {}{}\n{}\n"
       "Listening on {}{}{}\n\n"
-      "  curl {}/v1/chat/completions -H 'Content-Type: application/json' "
-      "-d '{{\"model\": \"default\", \"messages\": [{{\"role\": \"user\", \"content\": \"Name three colors.\"}}]}}'\n\n",
-      Bold(console), Version(), ResetStyle(console), table, Bold(console), service.url, ResetStyle(console), service.url);
+      "  curl {}\n\n",
+      Bold(console), Version(), ResetStyle(console), table, Bold(console), service.url, ResetStyle(console),
+      CurlArguments(service));
 }
 
 bool IsLoopback(std::string_view host) {

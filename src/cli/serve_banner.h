@@ -22,6 +22,7 @@ struct ServiceDescription {
   int64_t kv_bytes = 0;
   int64_t kv_tokens = 0;
   std::string url;  // as seen from this machine
+  bool has_chat_template = true;
 };
 ServiceDescription DescribeService(const ServeConfig& config, const Engine& engine, uint16_t port);
 

@@ -25,6 +25,16 @@ TEST(IsLoopback, KnowsTheAddressesOfThisMachineOnly) {
   }
 }
 
+TEST(ServeBanner, ModelWithoutChatTemplate_IsShownACompletion) {
+  std::istringstream in;
+  std::ostringstream out;
+  const Console console{.in = in, .out = out, .err = out};
+  const std::string banner = ServeBanner({.model = "tiny", .url = "http://127.0.0.1:8080", .has_chat_template = false}, console);
+  EXPECT_THAT(banner,
+              HasSubstr("\n  curl http://127.0.0.1:8080/v1/completions -H 'Content-Type: application/json' -d '{\"model\": "));
+  EXPECT_EQ(banner.find("/v1/chat"), std::string::npos);
+}
+
 TEST(ServeBanner, HasTheUrlAndACurlLine) {
   std::istringstream in;
   std::ostringstream out;

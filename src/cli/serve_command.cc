@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "cli/descriptor_limit.h"
 #include "cli/open_model.h"
 #include "cli/parsed_option.h"
 #include "cli/serve_banner.h"
@@ -26,6 +28,10 @@ namespace {
 constexpr std::chrono::milliseconds kForever(-1);
 constexpr std::chrono::milliseconds kDrainSlice(50);  // how soon a second signal is noticed
 
+// Files beside the connections that are served: connections on their way to a 503, the model, the log, the event loops.
+constexpr int64_t kOtherDescriptors = 512;
+constexpr int64_t kMinConnections = 16;
+
 // What is queued for the log is written on every way out.
 class LoggingScope {
  public:
@@ -41,11 +47,18 @@ LogOptions LogOptionsOf(const ServeConfig& config, const Console& console) {
   return {.level = config.log_level, .json = json, .file = config.log_file};
 }
 
+// As many as the server wants, but not more than it may open: the ones beyond would wait without an answer.
+int64_t MaxConnections() {
+  const int64_t wanted = http::ServerOptions().max_connections;
+  return std::clamp(RaiseDescriptorLimit(wanted + kOtherDescriptors) - kOtherDescriptors, kMinConnections, wanted);
+}
+
 ApiServerOptions ApiOptionsOf(const ServeConfig& config) {
   ApiServerOptions options;
   options.http.host = config.host;
   options.http.port = static_cast<uint16_t>(config.port);
   options.http.max_body_bytes = config.max_body_bytes;
+  options.http.max_connections = MaxConnections();
   options.version = Version();
   options.served_model_names = config.served_model_names;
   return options;

@@ -43,6 +43,13 @@ Status SetServedModelNames(ServeConfig& config, const Values& values) {
   return {};
 }
 
+Result<int64_t> ParseBodyLimit(std::string_view text) {
+  AUTOGLM_TRY(const int64_t bytes, ParseByteSize(text));
+  if (bytes < 1) return Fail(ErrorCode::kInvalidArgument, "must be at least one byte: no request could be sent");
+  return bytes;
+}
+
+constexpr int64_t kMaxConfigBytes = 1 << 20;
 constexpr int64_t kMaxContext = int64_t{1} << 24;
 
 constexpr ServeOption kOptions[] = {
@@ -55,7 +62,7 @@ constexpr ServeOption kOptions[] = {
     {"port", "PORT", "Server", "port to listen on, 0 for any free one (default: 8080)",
      [](ServeConfig& c, const Values& v) { return Assign(c.port, ParseInteger(v[0], 0, 65535)); }},
     {"max-body", "SIZE", "Server", "largest request body; beyond it clients get 413 (default: 16M)",
-     [](ServeConfig& c, const Values& v) { return Assign(c.max_body_bytes, ParseByteSize(v[0])); }},
+     [](ServeConfig& c, const Values& v) { return Assign(c.max_body_bytes, ParseBodyLimit(v[0])); }},
     {"drain-timeout", "SECONDS", "Server", "how long running answers may take to finish after SIGTERM or Ctrl-C (default: 30)",
      [](ServeConfig& c, const Values& v) { return Assign(c.drain_timeout_s, ParseInteger(v[0], 0, 86400)); }},
 
@@ -168,7 +175,9 @@ std::string YamlKey(const ServeOption& option) {
 
 Status ApplyServeYaml(const std::string& yaml, std::string_view file_name, ServeConfig& config) {
   try {
-    return ApplyDocument(YAML::Load(yaml), file_name, config);
+    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
+    if (documents.size() > 1) return FailAt(file_name, documents[1].Mark(), "a second document begins here; only one is read");
+    return documents.empty() ? Status() : ApplyDocument(documents.front(), file_name, config);
   } catch (const YAML::Exception& exception) {
     return FailAt(file_name, exception.mark, exception.msg);
   }
@@ -177,7 +186,7 @@ Status ApplyServeYaml(const std::string& yaml, std::string_view file_name, Serve
 Result<ServeConfig> BuildServeConfig(const std::optional<std::filesystem::path>& file, const ServeFlags& flags) {
   ServeConfig config;
   if (file) {
-    AUTOGLM_TRY(const std::string yaml, ReadTextFile(*file));
+    AUTOGLM_TRY(const std::string yaml, ReadTextFile(*file, kMaxConfigBytes));
     AUTOGLM_TRY_VOID(ApplyServeYaml(yaml, file->string(), config));
   }
   for (const ServeOption& option : kOptions) {

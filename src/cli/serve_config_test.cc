@@ -132,6 +132,22 @@ TEST(ServeConfig, BrokenYamlIsNamedWithItsLine) {
   EXPECT_THAT(YamlError("[1, 2]: 3\n"), StartsWith("autoglm.yaml:1: a key must be plain text"));
 }
 
+TEST(ServeConfig, SecondYamlDocumentIsRefused) {
+  EXPECT_THAT(YamlError("port: 1\n---\nport: 2\n"), HasSubstr("autoglm.yaml:3: "));
+  EXPECT_EQ(FromYaml("---\nport: 1\n...\n").value().port, 1);
+}
+
+TEST(ServeConfig, FileThatIsNoConfigurationIsNotReadToItsEnd) {
+  const Result<ServeConfig> config = BuildServeConfig(WriteTemporary("model: a\n" + std::string(2 << 20, '#')), {});
+  ASSERT_FALSE(config);
+  EXPECT_THAT(config.error().message, HasSubstr("larger than 1.0 MiB"));
+}
+
+TEST(ServeConfig, BodyLimitOfZeroIsRefused) {
+  EXPECT_THAT(YamlError("max_body: 0\n"), HasSubstr("max_body"));
+  EXPECT_EQ(FromYaml("max_body: 1\n").value().max_body_bytes, 1);
+}
+
 TEST(ServeConfig, MissingFileIsNotFound) {
   const Result<ServeConfig> config = BuildServeConfig("/nonexistent/autoglm.yaml", {{"model", {"m.gguf"}}});
   ASSERT_FALSE(config);

@@ -7,20 +7,23 @@
 #include <fstream>
 #include <istream>
 
+#include "cli/text_format.h"
+
 namespace autoglm {
 namespace {
 
-constexpr size_t kMaxBytes = size_t{1} << 30;
 constexpr size_t kChunkBytes = 1 << 16;
 
-Result<std::string> ReadStream(std::istream& in, const std::string& name) {
+Result<std::string> ReadStream(std::istream& in, const std::string& name, int64_t max_bytes) {
   std::string text;
   while (in) {
     const size_t end = text.size();
     text.resize(end + kChunkBytes);
     in.read(text.data() + end, kChunkBytes);
     text.resize(end + static_cast<size_t>(in.gcount()));
-    if (text.size() > kMaxBytes) return Fail(ErrorCode::kPayloadTooLarge, fmt::format("{} is larger than 1 GiB", name));
+    if (std::ssize(text) > max_bytes) {
+      return Fail(ErrorCode::kPayloadTooLarge, fmt::format("{} is larger than {}", name, FormatBytes(max_bytes)));
+    }
   }
   if (in.bad()) return Fail(ErrorCode::kIo, fmt::format("cannot read {}: {}", name, std::strerror(errno)));
   return text;
@@ -28,7 +31,7 @@ Result<std::string> ReadStream(std::istream& in, const std::string& name) {
 
 }  // namespace
 
-Result<std::string> ReadTextFile(const std::filesystem::path& path) {
+Result<std::string> ReadTextFile(const std::filesystem::path& path, int64_t max_bytes) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) {
     return Fail(ErrorCode::kInvalidArgument, fmt::format("{} is a folder", path.string()));
@@ -39,11 +42,11 @@ Result<std::string> ReadTextFile(const std::filesystem::path& path) {
     const ErrorCode code = errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo;
     return Fail(code, fmt::format("cannot open {}: {}", path.string(), std::strerror(errno)));
   }
-  return ReadStream(file, path.string());
+  return ReadStream(file, path.string(), max_bytes);
 }
 
 Result<std::string> ReadTextFileOrStream(const std::filesystem::path& path, std::istream& in) {
-  return path == "-" ? ReadStream(in, "standard input") : ReadTextFile(path);
+  return path == "-" ? ReadStream(in, "standard input", kMaxTextBytes) : ReadTextFile(path);
 }
 
 }  // namespace autoglm

@@ -54,7 +54,7 @@ struct Engine::Impl {
         scheduler({.budget = engine_options.budget,
                    .max_running = engine_options.max_running,
                    // Submit has already bounded the queue; what it accepted must fit.
-                   .max_waiting = 2 * (engine_options.max_waiting + engine_options.max_running),
+                   .max_waiting = engine_options.max_waiting + engine_options.max_running,
                    .context_length = context,
                    .vocab_size = model->tokenizer().vocab_size(),
                    .eos_tokens = model->tokenizer().eos_tokens()},
@@ -70,7 +70,7 @@ struct Engine::Impl {
   void AnswerIntegrityChecks();
   void PublishStats();
   void StopAll();
-  bool QueueIsFull() const;
+  bool TakePlace();
 
   const std::shared_ptr<LoadedModel> model;
   const EngineOptions options;
@@ -90,8 +90,6 @@ struct Engine::Impl {
   std::atomic<bool> stopping{false};
   std::atomic<bool> draining{false};
   std::atomic<int64_t> num_in_flight{0};
-  std::atomic<int64_t> num_waiting{0};
-  std::atomic<int64_t> num_running{0};
   std::atomic<double> finish_interval_seconds{0};
   std::atomic<uint64_t> next_seed;
   mutable std::mutex mutex;  // of the two below
@@ -130,9 +128,13 @@ Engine::~Engine() {
   impl_->thread.join();
 }
 
-bool Engine::Impl::QueueIsFull() const {
-  const int64_t free_places = std::max<int64_t>(options.max_running - num_running.load(), 0);
-  return static_cast<int64_t>(inbox.size()) + num_waiting.load() >= options.max_waiting + free_places;
+// Counts a request in, from here to its end. Exact however fast others submit: what has a place is never refused later.
+bool Engine::Impl::TakePlace() {
+  int64_t taken = num_in_flight.load();
+  do {
+    if (taken >= options.max_waiting + options.max_running) return false;
+  } while (!num_in_flight.compare_exchange_weak(taken, taken + 1));
+  return true;
 }
 
 Result<std::shared_ptr<TokenStream>> Engine::Submit(GenerationRequest request) {
@@ -154,17 +156,13 @@ Result<std::shared_ptr<TokenStream>> Engine::Submit(GenerationRequest request) {
                     " tokens and the answer needs at least one. Please shorten the prompt.",
                 "messages");
   }
-  if (impl_->QueueIsFull()) {
+  if (!impl_->TakePlace()) {
     return Fail(ErrorCode::kResourceExhausted,
                 "too many requests are waiting (" + std::to_string(impl_->options.max_waiting) + " places): try again later");
   }
   CancelToken cancel;
   auto stream = std::make_shared<TokenStream>(cancel);
-  impl_->num_in_flight.fetch_add(1);
-  if (!impl_->inbox.TryPush({std::move(request), cancel, stream})) {
-    impl_->num_in_flight.fetch_sub(1);
-    return Fail(ErrorCode::kResourceExhausted, "too many requests are waiting: try again later");
-  }
+  AUTOGLM_CHECK(impl_->inbox.TryPush({std::move(request), cancel, stream}));  // it holds all that have a place
   return stream;
 }
 
@@ -271,8 +269,6 @@ void Engine::Impl::AnswerIntegrityChecks() {
 }
 
 void Engine::Impl::PublishStats() {
-  num_waiting = scheduler.num_waiting();
-  num_running = scheduler.num_running();
   const std::lock_guard lock(mutex);
   published = {.num_running = scheduler.num_running(),
                .num_waiting = scheduler.num_waiting(),

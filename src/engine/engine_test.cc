@@ -98,8 +98,10 @@ TEST_F(EngineTest, Generates_MaxTokensAndSaysLength) {
 TEST_F(EngineTest, ManyAtOnce_EachEqualToItsAnswerAlone) {
   const auto engine = StartEngine();
   std::vector<std::vector<TokenId>> alone;
+  alone.reserve(24);
   for (int i = 0; i < 24; ++i) alone.push_back(Answer(*StartEngine(), Ask(5 + i * 7, 12, i)));
   std::vector<std::unique_ptr<Collector>> together;
+  together.reserve(24);
   for (int i = 0; i < 24; ++i) together.push_back(std::make_unique<Collector>(*engine->Submit(Ask(5 + i * 7, 12, i))));
   for (int i = 0; i < 24; ++i) {
     together[i]->WaitForFinish();
@@ -188,6 +190,7 @@ TEST_F(EngineTest, TinyPool_PreemptsAndStillAnswersAsAlone) {
   const int64_t block_bytes = 32 * 2 * 2 * 2 * 16 * 3;  // BF16, keys and values, 2 heads of 16, 3 layers
   const auto engine = StartEngine({.kv_memory_bytes = 12 * block_bytes});
   std::vector<std::unique_ptr<Collector>> together;
+  together.reserve(6);
   for (int i = 0; i < 6; ++i) together.push_back(std::make_unique<Collector>(*engine->Submit(Ask(40, 80, i))));
   const auto roomy = StartEngine();
   for (int i = 0; i < 6; ++i) {

@@ -26,7 +26,7 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::Load(const std::filesystem::pa
   if (const std::string* source = model->file_->FindString("tokenizer.chat_template")) {
     AUTOGLM_TRY(model->chat_template_, ChatTemplate::Parse(*source));
   }
-  AUTOGLM_TRY(model->lm_, CausalLm::Load(*model->file_, options.isa, options.arithmetic, pool));
+  AUTOGLM_TRY(model->lm_, CausalLm::Load(*model->file_, options, pool));
   if (model->tokenizer_->vocab_size() > model->lm_->config().vocab_size) {
     return Fail(ErrorCode::kCorruptFile, "the tokenizer has " + std::to_string(model->tokenizer_->vocab_size()) +
                                              " tokens, the embedding only " + std::to_string(model->lm_->config().vocab_size));

@@ -16,11 +16,6 @@
 
 namespace autoglm {
 
-struct ModelLoadOptions {
-  Isa isa = Isa::kScalar;                     // what to compute with; see DetectIsa
-  Arithmetic arithmetic = Arithmetic::kFast;  // kExact: float32 activations and KV
-};
-
 // A model file with everything needed to serve it: weights, tokenizer, chat template. Immutable after Load.
 class LoadedModel {
  public:

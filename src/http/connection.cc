@@ -113,10 +113,11 @@ asio::awaitable<bool> Connection::ServeOne() {
 }
 
 asio::awaitable<Connection::ReadOutcome> Connection::ReadRequest(RequestParser& parser) {
+  BodyShare share(core_);
   bool told_to_continue = false;
   for (;;) {
     if (is_closed_) co_return ReadOutcome::kClosed;
-    if (!FeedInput(parser)) co_return ReadOutcome::kRejected;
+    if (!FeedInput(parser, share)) co_return ReadOutcome::kRejected;
     if (parser.stage() == RequestParser::Stage::kComplete) break;
     if (is_read_closed_ || IsIdleInDrain()) co_return ReadOutcome::kClosed;
 
@@ -140,7 +141,7 @@ asio::awaitable<Connection::ReadOutcome> Connection::ReadRequest(RequestParser& 
 }
 
 // False when the request must be refused; rejection_ says why.
-bool Connection::FeedInput(RequestParser& parser) {
+bool Connection::FeedInput(RequestParser& parser, BodyShare& share) {
   if (input_.empty()) return true;
   const auto consumed = parser.Feed(input_);
   if (!consumed) {
@@ -148,6 +149,11 @@ bool Connection::FeedInput(RequestParser& parser) {
     return false;
   }
   input_.erase(0, *consumed);
+  // A complete body is on its way to the handler, which will not keep it.
+  if (parser.stage() == RequestParser::Stage::kBody && !share.GrowTo(parser.num_body_bytes())) {
+    rejection_ = Rejection{503, "too_many_bodies", "Too many large requests are on their way to the server. Try again later."};
+    return false;
+  }
   if (parser.stage() != RequestParser::Stage::kComplete &&
       std::ssize(input_) >= kReadAheadBytes + core_.options.max_header_bytes) {
     rejection_ = Rejection{400, "malformed_request", "The request has a chunk header or trailer that is too long."};

@@ -43,7 +43,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::awaitable<void> Run();
   boost::asio::awaitable<bool> ServeOne();
   boost::asio::awaitable<ReadOutcome> ReadRequest(RequestParser& parser);
-  bool FeedInput(RequestParser& parser);
+  bool FeedInput(RequestParser& parser, BodyShare& share);
   void UpdateReadDeadline(const RequestParser& parser);
   std::chrono::milliseconds FirstByteTimeout() const;
   bool IsIdleInDrain() const;

@@ -134,11 +134,20 @@ tl::expected<void, Rejection> RequestParser::Impl::CheckHead() const {
     return tl::unexpected<Rejection>(Malformed("The request target must be a path that starts with a slash."));
   }
   for (const auto& [name, value] : request.headers) {
+    // HTTP/1.0 knows none: whoever passed the request on has framed it by something else (RFC 9112 section 6.1).
+    if (name == "transfer-encoding" && message.version() < 11) {
+      return tl::unexpected<Rejection>(Malformed("An HTTP/1.0 request must not have a transfer encoding."));
+    }
     // A coding that is not understood leaves the end of the body unknown: reading on would be request smuggling.
     if (name == "transfer-encoding" && LowerCase(value) != "chunked") {
       return tl::unexpected<Rejection>(
           {501, "unsupported_transfer_encoding", "The only transfer encoding this server reads is chunked."});
     }
+  }
+  const std::string content_coding = LowerCase(request.Header("content-encoding"));
+  if (!content_coding.empty() && content_coding != "identity") {
+    return tl::unexpected<Rejection>(
+        {415, "unsupported_content_encoding", "This server reads plain bodies only. Send the request without Content-Encoding."});
   }
   if (message.count(beast_http::field::expect) > 0 && !expects_continue) {
     return tl::unexpected<Rejection>({417, "unsupported_expectation", "The only expectation this server meets is 100-continue."});
@@ -151,6 +160,7 @@ RequestParser::Stage RequestParser::stage() const {
   return impl_->parser.is_done() ? Stage::kComplete : Stage::kBody;
 }
 
+int64_t RequestParser::num_body_bytes() const { return std::ssize(impl_->parser.get().body()); }
 bool RequestParser::expects_continue() const { return impl_->expects_continue && !is_http_1_0(); }
 bool RequestParser::keep_alive() const { return impl_->parser.keep_alive(); }
 bool RequestParser::is_http_1_0() const { return impl_->parser.get().version() == 10; }

@@ -31,7 +31,8 @@ class RequestParser {
   Stage stage() const;
 
   // Valid once the stage is past kHead.
-  bool expects_continue() const;  // the client waits for "100 Continue" before it sends the body
+  int64_t num_body_bytes() const;  // so far, of the body
+  bool expects_continue() const;   // the client waits for "100 Continue" before it sends the body
   bool keep_alive() const;
   bool is_http_1_0() const;
 

@@ -108,6 +108,17 @@ TEST(RequestParser, UnknownTransferCoding_Is501) {
   EXPECT_EQ(RejectionStatus("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n"), 501);
 }
 
+TEST(RequestParser, TransferCodingInHttp10_IsMalformed) {
+  EXPECT_EQ(RejectionStatus("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400);
+}
+
+TEST(RequestParser, CodedBody_Is415) {
+  const std::string head = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Encoding: ";
+  EXPECT_EQ(RejectionStatus(head + "gzip\r\n\r\nabc"), 415);
+  EXPECT_EQ(RejectionStatus(head + "Identity\r\n\r\nabc"), 0);
+  EXPECT_EQ(RejectionStatus(head + "\r\n\r\nabc"), 0);
+}
+
 TEST(RequestParser, BodyOverTheLimit_Is413AsSoonAsItIsKnown) {
   EXPECT_EQ(RejectionStatus("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\n\r\n"), 413);
   EXPECT_EQ(RejectionStatus("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 18446744073709551615\r\n\r\n"), 413);

@@ -61,7 +61,9 @@ struct ServerOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 8080;  // 0 = any free one, see Server::port
   int num_io_threads = 1;
-  int64_t max_body_bytes = 16 << 20;    // beyond: 413
+  int64_t max_body_bytes = 16 << 20;  // beyond: 413
+  // Of all bodies that are on their way at a time; beyond: 503. One body alone always has room.
+  int64_t max_arriving_body_bytes = 256 << 20;
   int64_t max_header_bytes = 64 << 10;  // beyond: 431
   int64_t max_connections = 4096;       // beyond: 503 and close
   int64_t max_write_backlog_bytes = 8 << 20;

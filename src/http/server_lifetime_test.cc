@@ -92,6 +92,7 @@ TEST_F(ServerLifetimeTest, TwoHundredConnections_EachGetTheirOwnAnswer) {
   options_.num_io_threads = 2;
   ServeEcho();
   std::vector<RawHttpClient> clients;
+  clients.reserve(200);
   for (int i = 0; i < 200; ++i) clients.push_back(Connect());
   for (int round = 0; round < 3; ++round) {
     for (size_t i = 0; i < clients.size(); ++i) {

@@ -1,8 +1,10 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "http/server.h"
@@ -51,14 +53,52 @@ TEST_F(ServerLimitsTest, BodyTooLarge_Is413EvenToAClientThatSendsItAllFirst) {
   options_.max_body_bytes = 1000;
   ServeEcho();
   const std::string body(4 << 20, 'x');
-  const std::string head = "POST / HTTP/1.1\r\nHost: h\r\n";
-  for (const std::string& bytes : {head + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body,
-                                   head + "Transfer-Encoding: chunked\r\n\r\n400000\r\n" + body + "\r\n0\r\n\r\n"}) {
+  constexpr std::string_view kLine = "POST / HTTP/1.1\r\nHost: h\r\n";
+  for (const std::string& bytes : {fmt::format("{}Content-Length: {}\r\n\r\n{}", kLine, body.size(), body),
+                                   fmt::format("{}Transfer-Encoding: chunked\r\n\r\n400000\r\n{}\r\n0\r\n\r\n", kLine, body)}) {
     RawHttpClient client = Connect();
     EXPECT_TRUE(client.Send(bytes)) << "the server must not reset a client that is still sending";
     EXPECT_EQ(client.ReadResponse().status, 413);
   }
   ExpectServing();
+}
+
+TEST_F(ServerLimitsTest, BodiesBeyondWhatMayArriveAtATime_Are503) {
+  options_.max_body_bytes = 1000;
+  options_.max_arriving_body_bytes = 1500;
+  ServeEcho();
+  const std::string head = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n";
+  const std::string most(900, 'x');
+  const std::string rest(100, 'x');
+  RawHttpClient first = Connect();
+  first.Send(head + most);
+  RawHttpClient second = Connect();
+  second.Send(head + most);
+  RawResponse refused = second.ReadResponse();
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(refused.headers["retry-after"], "1");
+  EXPECT_THAT(refused.body, HasSubstr(R"("code":"too_many_bodies")"));
+  EXPECT_TRUE(second.IsClosedByServer());
+
+  first.Send(rest);
+  EXPECT_EQ(first.ReadResponse().status, 200) << "who was first is served";
+  for (int i = 0; i < 3; ++i) {
+    RawHttpClient vanishing = Connect();
+    vanishing.Send(head + most);
+    vanishing.Close();
+    first.Send(head + most);
+    first.Send(rest);
+    EXPECT_EQ(first.ReadResponse().status, 200) << "room comes back";
+  }
+}
+
+TEST_F(ServerLimitsTest, OneBodyAlone_AlwaysHasRoom) {
+  options_.max_body_bytes = 1000;
+  options_.max_arriving_body_bytes = 10;
+  ServeEcho();
+  RawHttpClient client = Connect();
+  client.Send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n" + std::string(1000, 'x'));
+  EXPECT_EQ(client.ReadResponse().status, 200);
 }
 
 TEST_F(ServerLimitsTest, HeadTooLarge_Is431) {

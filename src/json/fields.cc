@@ -54,6 +54,7 @@ Result<std::optional<int64_t>> JsonFields::Integer(std::string_view name) const 
   const Json* value = Find(name);
   if (value == nullptr) return std::nullopt;
   const std::optional<int64_t> number = JsonInteger(*value);
+  if (!number && value->is_number()) return Refuse(name, "must be an integer of at most 64 bits, not " + DumpJson(*value));
   if (!number) return WrongType(name, "an integer of at most 64 bits", *value);
   return number;
 }

@@ -134,6 +134,14 @@ TEST(JsonFields, WrongTypes_NameTheField) {
   EXPECT_FALSE(fields.Object("s").has_value());
 }
 
+TEST(JsonFields, NumberThatIsNoInteger_IsShown) {
+  const Json json = Object(R"({"a":9223372036854775808,"b":1.5,"c":"5"})");
+  const JsonFields fields = JsonFields::Of(json).value();
+  EXPECT_THAT(fields.Integer("a").error().message, HasSubstr("not 9223372036854775808"));
+  EXPECT_THAT(fields.Integer("b").error().message, HasSubstr("not 1.5"));
+  EXPECT_THAT(fields.Integer("c").error().message, HasSubstr("not a string"));
+}
+
 TEST(JsonFields, NoObject_IsRefused) {
   const Json list = Object("[1]");
   EXPECT_EQ(JsonFields::Of(list).error().message, "the body must be an object, not a list");

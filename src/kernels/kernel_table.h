@@ -37,6 +37,7 @@ struct Tiling {
 //   values     [columns/4][width][4] int8, at b * columns
 //   scales     [columns/32][width] f32, at b * columns/32          (value = q * scale)
 //   scaled_sums, neg_sums_8, neg_sums_128: the same shape: scale * sum(q), -8 * sum(q), -128 * sum(q) over the group
+//   neg_lower_sums_32: the same shape: -32 * sum(q) over the first 16 of the group
 struct QuantizedActivations {
   Tiling tiling;
   int64_t columns = 0;
@@ -45,6 +46,7 @@ struct QuantizedActivations {
   float* scaled_sums = nullptr;
   int32_t* neg_sums_8 = nullptr;
   int32_t* neg_sums_128 = nullptr;
+  int32_t* neg_lower_sums_32 = nullptr;
 };
 
 // Activations as they are: each tile is [columns rounded up to even][width] f32, at b * (even columns).
@@ -79,7 +81,7 @@ constexpr int64_t GemmScratchBytes(int64_t columns) { return (columns + 32) * kP
 inline constexpr int64_t kAttentionRangeTokens = 512;
 inline constexpr int64_t kKvBlockTokens = 32;
 
-// Attention of query rows of one KV head over one range of its tokens. Row r sees tokens [0, visible[r]).
+// Attention of query rows of one KV head over one range of its tokens. Row r sees tokens [first_visible[r], visible[r]).
 // State of a row: maximum m, sum l (16 lanes of it), accumulator [head_dim]; merge_attention joins the states of ranges.
 struct AttentionTask {
   const std::byte* const* blocks = nullptr;  // keys of the head in each block of the range; values follow half_head_bytes later
@@ -88,11 +90,13 @@ struct AttentionTask {
   int64_t head_dim = 0;     // padded to a multiple of 16
   int64_t range_begin = 0;  // token index, a multiple of kAttentionRangeTokens
   int64_t num_rows = 0;
-  const float* queries = nullptr;    // [num_rows][head_dim], scaled, zero in the padding
-  const int64_t* visible = nullptr;  // [num_rows], counted from token 0
-  float* maximum = nullptr;          // out [num_rows]
-  float* sum = nullptr;              // out [num_rows][16]: lanes that add up to l
-  float* accumulator = nullptr;      // out [num_rows][head_dim]
+  const float* queries = nullptr;          // [num_rows][head_dim], scaled, zero in the padding
+  const int64_t* first_visible = nullptr;  // [num_rows], above 0 where a sliding window has moved on
+  const int64_t* visible = nullptr;        // [num_rows], counted from token 0
+  float score_cap = 0;                     // above 0: a score becomes cap * tanh(score / cap), as in Gemma 2
+  float* maximum = nullptr;                // out [num_rows]
+  float* sum = nullptr;                    // out [num_rows][16]: lanes that add up to l
+  float* accumulator = nullptr;            // out [num_rows][head_dim]
 };
 
 // The functions of one instruction-set path. All of them compute the same operations in the same order on every path.
@@ -103,6 +107,12 @@ struct KernelTable {
   void (*rms_norm)(const float* x, const float* weight, int64_t n, float eps, float* out) = nullptr;
   // out = gate * sigmoid(gate) * up, [n].
   void (*silu_mul)(const float* gate, const float* up, int64_t n, float* out) = nullptr;
+  // out = gelu(gate) * up, [n]; gelu by its tanh form: x / (1 + e^(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3).
+  void (*gelu_tanh_mul)(const float* gate, const float* up, int64_t n, float* out) = nullptr;
+  // out += scale * x, [n].
+  void (*add_scaled)(const float* x, float scale, int64_t n, float* out) = nullptr;
+  // x = cap * tanh(x / cap), [n].
+  void (*soft_cap)(float* x, float cap, int64_t n) = nullptr;
   // Turns the first 2 * num_pairs values of a head: pairs (2i, 2i+1), or (i, i + num_pairs). cos, sin: [num_pairs].
   void (*rope_interleaved)(float* head, const float* cos, const float* sin, int64_t num_pairs) = nullptr;
   void (*rope_half)(float* head, const float* cos, const float* sin, int64_t num_pairs) = nullptr;

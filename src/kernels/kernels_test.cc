@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -62,24 +63,76 @@ struct TestMatrix {
   float& Value(int64_t row, int64_t k) { return values[static_cast<size_t>(row * columns + k)]; }
 
   void FillQuantized(Random& random, int64_t panel, std::byte* data) {
-    const bool has_minimum = view.format == PackedFormat::kQ4M;
-    const bool nibbles = view.format != PackedFormat::kQ8;
-    const int zero = view.format == PackedFormat::kQ4 ? 8 : (nibbles ? 0 : 128);
+    const PanelParts parts = PartsOf(view.format);
+    std::array<float, 16> row_scales{};
+    if (view.format == PackedFormat::kI8) {
+      for (float& scale : row_scales) scale = Uniform(random) / 64;
+      std::memcpy(data, row_scales.data(), 64);
+    }
     for (int64_t g = 0; g < columns / 32; ++g) {
-      std::byte* group = data + g * GroupBytes(view.format);
-      auto* halves = reinterpret_cast<uint16_t*>(group);
-      auto* lines = reinterpret_cast<uint8_t*>(group + (has_minimum ? 64 : 32));
-      for (int i = 0; i < (has_minimum ? 32 : 16); ++i) halves[i] = RandomHalf(random);
-      for (int i = 0; i < (nibbles ? 256 : 512); ++i) lines[i] = static_cast<uint8_t>(random.NextBelow(256));
+      auto* block = reinterpret_cast<uint16_t*>(data + parts.BlockAt(g));
+      auto* group = reinterpret_cast<uint8_t*>(data + parts.GroupAt(g));
+      if (parts.block_header > 0 && g % parts.groups_per_block == 0) FillHalves(random, block, parts.block_header / 2);
+      if (parts.block_header > 0) {
+        for (int i = 0; i < 32; ++i)
+          group[i] = static_cast<uint8_t>(random.NextBelow(view.format == PackedFormat::kQ6K ? 256 : 64));
+      } else {
+        FillHalves(random, reinterpret_cast<uint16_t*>(group), parts.group_header / 2);
+      }
+      uint8_t* lines = group + parts.group_header;
+      for (int64_t i = 0; i < parts.lines_bytes; ++i) lines[i] = static_cast<uint8_t>(random.NextBelow(256));
       for (int r = 0; r < 16; ++r) {
         for (int k = 0; k < 32; ++k) {
-          const int line = nibbles ? k % 16 / 4 : k / 4;
-          const int byte = lines[line * 64 + r * 4 + k % 4];
-          const int q = nibbles ? (k < 16 ? byte & 15 : byte >> 4) : byte;
-          Value(panel * 16 + r, g * 32 + k) =
-              static_cast<float>(q - zero) * FromHalf(halves[r]) + (has_minimum ? FromHalf(halves[16 + r]) : 0.0f);
+          Value(panel * 16 + r, g * 32 + k) = Decode(Weight(lines, r, k), block, group, r, k, row_scales[static_cast<size_t>(r)]);
         }
       }
+    }
+  }
+
+  static void FillHalves(Random& random, uint16_t* halves, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) halves[i] = RandomHalf(random);
+  }
+
+  // The stored number of one weight of a group, as packed_format.h says.
+  int Weight(const uint8_t* lines, int r, int k) const {
+    const int lane = r * 4 + k % 4;
+    if (view.format == PackedFormat::kQ8 || view.format == PackedFormat::kI8) return lines[k / 4 * 64 + lane];
+    const int byte = lines[k % 16 / 4 * 64 + lane];
+    const int nibble = k < 16 ? byte & 15 : byte >> 4;
+    switch (view.format) {
+      case PackedFormat::kQ5:
+      case PackedFormat::kQ5M:
+      case PackedFormat::kQ5K:
+        return nibble + 16 * (lines[256 + lane] >> (k / 4) & 1);
+      case PackedFormat::kQ6K:
+        return nibble + 16 * (lines[256 + k / 16 * 64 + lane] >> (k % 16 / 4 * 2) & 3);
+      default:
+        return nibble;
+    }
+  }
+
+  float Decode(int q, const uint16_t* block, const uint8_t* group, int r, int k, float row_scale) const {
+    const auto* halves = reinterpret_cast<const uint16_t*>(group);
+    const auto value = static_cast<float>(q);
+    switch (view.format) {
+      case PackedFormat::kQ4:
+        return (value - 8) * FromHalf(halves[r]);
+      case PackedFormat::kQ5:
+        return (value - 16) * FromHalf(halves[r]);
+      case PackedFormat::kIq4:
+        return static_cast<float>(kIq4Values[q]) * FromHalf(halves[r]);
+      case PackedFormat::kQ4M:
+      case PackedFormat::kQ5M:
+        return value * FromHalf(halves[r]) + FromHalf(halves[16 + r]);
+      case PackedFormat::kQ8:
+        return (value - 128) * FromHalf(halves[r]);
+      case PackedFormat::kI8:
+        return (value - 128) * row_scale;
+      case PackedFormat::kQ6K:
+        return (value - 32) * (FromHalf(block[r]) * static_cast<float>(static_cast<int8_t>(group[k / 16 * 16 + r])));
+      default:
+        return value * (FromHalf(block[r]) * static_cast<float>(group[r])) -
+               FromHalf(block[16 + r]) * static_cast<float>(group[16 + r]);
     }
   }
 
@@ -126,14 +179,15 @@ std::vector<float> Product(const KernelTable& kernels, TestMatrix& matrix, const
                       .epilogue = epilogue,
                       .scratch = scratch.As<float>()};
   const int64_t groups = tiling.num_tokens * std::max<int64_t>(matrix.columns / 32, 1);
-  AlignedBytes values(tiling.num_tokens * (matrix.columns + 1) * 4), words(groups * 16);
+  AlignedBytes values(tiling.num_tokens * (matrix.columns + 1) * 4), words(groups * 20);
   const QuantizedActivations quantized{tiling,
                                        matrix.columns,
                                        values.As<int8_t>(),
                                        words.As<float>(),
                                        words.As<float>() + groups,
                                        words.As<int32_t>() + 2 * groups,
-                                       words.As<int32_t>() + 3 * groups};
+                                       words.As<int32_t>() + 3 * groups,
+                                       words.As<int32_t>() + 4 * groups};
   const FloatActivations floats{tiling, matrix.columns, values.As<float>()};
   for (int64_t tile = 0; tile < tiling.num_tiles(); ++tile) {
     const int64_t b = tiling.Begin(tile);
@@ -175,15 +229,19 @@ class Kernels : public testing::TestWithParam<Isa> {
 INSTANTIATE_TEST_SUITE_P(Isa, Kernels, testing::ValuesIn(SupportedIsas()),
                          [](const auto& path) { return std::string(IsaName(path.param)); });
 
-constexpr PackedFormat kQuantizedFormats[] = {PackedFormat::kQ4, PackedFormat::kQ4M, PackedFormat::kQ8};
-constexpr PackedFormat kAllFormats[] = {PackedFormat::kQ4,  PackedFormat::kQ4M,  PackedFormat::kQ8,
-                                        PackedFormat::kF16, PackedFormat::kBf16, PackedFormat::kF32};
+constexpr PackedFormat kQuantizedFormats[] = {PackedFormat::kQ4,  PackedFormat::kQ4M, PackedFormat::kIq4, PackedFormat::kQ5,
+                                              PackedFormat::kQ5M, PackedFormat::kQ8,  PackedFormat::kI8,  PackedFormat::kQ4K,
+                                              PackedFormat::kQ5K, PackedFormat::kQ6K};
+constexpr PackedFormat kAllFormats[] = {PackedFormat::kQ4,  PackedFormat::kQ4M, PackedFormat::kIq4, PackedFormat::kQ5,
+                                        PackedFormat::kQ5M, PackedFormat::kQ8,  PackedFormat::kI8,  PackedFormat::kQ4K,
+                                        PackedFormat::kQ5K, PackedFormat::kQ6K, PackedFormat::kF16, PackedFormat::kBf16,
+                                        PackedFormat::kF32};
 
 TEST_P(Kernels, QuantizedProduct_CloseToPlainProduct) {
   Random random(1);
   for (const PackedFormat format : kQuantizedFormats) {
-    TestMatrix matrix(format, 37, 160, 7);
-    const std::vector<float> x = RandomFloats(random, 5 * 160);
+    TestMatrix matrix(format, 37, 512, 7);
+    const std::vector<float> x = RandomFloats(random, 5 * 512);
     EXPECT_LT(RelativeError(Product(kernels(), matrix, x, Mode::kQuantized), PlainProduct(matrix, x)), 0.01)
         << static_cast<int>(format);
   }
@@ -193,8 +251,9 @@ TEST_P(Kernels, QuantizedProduct_BitsEqualScalarPath) {
   Random random(2);
   for (const PackedFormat format : kQuantizedFormats) {
     for (const int64_t tokens : {1, 2, 7, 12, 13, 31}) {
-      TestMatrix matrix(format, 50, 96, 9);
-      const std::vector<float> x = RandomFloats(random, tokens * 96);
+      const int64_t columns = 3 * std::max<int64_t>(32, ColumnMultiple(format));
+      TestMatrix matrix(format, 50, columns, 9);
+      const std::vector<float> x = RandomFloats(random, tokens * columns);
       EXPECT_EQ(Product(kernels(), matrix, x, Mode::kQuantized), Product(GetKernels(Isa::kScalar), matrix, x, Mode::kQuantized));
     }
   }
@@ -203,8 +262,8 @@ TEST_P(Kernels, QuantizedProduct_BitsEqualScalarPath) {
 TEST_P(Kernels, FloatProduct_CloseToPlainProduct_AnyColumns) {
   Random random(3);
   for (const PackedFormat format : kAllFormats) {
-    for (const int64_t columns : {32, 64, 7, 33, 72}) {
-      if (IsQuantized(format) && columns % 32 != 0) continue;
+    for (const int64_t columns : {32, 64, 7, 33, 72, 512}) {
+      if (columns % ColumnMultiple(format) != 0) continue;
       TestMatrix matrix(format, 20, columns, 11);
       const std::vector<float> x = RandomFloats(random, 14 * columns);
       EXPECT_LT(RelativeError(Product(kernels(), matrix, x, Mode::kFloat), PlainProduct(matrix, x)), 1e-6)
@@ -216,24 +275,24 @@ TEST_P(Kernels, FloatProduct_CloseToPlainProduct_AnyColumns) {
 TEST_P(Kernels, FloatProduct_BitsEqualScalarPath) {
   Random random(4);
   for (const PackedFormat format : kAllFormats) {
-    TestMatrix matrix(format, 40, 64, 13);
-    const std::vector<float> x = RandomFloats(random, 15 * 64);
+    TestMatrix matrix(format, 40, 256, 13);
+    const std::vector<float> x = RandomFloats(random, 15 * 256);
     EXPECT_EQ(Product(kernels(), matrix, x, Mode::kFloat), Product(GetKernels(Isa::kScalar), matrix, x, Mode::kFloat));
   }
 }
 
 TEST_P(Kernels, Product_OfATokenDoesNotDependOnItsBatch) {
   Random random(5);
-  const std::vector<float> x = RandomFloats(random, 40 * 64);
+  const std::vector<float> x = RandomFloats(random, 40 * 256);
   for (const PackedFormat format : kAllFormats) {
-    TestMatrix matrix(format, 33, 64, 17);
+    TestMatrix matrix(format, 33, 256, 17);
     const Mode mode = IsQuantized(format) ? Mode::kQuantized : Mode::kFloat;
     for (int64_t first = 0; first < 40; first += 9) {
-      const std::vector<float> alone = Product(kernels(), matrix, {x.begin() + first * 64, x.begin() + (first + 1) * 64}, mode);
+      const std::vector<float> alone = Product(kernels(), matrix, {x.begin() + first * 256, x.begin() + (first + 1) * 256}, mode);
       for (const int64_t batch : {2, 3, 8, 11, 12, 13, 17, 24, 40}) {
         if (first + batch > 40) continue;
         const std::vector<float> together =
-            Product(kernels(), matrix, {x.begin() + first * 64, x.begin() + (first + batch) * 64}, mode);
+            Product(kernels(), matrix, {x.begin() + first * 256, x.begin() + (first + batch) * 256}, mode);
         EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin()))
             << "batch " << batch << " format " << static_cast<int>(format);
       }
@@ -291,6 +350,35 @@ TEST_P(Kernels, SiluMul_MatchesFormula_ExtremesStayFinite) {
   }
 }
 
+TEST_P(Kernels, GeluTanhMul_MatchesFormula_ExtremesStayFinite) {
+  const std::vector<float> gate = {0.0f, 1.0f, -1.0f, 0.3f, -0.3f, 20.0f,  -20.0f, 1e4f, -1e4f,
+                                   5,    -5,   3,     -3,   0.01f, -0.01f, 7,      -7};
+  const std::vector<float> up(gate.size(), 2.0f);
+  std::vector<float> out(gate.size());
+  kernels().gelu_tanh_mul(gate.data(), up.data(), static_cast<int64_t>(gate.size()), out.data());
+  for (size_t i = 0; i < gate.size(); ++i) {
+    const double x = gate[i];
+    const double expected = x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    EXPECT_NEAR(out[i], expected, 2e-6 * std::max(1.0, std::fabs(expected))) << gate[i];
+  }
+}
+
+TEST_P(Kernels, SoftCap_MatchesFormula) {
+  std::vector<float> x = {0, 1, -1, 4, -4, 40, -40, 1e6f, -1e6f, 0.1f, 29, 31, -31, 100, 5, 6, 7, 8, 9};
+  const std::vector<float> before = x;
+  kernels().soft_cap(x.data(), 30, static_cast<int64_t>(x.size()));
+  for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i], 30 * std::tanh(before[i] / 30.0), 1e-5) << before[i];
+}
+
+TEST_P(Kernels, AddScaled_AddsToWhatIsThere) {
+  for (const int64_t n : {1, 15, 16, 17, 33}) {
+    std::vector<float> x(static_cast<size_t>(n), 2.0f), out(static_cast<size_t>(n) + 1, 1.0f);
+    kernels().add_scaled(x.data(), 0.5f, n, out.data());
+    EXPECT_THAT(std::vector<float>(out.begin(), out.begin() + n), testing::Each(2.0f)) << n;
+    EXPECT_EQ(out.back(), 1.0f) << "nothing beyond n";
+  }
+}
+
 TEST_P(Kernels, Rope_TurnsPairsAndLeavesTheRest) {
   const std::vector<float> cos = {0.6f, 1.0f}, sin = {0.8f, 0.0f};
   std::vector<float> head = {1, 2, 3, 4, 5};
@@ -324,10 +412,23 @@ struct TestCache {
   std::vector<const std::byte*> blocks;
 };
 
+// What a model may ask of attention beyond causality.
+struct AttentionVariant {
+  int64_t window = 0;  // tokens that a row sees at most; 0: all
+  float score_cap = 0;
+
+  std::vector<int64_t> FirstVisible(const std::vector<int64_t>& visible) const {
+    std::vector<int64_t> first(visible.size());
+    for (size_t r = 0; window > 0 && r < visible.size(); ++r) first[r] = std::max<int64_t>(0, visible[r] - window);
+    return first;
+  }
+};
+
 // Attention of rows with their own visible counts, over all ranges.
 std::vector<float> Attend(const KernelTable& kernels, const TestCache& cache, bool bf16, const std::vector<float>& queries,
-                          const std::vector<int64_t>& visible) {
+                          const std::vector<int64_t>& visible, const AttentionVariant& variant = {}) {
   const auto rows = static_cast<int64_t>(visible.size());
+  const std::vector<int64_t> first_visible = variant.FirstVisible(visible);
   std::vector<float> padded(static_cast<size_t>(rows * cache.padded)), out(static_cast<size_t>(rows * cache.head_dim));
   for (int64_t r = 0; r < rows; ++r) std::copy_n(&queries[r * cache.head_dim], cache.head_dim, &padded[r * cache.padded]);
   std::vector<float> m(rows), l(rows * 16), acc(rows * cache.padded), m2(rows), l2(rows * 16), acc2(rows * cache.padded);
@@ -341,7 +442,9 @@ std::vector<float> Attend(const KernelTable& kernels, const TestCache& cache, bo
                              .range_begin = begin,
                              .num_rows = rows,
                              .queries = padded.data(),
+                             .first_visible = first_visible.data(),
                              .visible = visible.data(),
+                             .score_cap = variant.score_cap,
                              .maximum = first ? m.data() : m2.data(),
                              .sum = first ? l.data() : l2.data(),
                              .accumulator = first ? acc.data() : acc2.data()});
@@ -356,23 +459,25 @@ std::vector<float> Attend(const KernelTable& kernels, const TestCache& cache, bo
   return out;
 }
 
-std::vector<float> PlainAttention(const TestCache& cache, const std::vector<float>& queries,
-                                  const std::vector<int64_t>& visible) {
+std::vector<float> PlainAttention(const TestCache& cache, const std::vector<float>& queries, const std::vector<int64_t>& visible,
+                                  const AttentionVariant& variant = {}) {
+  const std::vector<int64_t> first_visible = variant.FirstVisible(visible);
   std::vector<float> out;
   for (size_t r = 0; r < visible.size(); ++r) {
     std::vector<double> weights;
     double sum = 0;
-    for (int64_t token = 0; token < visible[r]; ++token) {
+    for (int64_t token = first_visible[r]; token < visible[r]; ++token) {
       double score = 0;
       for (int64_t d = 0; d < cache.head_dim; ++d)
         score += static_cast<double>(queries[r * cache.head_dim + d]) * cache.keys[token * cache.head_dim + d];
+      if (variant.score_cap > 0) score = std::tanh(score / variant.score_cap) * variant.score_cap;
       weights.push_back(std::exp(score));
       sum += weights.back();
     }
     for (int64_t d = 0; d < cache.head_dim; ++d) {
       double value = 0;
-      for (int64_t token = 0; token < visible[r]; ++token)
-        value += weights[token] / sum * cache.values[token * cache.head_dim + d];
+      for (size_t i = 0; i < weights.size(); ++i)
+        value += weights[i] / sum * cache.values[(first_visible[r] + static_cast<int64_t>(i)) * cache.head_dim + d];
       out.push_back(static_cast<float>(value));
     }
   }
@@ -393,16 +498,35 @@ TEST_P(Kernels, Attention_MatchesPlainSoftmax) {
   }
 }
 
+TEST_P(Kernels, Attention_WindowAndCap_MatchPlainSoftmax) {
+  Random random(11);
+  const std::vector<int64_t> visible = {1, 2, 16, 17, 31, 32, 33, 48, 64, 511, 512, 513, 520, 700};
+  for (const bool bf16 : {false, true}) {
+    const TestCache cache(kernels(), 700, 64, bf16, 47);
+    const std::vector<float> queries = RandomFloats(random, static_cast<int64_t>(visible.size()) * 64);
+    for (const AttentionVariant& variant :
+         std::vector<AttentionVariant>{{1, 0}, {16, 0}, {33, 0}, {520, 0}, {0, 5}, {40, 1.5f}}) {
+      EXPECT_LT(RelativeError(Attend(kernels(), cache, bf16, queries, visible, variant),
+                              PlainAttention(cache, queries, visible, variant)),
+                bf16 ? 1e-2 : 3e-6)
+          << "window " << variant.window << ", cap " << variant.score_cap;
+    }
+  }
+}
+
 TEST_P(Kernels, Attention_OfARowDoesNotDependOnItsNeighbours) {
   Random random(9);
   const TestCache cache(kernels(), 600, 64, true, 37);
   const std::vector<int64_t> visible = {5, 40, 100, 512, 513, 599, 600};
   const std::vector<float> queries = RandomFloats(random, static_cast<int64_t>(visible.size()) * 64);
-  const std::vector<float> together = Attend(kernels(), cache, true, queries, visible);
-  for (size_t r = 0; r < visible.size(); ++r) {
-    const std::vector<float> alone =
-        Attend(kernels(), cache, true, {queries.begin() + r * 64, queries.begin() + (r + 1) * 64}, {visible[r]});
-    EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + r * 64)) << "row " << r;
+  for (const AttentionVariant& variant : std::vector<AttentionVariant>{{}, {40, 0}, {513, 3}}) {
+    const std::vector<float> together = Attend(kernels(), cache, true, queries, visible, variant);
+    for (size_t r = 0; r < visible.size(); ++r) {
+      const std::vector<float> alone =
+          Attend(kernels(), cache, true, {queries.begin() + r * 64, queries.begin() + (r + 1) * 64}, {visible[r]}, variant);
+      EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + r * 64))
+          << "row " << r << ", window " << variant.window;
+    }
   }
 }
 
@@ -411,7 +535,10 @@ TEST_P(Kernels, Attention_BitsEqualScalarPath) {
   const TestCache cache(kernels(), 530, 64, true, 41);
   const std::vector<int64_t> visible = {3, 77, 530};
   const std::vector<float> queries = RandomFloats(random, 3 * 64);
-  EXPECT_EQ(Attend(kernels(), cache, true, queries, visible), Attend(GetKernels(Isa::kScalar), cache, true, queries, visible));
+  for (const AttentionVariant& variant : std::vector<AttentionVariant>{{}, {50, 4}}) {
+    EXPECT_EQ(Attend(kernels(), cache, true, queries, visible, variant),
+              Attend(GetKernels(Isa::kScalar), cache, true, queries, visible, variant));
+  }
 }
 
 TEST_P(Kernels, Attention_HugeScoresStayFinite) {

@@ -11,6 +11,7 @@
 #include "models/kv_pool.h"
 #include "models/model_config.h"
 #include "weights/gguf_file.h"
+#include "weights/packed_matrix.h"
 
 namespace autoglm {
 
@@ -22,11 +23,18 @@ struct ForwardSlice {
   enum class Logits { kNone, kLast, kAll } logits = Logits::kNone;
 };
 
+// How a model is to be loaded and computed.
+struct ModelLoadOptions {
+  Isa isa = Isa::kScalar;                     // what to compute with; see DetectIsa
+  Arithmetic arithmetic = Arithmetic::kFast;  // kExact: float32 activations and KV
+  WeightPrecision precision = WeightPrecision::kAsStored;
+};
+
 // A decoder-only transformer, ready to run.
 class CausalLm {
  public:
   // Errors: kUnsupported (architecture, tensor type), kCorruptFile (missing tensor, wrong shape).
-  static Result<std::unique_ptr<CausalLm>> Load(const GgufFile& file, Isa isa, Arithmetic arithmetic, ThreadPool& pool);
+  static Result<std::unique_ptr<CausalLm>> Load(const GgufFile& file, const ModelLoadOptions& options, ThreadPool& pool);
   virtual ~CausalLm() = default;
 
   virtual const ModelConfig& config() const = 0;

@@ -71,14 +71,38 @@ void ForwardPass::LayOut(std::span<const ForwardSlice> slices) {
   query_ = buffers_.query.Get<float>(num_tokens_ * query_width());
   key_ = buffers_.key.Get<float>(num_tokens_ * kv_width());
   value_ = buffers_.value.Get<float>(num_tokens_ * kv_width());
-  cosines_ = buffers_.cosines.Get<float>(num_tokens_ * config_.rotary_dims / 2 + 1);
-  sines_ = buffers_.sines.Get<float>(num_tokens_ * config_.rotary_dims / 2 + 1);
+  cosines_ = buffers_.cosines.Get<float>(num_tokens_ * config_.rope.dims / 2 + 1);
+  sines_ = buffers_.sines.Get<float>(num_tokens_ * config_.rope.dims / 2 + 1);
+  if (!config_.layer_is_sliding.empty()) {
+    sliding_cosines_ = buffers_.sliding_cosines.Get<float>(num_tokens_ * config_.sliding_rope.dims / 2 + 1);
+    sliding_sines_ = buffers_.sliding_sines.Get<float>(num_tokens_ * config_.sliding_rope.dims / 2 + 1);
+  }
   buffers_.members.resize(static_cast<size_t>(pool_.num_threads()));
-  if (!RunsByTokens()) mlp_ = buffers_.mlp.Get<float>(num_tokens_ * config_.intermediate_size);
+  if (!RunsByTokens()) LayOutByRows();
   LayOutPartials();
 }
 
-bool ForwardPass::RunsByTokens() const { return num_tokens_ >= kTokensPerMemberByTokens * pool_.num_threads(); }
+void ForwardPass::LayOutByRows() {
+  mlp_ = buffers_.mlp.Get<float>(num_tokens_ * std::max(config_.intermediate_size, config_.moe.shared_width));
+  if (config_.has_sandwich_norms) sublayer_ = buffers_.sublayer.Get<float>(num_tokens_ * config_.hidden_size);
+  if (HasManyTokens()) attended_ = buffers_.attended.Get<float>(num_tokens_ * query_width());
+  if (config_.moe.num_experts == 0) return;
+  const int64_t num_choices = num_tokens_ * config_.moe.num_experts_per_token;
+  buffers_.experts.choices.resize(static_cast<size_t>(num_choices));
+  buffers_.experts.normed.Get<float>(num_tokens_ * config_.hidden_size);
+  buffers_.experts.mlp.Get<float>(num_choices * config_.moe.expert_width);
+}
+
+bool ForwardPass::HasManyTokens() const { return num_tokens_ >= kTokensPerMemberByTokens * pool_.num_threads(); }
+
+ForwardPass::LayerView ForwardPass::View(int64_t layer) const {
+  const bool slides = config_.IsSliding(layer);
+  return {.index = layer,
+          .weights = weights_.layers[static_cast<size_t>(layer)],
+          .window = slides ? config_.sliding_window : 0,
+          .cosines = slides ? sliding_cosines_ : cosines_,
+          .sines = slides ? sliding_sines_ : sines_};
+}
 
 template <typename FillTile>
 const ActivationBuffer& ForwardPass::Prepare(int member, ItemClaims& claims, int64_t num_rows,
@@ -95,6 +119,13 @@ const ActivationBuffer& ForwardPass::Prepare(int member, ItemClaims& claims, int
   for (int64_t tile; (tile = claims.Next(shared.tiling().num_tiles())) != ItemClaims::kNone;) fill_tile(shared, tile);
   pool_.Barrier();
   return shared;
+}
+
+template <typename FillTile>
+void ForwardPass::FillAll(ActivationBuffer& out, std::initializer_list<const PackedMatrix*> users, int64_t num_rows,
+                          const FillTile& fill_tile) {
+  ReserveActivations(out, num_rows, users);
+  for (int64_t tile = 0; tile < out.tiling().num_tiles(); ++tile) fill_tile(tile);
 }
 
 void ForwardPass::RunMember(int member) {
@@ -115,105 +146,157 @@ void ForwardPass::RunMember(int member) {
 }
 
 void ForwardPass::RunByRows(int member, ItemClaims& claims) {
-  MemberBuffers& own = buffers_.members[member];
-  const TokenRange all{0, num_tokens_};
-  const int64_t hidden = config_.hidden_size;
   for (int64_t l = 0; l < config_.num_layers; ++l) {
-    const LayerWeights& layer = weights_.layers[l];
-    const ActivationBuffer& normed =
-        Prepare(member, claims, num_tokens_, {&layer.query, &layer.key, &layer.value},
-                [&](ActivationBuffer& out, int64_t tile) { FillNormTile(own, {layer.attention_norm.data()}, out, tile); });
-    for (int64_t unit; (unit = claims.Next(num_qkv_units())) != ItemClaims::kNone;) {
-      ProjectQkvUnit(own, layer, l, unit, normed, all);
-    }
-    pool_.Barrier();
-
-    const auto num_units = static_cast<int64_t>(attention_units_.size());
-    for (int64_t unit; (unit = claims.Next(num_units)) != ItemClaims::kNone;) AttendUnit(own, l, attention_units_[unit]);
-    pool_.Barrier();
-
-    const ActivationBuffer& attended =
-        Prepare(member, claims, num_tokens_, {&layer.output}, [&](ActivationBuffer& out, int64_t tile) {
-          const int64_t begin = out.tiling().Begin(tile);
-          const int64_t end = out.tiling().Begin(tile + 1);
-          float* rows = own.rows.Get<float>(kMaxTileTokens * query_width());
-          for (int64_t token = begin; token < end; ++token)
-            FinishTokenFromPartials(own, token, rows + (token - begin) * query_width());
-          out.FillTile(kernels_, tile, rows, query_width());
-        });
-    const auto add_to_x = [&](const PackedMatrix& matrix, const ActivationBuffer& input) {
-      for (int64_t claim; (claim = claims.Next(NumClaims(matrix.num_panels()))) != ItemClaims::kNone;) {
-        const int64_t panel = claim * kPanelsPerClaim;
-        Multiply(own, matrix, panel, std::min(panel + kPanelsPerClaim, matrix.num_panels()), input, x_, hidden, Epilogue::kAdd);
-      }
-      pool_.Barrier();
-    };
-    add_to_x(layer.output, attended);
-
-    const ActivationBuffer& mlp_normed =
-        Prepare(member, claims, num_tokens_, {&layer.gate, &layer.up},
-                [&](ActivationBuffer& out, int64_t tile) { FillNormTile(own, {layer.mlp_norm.data()}, out, tile); });
-    for (int64_t claim; (claim = claims.Next(NumClaims(layer.gate.num_panels()))) != ItemClaims::kNone;) {
-      const int64_t panel = claim * kPanelsPerClaim;
-      GateUpUnit(own, layer, panel, std::min(panel + kPanelsPerClaim, layer.gate.num_panels()), mlp_normed, num_tokens_, mlp_);
-    }
-    pool_.Barrier();
-
-    const ActivationBuffer& activated =
-        Prepare(member, claims, num_tokens_, {&layer.down}, [&](ActivationBuffer& out, int64_t tile) {
-          out.FillTile(kernels_, tile, mlp_ + out.tiling().Begin(tile) * config_.intermediate_size, config_.intermediate_size);
-        });
-    add_to_x(layer.down, activated);
+    const LayerView layer = View(l);
+    AttendByRows(member, claims, layer);
+    MlpByRows(member, claims, layer);
     Capture(member, l + 1);
   }
 }
 
+void ForwardPass::AttendByRows(int member, ItemClaims& claims, const LayerView& layer) {
+  MemberBuffers& own = buffers_.members[member];
+  const LayerWeights& weights = layer.weights;
+  const ActivationBuffer& normed =
+      Prepare(member, claims, num_tokens_, {&weights.query, &weights.key, &weights.value},
+              [&](ActivationBuffer& out, int64_t tile) { FillNormTile(own, {weights.attention_norm.data()}, out, tile); });
+  for (int64_t unit; (unit = claims.Next(num_qkv_units())) != ItemClaims::kNone;) {
+    ProjectQkvUnit(own, layer, unit, normed, {0, num_tokens_});
+  }
+  pool_.Barrier();
+
+  if (HasManyTokens()) {
+    const int64_t num_tiles = (num_tokens_ + kMaxTileTokens - 1) / kMaxTileTokens;
+    for (int64_t tile; (tile = claims.Next(num_tiles)) != ItemClaims::kNone;) {
+      const TokenRange range{tile * kMaxTileTokens, std::min(num_tokens_, (tile + 1) * kMaxTileTokens)};
+      AttendTokens(own, layer, range, attended_ + range.begin * query_width());
+    }
+  } else {
+    const auto num_units = static_cast<int64_t>(attention_units_.size());
+    for (int64_t unit; (unit = claims.Next(num_units)) != ItemClaims::kNone;) AttendUnit(own, layer, attention_units_[unit]);
+  }
+  pool_.Barrier();
+
+  const ActivationBuffer& attended =
+      Prepare(member, claims, num_tokens_, {&weights.output}, [&](ActivationBuffer& out, int64_t tile) {
+        const int64_t begin = out.tiling().Begin(tile);
+        const int64_t end = out.tiling().Begin(tile + 1);
+        if (HasManyTokens()) {
+          out.FillTile(kernels_, tile, attended_ + begin * query_width(), query_width());
+          return;
+        }
+        float* rows = own.rows.Get<float>(kMaxTileTokens * query_width());
+        for (int64_t token = begin; token < end; ++token) {
+          FinishTokenFromPartials(own, token, rows + (token - begin) * query_width());
+        }
+        out.FillTile(kernels_, tile, rows, query_width());
+      });
+  AddByRows(own, claims, weights.output, attended, weights.post_attention_norm);
+}
+
+void ForwardPass::MlpByRows(int member, ItemClaims& claims, const LayerView& layer) {
+  MemberBuffers& own = buffers_.members[member];
+  const LayerWeights& weights = layer.weights;
+  if (weights.is_moe()) {
+    RouteTokens(own, claims, layer);
+    pool_.Barrier();
+    if (member == 0) GroupByExpert();
+    pool_.Barrier();
+    GateUpExperts(own, claims, layer);
+    pool_.Barrier();
+  }
+  const MlpWeights& mlp = weights.mlp;
+  if (mlp.width() > 0) {
+    const ActivationBuffer& normed =
+        Prepare(member, claims, num_tokens_, {&mlp.gate, &mlp.up},
+                [&](ActivationBuffer& out, int64_t tile) { FillNormTile(own, {weights.mlp_norm.data()}, out, tile); });
+    for (int64_t claim; (claim = claims.Next(NumClaims(mlp.gate.num_panels()))) != ItemClaims::kNone;) {
+      const int64_t panel = claim * kPanelsPerClaim;
+      GateUpUnit(own, mlp, panel, std::min(panel + kPanelsPerClaim, mlp.gate.num_panels()), normed, num_tokens_, mlp_);
+    }
+    pool_.Barrier();
+
+    const ActivationBuffer& activated =
+        Prepare(member, claims, num_tokens_, {&mlp.down}, [&](ActivationBuffer& out, int64_t tile) {
+          out.FillTile(kernels_, tile, mlp_ + out.tiling().Begin(tile) * mlp.width(), mlp.width());
+        });
+    AddByRows(own, claims, mlp.down, activated, weights.post_mlp_norm);
+  }
+  if (!weights.is_moe()) return;
+  AddExperts(own, claims, layer);
+  pool_.Barrier();
+}
+
+// x += norm(matrix . input), without the norm where there is none. Ends with a barrier.
+void ForwardPass::AddByRows(MemberBuffers& own, ItemClaims& claims, const PackedMatrix& matrix, const ActivationBuffer& input,
+                            const std::vector<float>& post_norm) {
+  float* out = post_norm.empty() ? x_ : sublayer_;
+  const Epilogue epilogue = post_norm.empty() ? Epilogue::kAdd : Epilogue::kStore;
+  for (int64_t claim; (claim = claims.Next(NumClaims(matrix.num_panels()))) != ItemClaims::kNone;) {
+    const int64_t panel = claim * kPanelsPerClaim;
+    Multiply(own, matrix, panel, std::min(panel + kPanelsPerClaim, matrix.num_panels()), input, out, config_.hidden_size,
+             epilogue);
+  }
+  pool_.Barrier();
+  if (post_norm.empty()) return;
+  for (int64_t token; (token = claims.Next(num_tokens_)) != ItemClaims::kNone;) {
+    AddNormed(own, sublayer_ + token * config_.hidden_size, post_norm, {token, token + 1});
+  }
+  pool_.Barrier();
+}
+
 void ForwardPass::RunByTokens(int member, ItemClaims& claims) {
   MemberBuffers& own = buffers_.members[member];
-  const int64_t hidden = config_.hidden_size;
-  const int64_t intermediate = config_.intermediate_size;
   const int64_t chunk_tokens = ChunkTokens(num_tokens_, pool_.num_threads());
   const int64_t num_chunks = (num_tokens_ + chunk_tokens - 1) / chunk_tokens;
-  ActivationBuffer& input = own.activations;
-  const auto fill_all = [&](std::initializer_list<const PackedMatrix*> users, TokenRange range, const auto& fill_tile) {
-    ReserveActivations(input, range.size(), users);
-    for (int64_t tile = 0; tile < input.tiling().num_tiles(); ++tile) fill_tile(tile);
+  const auto project_qkv = [&](const LayerView& layer, TokenRange range) {
+    const LayerWeights& weights = layer.weights;
+    FillAll(own.activations, {&weights.query, &weights.key, &weights.value}, range.size(),
+            [&](int64_t tile) { FillNormTile(own, {weights.attention_norm.data(), range.begin}, own.activations, tile); });
+    for (int64_t unit = 0; unit < num_qkv_units(); ++unit) ProjectQkvUnit(own, layer, unit, own.activations, range);
   };
-  const auto project_qkv = [&](int64_t l, TokenRange range) {
-    const LayerWeights& layer = weights_.layers[l];
-    fill_all({&layer.query, &layer.key, &layer.value}, range,
-             [&](int64_t tile) { FillNormTile(own, {layer.attention_norm.data(), range.begin}, input, tile); });
-    for (int64_t unit = 0; unit < num_qkv_units(); ++unit) ProjectQkvUnit(own, layer, l, unit, input, range);
-  };
-  const auto finish_layer = [&](int64_t l, TokenRange range) {
-    const LayerWeights& layer = weights_.layers[l];
-    float* x = x_ + range.begin * hidden;
-    float* attended = own.mlp.Get<float>(chunk_tokens * std::max(query_width(), intermediate));
-    AttendTokens(own, l, range, attended);
-    fill_all({&layer.output}, range, [&](int64_t tile) {
-      input.FillTile(kernels_, tile, attended + input.tiling().Begin(tile) * query_width(), query_width());
-    });
-    Multiply(own, layer.output, 0, layer.output.num_panels(), input, x, hidden, Epilogue::kAdd);
-
-    fill_all({&layer.gate, &layer.up}, range,
-             [&](int64_t tile) { FillNormTile(own, {layer.mlp_norm.data(), range.begin}, input, tile); });
-    float* mlp = attended;
-    GateUpUnit(own, layer, 0, layer.gate.num_panels(), input, range.size(), mlp);
-    fill_all({&layer.down}, range, [&](int64_t tile) {
-      input.FillTile(kernels_, tile, mlp + input.tiling().Begin(tile) * intermediate, intermediate);
-    });
-    Multiply(own, layer.down, 0, layer.down.num_panels(), input, x, hidden, Epilogue::kAdd);
-  };
-
   for (int64_t l = 0; l <= config_.num_layers; ++l) {
     for (int64_t chunk; (chunk = claims.Next(num_chunks)) != ItemClaims::kNone;) {
       const TokenRange range{chunk * chunk_tokens, std::min(num_tokens_, (chunk + 1) * chunk_tokens)};
-      if (l > 0) finish_layer(l - 1, range);
-      if (l < config_.num_layers) project_qkv(l, range);
+      if (l > 0) FinishLayerByTokens(own, View(l - 1), range, chunk_tokens);
+      if (l < config_.num_layers) project_qkv(View(l), range);
     }
     pool_.Barrier();
     if (l > 0) Capture(member, l);
   }
+}
+
+// All of a layer that follows the keys and values, for one chunk.
+void ForwardPass::FinishLayerByTokens(MemberBuffers& own, const LayerView& layer, TokenRange range, int64_t chunk_tokens) {
+  const LayerWeights& weights = layer.weights;
+  const int64_t width = weights.mlp.width();
+  ActivationBuffer& input = own.activations;
+  float* rows = own.mlp.Get<float>(chunk_tokens * std::max(query_width(), width));
+  AttendTokens(own, layer, range, rows);
+  FillAll(input, {&weights.output}, range.size(), [&](int64_t tile) {
+    input.FillTile(kernels_, tile, rows + input.tiling().Begin(tile) * query_width(), query_width());
+  });
+  AddByTokens(own, weights.output, weights.post_attention_norm, range);
+
+  FillAll(input, {&weights.mlp.gate, &weights.mlp.up}, range.size(),
+          [&](int64_t tile) { FillNormTile(own, {weights.mlp_norm.data(), range.begin}, input, tile); });
+  GateUpUnit(own, weights.mlp, 0, weights.mlp.gate.num_panels(), input, range.size(), rows);
+  FillAll(input, {&weights.mlp.down}, range.size(),
+          [&](int64_t tile) { input.FillTile(kernels_, tile, rows + input.tiling().Begin(tile) * width, width); });
+  AddByTokens(own, weights.mlp.down, weights.post_mlp_norm, range);
+}
+
+// As AddByRows, for the rows of one chunk, whose input stands in own.activations.
+void ForwardPass::AddByTokens(MemberBuffers& own, const PackedMatrix& matrix, const std::vector<float>& post_norm,
+                              TokenRange range) {
+  const int64_t hidden = config_.hidden_size;
+  if (post_norm.empty()) {
+    Multiply(own, matrix, 0, matrix.num_panels(), own.activations, x_ + range.begin * hidden, hidden, Epilogue::kAdd);
+    return;
+  }
+  float* answer = own.sublayer.Get<float>(range.size() * hidden);
+  Multiply(own, matrix, 0, matrix.num_panels(), own.activations, answer, hidden, Epilogue::kStore);
+  AddNormed(own, answer, post_norm, range);
 }
 
 void ForwardPass::ComputeLogits(int member, ItemClaims& claims) {
@@ -229,8 +312,14 @@ void ForwardPass::ComputeLogits(int member, ItemClaims& claims) {
   const int64_t num_claims = (num_panels + panels_per_claim - 1) / panels_per_claim;
   for (int64_t claim; (claim = claims.Next(num_claims)) != ItemClaims::kNone;) {
     const int64_t panel = claim * panels_per_claim;
-    Multiply(own, weights_.lm_head, panel, std::min(panel + panels_per_claim, num_panels), normed, logits_, config_.vocab_size,
-             Epilogue::kStore);
+    const int64_t panel_end = std::min(panel + panels_per_claim, num_panels);
+    Multiply(own, weights_.lm_head, panel, panel_end, normed, logits_, config_.vocab_size, Epilogue::kStore);
+    if (config_.logits_softcap == 0) continue;
+    const int64_t first = panel * kPanelRows;
+    const int64_t count = std::min(panel_end * kPanelRows, config_.vocab_size) - first;
+    for (int64_t row = 0; row < num_rows; ++row) {
+      kernels_.soft_cap(logits_ + row * config_.vocab_size + first, config_.logits_softcap, count);
+    }
   }
 }
 

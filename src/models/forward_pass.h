@@ -11,8 +11,9 @@ namespace autoglm {
 // One call of Transformer::Forward. All tokens of all slices stand in one list; every member of the pool runs RunMember.
 //
 // Two ways to share the work, with equal results bit by bit:
-//   by rows    few tokens: each matrix is cut by rows, every weight is read once. Five barriers a layer:
-//              norm + QKV + RoPE + KV write | attention | output + residual | norm + gate/up + SiLU | down + residual
+//   by rows    few tokens, or experts: each matrix is cut by rows, every weight is read once. Five barriers a layer:
+//              norm + QKV + RoPE + KV write | attention | output + residual | norm + gate/up + activation | down + residual
+//              A norm after attention or MLP costs one more each, experts four.
 //   by tokens  many tokens: each member takes a chunk of tokens through the whole layer, whose activations stay in its
 //              cache. One barrier a layer, after the keys and values have been written.
 class ForwardPass {
@@ -34,6 +35,14 @@ class ForwardPass {
     int64_t first = 0;
     const int64_t* indices = nullptr;  // null: first, first + 1, ...
   };
+  // What a layer's attention asks for.
+  struct LayerView {
+    int64_t index = 0;
+    const LayerWeights& weights;
+    int64_t window = 0;  // tokens that a token sees, itself included; 0: all
+    const float* cosines = nullptr;
+    const float* sines = nullptr;
+  };
   // One query head group of one slice over one range of its tokens.
   struct AttentionUnit {
     int64_t slice;
@@ -42,9 +51,16 @@ class ForwardPass {
   };
 
   void LayOut(std::span<const ForwardSlice> slices);
+  void LayOutByRows();
   void RunMember(int member);
   void RunByRows(int member, ItemClaims& claims);
+  void AttendByRows(int member, ItemClaims& claims, const LayerView& layer);
+  void MlpByRows(int member, ItemClaims& claims, const LayerView& layer);
+  void AddByRows(MemberBuffers& own, ItemClaims& claims, const PackedMatrix& matrix, const ActivationBuffer& input,
+                 const std::vector<float>& post_norm);
   void RunByTokens(int member, ItemClaims& claims);
+  void FinishLayerByTokens(MemberBuffers& own, const LayerView& layer, TokenRange range, int64_t chunk_tokens);
+  void AddByTokens(MemberBuffers& own, const PackedMatrix& matrix, const std::vector<float>& post_norm, TokenRange range);
   void ComputeLogits(int member, ItemClaims& claims);
   void Capture(int member, int64_t layer);
 
@@ -58,22 +74,42 @@ class ForwardPass {
   template <typename FillTile>
   const ActivationBuffer& Prepare(int member, ItemClaims& claims, int64_t num_rows,
                                   std::initializer_list<const PackedMatrix*> users, const FillTile& fill_tile);
+  // The same for one member alone.
+  template <typename FillTile>
+  void FillAll(ActivationBuffer& out, std::initializer_list<const PackedMatrix*> users, int64_t num_rows,
+               const FillTile& fill_tile);
   int64_t num_qkv_units() const;
-  void ProjectQkvUnit(MemberBuffers& own, const LayerWeights& layer, int64_t layer_index, int64_t unit, const ActivationBuffer& x,
-                      TokenRange range);
-  void Rotate(float* rows, int64_t stride, TokenRange range, int64_t first_head, int64_t num_heads);
+  void ProjectQkvUnit(MemberBuffers& own, const LayerView& layer, int64_t unit, const ActivationBuffer& x, TokenRange range);
+  // Heads [first_head, first_head + num_heads) of the rows of `range`.
+  struct HeadRows {
+    float* rows;
+    int64_t stride;
+    TokenRange range;
+    int64_t first_head;
+    int64_t num_heads;
+  };
+  void NormHeads(const HeadRows& heads, const std::vector<float>& norm);
+  void Rotate(const HeadRows& heads, const LayerView& layer);
   enum class KvHalf { kKeys, kValues };
-  void WriteKvHalf(int64_t layer_index, TokenRange range, int64_t first_head, int64_t num_heads, const float* rows, KvHalf half);
-  void GateUpUnit(MemberBuffers& own, const LayerWeights& layer, int64_t panel_begin, int64_t panel_end,
-                  const ActivationBuffer& x, int64_t num_tokens, float* out);
+  void WriteKvHalf(int64_t layer_index, const HeadRows& heads, KvHalf half);
+  void GateUpUnit(MemberBuffers& own, const MlpWeights& mlp, int64_t panel_begin, int64_t panel_end, const ActivationBuffer& x,
+                  int64_t num_tokens, float* out);
+  // Adds rows of a sublayer's answer to the residual stream, each normalised.
+  void AddNormed(MemberBuffers& own, const float* rows, const std::vector<float>& norm, TokenRange range);
+
+  // forward_pass_moe.cc
+  void RouteTokens(MemberBuffers& own, ItemClaims& claims, const LayerView& layer);
+  void GroupByExpert();
+  void GateUpExperts(MemberBuffers& own, ItemClaims& claims, const LayerView& layer);
+  void AddExperts(MemberBuffers& own, ItemClaims& claims, const LayerView& layer);
 
   // forward_pass_attention.cc
-  AttentionTask MakeAttentionTask(MemberBuffers& own, int64_t kv_head, TokenRange range);
+  AttentionTask MakeAttentionTask(MemberBuffers& own, const LayerView& layer, int64_t kv_head, TokenRange range);
   void AttendRange(MemberBuffers& own, AttentionTask& task, int64_t layer_index, int64_t slice, int64_t kv_head,
                    int64_t range_index);
-  void AttendUnit(MemberBuffers& own, int64_t layer_index, const AttentionUnit& unit);
+  void AttendUnit(MemberBuffers& own, const LayerView& layer, const AttentionUnit& unit);
   void FinishTokenFromPartials(MemberBuffers& own, int64_t token, float* out);
-  void AttendTokens(MemberBuffers& own, int64_t layer_index, TokenRange range, float* out);
+  void AttendTokens(MemberBuffers& own, const LayerView& layer, TokenRange range, float* out);
   void JoinLaterRanges(MemberBuffers& own, AttentionTask& task, int64_t layer_index, int64_t slice, int64_t kv_head,
                        int64_t num_ranges);
   void LayOutPartials();
@@ -81,7 +117,10 @@ class ForwardPass {
   // Ranges that a token at this position sees.
   static int64_t NumRanges(int64_t position) { return position / kAttentionRangeTokens + 1; }
 
-  bool RunsByTokens() const;
+  LayerView View(int64_t layer) const;
+  // Whether there are enough tokens to share out tokens, not rows: of whole layers, or (with experts) of attention alone.
+  bool HasManyTokens() const;
+  bool RunsByTokens() const { return HasManyTokens() && config_.moe.num_experts == 0; }
   int64_t query_width() const { return config_.num_heads * config_.head_dim; }
   int64_t kv_width() const { return config_.num_kv_heads * config_.head_dim; }
   int64_t padded_head_dim() const { return kv_.layout().head_dim; }
@@ -117,6 +156,10 @@ class ForwardPass {
   float* value_ = nullptr;
   float* cosines_ = nullptr;
   float* sines_ = nullptr;
+  float* sliding_cosines_ = nullptr;
+  float* sliding_sines_ = nullptr;
+  float* sublayer_ = nullptr;  // [tokens][hidden], what attention or MLP gives before its norm
+  float* attended_ = nullptr;  // [tokens][heads * head_dim], by tokens with experts
 };
 
 }  // namespace autoglm

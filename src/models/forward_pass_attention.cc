@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "models/forward_pass.h"
@@ -18,7 +17,7 @@ constexpr int64_t kStateAccumulator = 32;
 
 void ForwardPass::LayOutPartials() {
   state_floats_ = kStateAccumulator + padded_head_dim();
-  if (RunsByTokens()) return;
+  if (HasManyTokens()) return;
   int64_t num_states = 0;
   for (int64_t token = 0; token < num_tokens_; ++token) {
     partial_begin_.push_back(num_states);
@@ -40,7 +39,7 @@ float* ForwardPass::Partial(int64_t token, int64_t head, int64_t range) {
 
 // Queries of `range` (tokens of one slice, at most kMaxAttentionRows rows) for one KV head, scaled and padded; row =
 // token * heads_per_kv_head + head.
-AttentionTask ForwardPass::MakeAttentionTask(MemberBuffers& own, int64_t kv_head, TokenRange range) {
+AttentionTask ForwardPass::MakeAttentionTask(MemberBuffers& own, const LayerView& layer, int64_t kv_head, TokenRange range) {
   const int64_t heads = config_.heads_per_kv_head();
   const int64_t num_rows = range.size() * heads;
   const int64_t dim = padded_head_dim();
@@ -50,12 +49,15 @@ AttentionTask ForwardPass::MakeAttentionTask(MemberBuffers& own, int64_t kv_head
                      .head_dim = dim,
                      .num_rows = num_rows,
                      .queries = memory,
+                     .score_cap = config_.attention_softcap,
                      .maximum = memory + num_rows * (2 * dim + 16),
                      .sum = memory + num_rows * 2 * dim,
                      .accumulator = memory + num_rows * dim};
+  own.first_visible.resize(static_cast<size_t>(num_rows));
   own.visible.resize(static_cast<size_t>(num_rows));
+  task.first_visible = own.first_visible.data();
   task.visible = own.visible.data();
-  const float scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
+  const float scale = config_.attention_scale;
   for (int64_t row = 0; row < num_rows; ++row) {
     const int64_t token = range.begin + row / heads;
     const float* query = query_ + token * query_width() + (kv_head * heads + row % heads) * config_.head_dim;
@@ -63,6 +65,7 @@ AttentionTask ForwardPass::MakeAttentionTask(MemberBuffers& own, int64_t kv_head
     for (int64_t d = 0; d < config_.head_dim; ++d) out[d] = query[d] * scale;
     std::fill(out + config_.head_dim, out + dim, 0.0f);
     own.visible[row] = position_[token] + 1;
+    own.first_visible[row] = layer.window > 0 ? std::max<int64_t>(0, position_[token] + 1 - layer.window) : 0;
   }
   return task;
 }
@@ -80,14 +83,14 @@ void ForwardPass::AttendRange(MemberBuffers& own, AttentionTask& task, int64_t l
   kernels_.attention_range(task);
 }
 
-void ForwardPass::AttendUnit(MemberBuffers& own, int64_t layer_index, const AttentionUnit& unit) {
+void ForwardPass::AttendUnit(MemberBuffers& own, const LayerView& layer, const AttentionUnit& unit) {
   const int64_t heads = config_.heads_per_kv_head();
   const int64_t tokens_at_once = std::max<int64_t>(kMaxAttentionRows / heads, 1);
   for (int64_t begin = slice_begin_[unit.slice]; begin < slice_begin_[unit.slice + 1]; begin += tokens_at_once) {
     const TokenRange tokens{begin, std::min(begin + tokens_at_once, slice_begin_[unit.slice + 1])};
     if (position_[tokens.end - 1] < unit.range * kAttentionRangeTokens) continue;
-    AttentionTask task = MakeAttentionTask(own, unit.kv_head, tokens);
-    AttendRange(own, task, layer_index, unit.slice, unit.kv_head, unit.range);
+    AttentionTask task = MakeAttentionTask(own, layer, unit.kv_head, tokens);
+    AttendRange(own, task, layer.index, unit.slice, unit.kv_head, unit.range);
     for (int64_t row = 0; row < task.num_rows; ++row) {
       const int64_t token = tokens.begin + row / heads;
       if (unit.range >= NumRanges(position_[token])) continue;
@@ -119,16 +122,16 @@ void ForwardPass::FinishTokenFromPartials(MemberBuffers& own, int64_t token, flo
 }
 
 // Attention of the tokens of `range` over all heads; out: [range.size()][heads * head_dim].
-void ForwardPass::AttendTokens(MemberBuffers& own, int64_t layer_index, TokenRange range, float* out) {
+void ForwardPass::AttendTokens(MemberBuffers& own, const LayerView& layer, TokenRange range, float* out) {
   const int64_t heads = config_.heads_per_kv_head();
   const int64_t tokens_at_once = std::max<int64_t>(kMaxAttentionRows / heads, 1);
   for (int64_t begin = range.begin; begin < range.end;) {
     const int32_t slice = token_slice_[begin];
     const TokenRange tokens{begin, std::min({begin + tokens_at_once, range.end, slice_begin_[slice + 1]})};
     for (int64_t kv_head = 0; kv_head < config_.num_kv_heads; ++kv_head) {
-      AttentionTask task = MakeAttentionTask(own, kv_head, tokens);
-      AttendRange(own, task, layer_index, slice, kv_head, 0);
-      JoinLaterRanges(own, task, layer_index, slice, kv_head, NumRanges(position_[tokens.end - 1]));
+      AttentionTask task = MakeAttentionTask(own, layer, kv_head, tokens);
+      AttendRange(own, task, layer.index, slice, kv_head, 0);
+      JoinLaterRanges(own, task, layer.index, slice, kv_head, NumRanges(position_[tokens.end - 1]));
       for (int64_t row = 0; row < task.num_rows; ++row) {
         const int64_t token = tokens.begin + row / heads - range.begin;
         kernels_.finish_attention(task.accumulator + row * task.head_dim, task.sum + row * 16, config_.head_dim,

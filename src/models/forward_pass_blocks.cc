@@ -14,16 +14,26 @@ int64_t UnitRows(const ModelConfig& config) { return std::lcm(config.head_dim, k
 }  // namespace
 
 void ForwardPass::EmbedTokens(TokenRange range) {
-  const int64_t pairs = config_.rotary_dims / 2;
+  const auto fill_angles = [](int64_t position, const std::vector<float>& frequencies, float* cosines, float* sines) {
+    for (size_t pair = 0; pair < frequencies.size(); ++pair) {
+      const double angle = static_cast<double>(position) * static_cast<double>(frequencies[pair]);
+      cosines[pair] = static_cast<float>(std::cos(angle));
+      sines[pair] = static_cast<float>(std::sin(angle));
+    }
+  };
   for (int64_t token = range.begin; token < range.end; ++token) {
     const int32_t slice = token_slice_[token];
     const TokenId id = slices_[slice].tokens[token - slice_begin_[slice]];
-    DequantizeRow(weights_.embedding, id, {x_ + token * config_.hidden_size, static_cast<size_t>(config_.hidden_size)});
-    for (int64_t pair = 0; pair < pairs; ++pair) {
-      const double angle = static_cast<double>(position_[token]) * static_cast<double>(weights_.rope_frequencies[pair]);
-      cosines_[token * pairs + pair] = static_cast<float>(std::cos(angle));
-      sines_[token * pairs + pair] = static_cast<float>(std::sin(angle));
+    float* x = x_ + token * config_.hidden_size;
+    DequantizeRow(weights_.embedding, id, {x, static_cast<size_t>(config_.hidden_size)});
+    if (config_.embedding_scale != 1) {
+      for (int64_t i = 0; i < config_.hidden_size; ++i) x[i] *= config_.embedding_scale;
     }
+    const int64_t at = token * config_.rope.dims / 2;
+    fill_angles(position_[token], weights_.rope_frequencies, cosines_ + at, sines_ + at);
+    if (config_.layer_is_sliding.empty()) continue;
+    const int64_t sliding_at = token * config_.sliding_rope.dims / 2;
+    fill_angles(position_[token], weights_.sliding_rope_frequencies, sliding_cosines_ + sliding_at, sliding_sines_ + sliding_at);
   }
 }
 
@@ -68,14 +78,16 @@ int64_t ForwardPass::num_qkv_units() const {
   return (query_width() + rows - 1) / rows + 2 * ((kv_width() + rows - 1) / rows);
 }
 
-void ForwardPass::ProjectQkvUnit(MemberBuffers& own, const LayerWeights& layer, int64_t layer_index, int64_t unit,
-                                 const ActivationBuffer& x, TokenRange range) {
+void ForwardPass::ProjectQkvUnit(MemberBuffers& own, const LayerView& layer, int64_t unit, const ActivationBuffer& x,
+                                 TokenRange range) {
   const int64_t unit_rows = UnitRows(config_);
   const int64_t query_units = (query_width() + unit_rows - 1) / unit_rows;
   const int64_t kv_units = (kv_width() + unit_rows - 1) / unit_rows;
   const bool is_query = unit < query_units;
   const bool is_key = !is_query && unit < query_units + kv_units;
-  const PackedMatrix& matrix = is_query ? layer.query : (is_key ? layer.key : layer.value);
+  const LayerWeights& weights = layer.weights;
+  const PackedMatrix& matrix = is_query ? weights.query : (is_key ? weights.key : weights.value);
+  const std::vector<float>& bias = is_query ? weights.query_bias : (is_key ? weights.key_bias : weights.value_bias);
   const int64_t index = is_query ? unit : (is_key ? unit - query_units : unit - query_units - kv_units);
   float* out = is_query ? query_ : (is_key ? key_ : value_);
 
@@ -83,60 +95,88 @@ void ForwardPass::ProjectQkvUnit(MemberBuffers& own, const LayerWeights& layer, 
   const int64_t end_row = std::min(first_row + unit_rows, matrix.rows());
   Multiply(own, matrix, first_row / kPanelRows, (end_row + kPanelRows - 1) / kPanelRows, x, out + range.begin * matrix.rows(),
            matrix.rows(), Epilogue::kStore);
-  const int64_t first_head = first_row / config_.head_dim;
-  const int64_t num_heads = (end_row - first_row) / config_.head_dim;
+  for (int64_t token = range.begin; !bias.empty() && token < range.end; ++token) {
+    kernels_.add_scaled(bias.data() + first_row, 1.0f, end_row - first_row, out + token * matrix.rows() + first_row);
+  }
+  const HeadRows heads{.rows = out,
+                       .stride = matrix.rows(),
+                       .range = range,
+                       .first_head = first_row / config_.head_dim,
+                       .num_heads = (end_row - first_row) / config_.head_dim};
   if (is_query) {
-    Rotate(query_, query_width(), range, first_head, num_heads);
+    NormHeads(heads, weights.query_norm);
+    Rotate(heads, layer);
   } else if (is_key) {
-    Rotate(key_, kv_width(), range, first_head, num_heads);
-    WriteKvHalf(layer_index, range, first_head, num_heads, key_, KvHalf::kKeys);
+    NormHeads(heads, weights.key_norm);
+    Rotate(heads, layer);
+    WriteKvHalf(layer.index, heads, KvHalf::kKeys);
   } else {
-    WriteKvHalf(layer_index, range, first_head, num_heads, value_, KvHalf::kValues);
+    WriteKvHalf(layer.index, heads, KvHalf::kValues);
   }
 }
 
-void ForwardPass::Rotate(float* rows, int64_t stride, TokenRange range, int64_t first_head, int64_t num_heads) {
-  const int64_t pairs = config_.rotary_dims / 2;
-  const auto rope = config_.rope_pairing == RopePairing::kInterleaved ? kernels_.rope_interleaved : kernels_.rope_half;
-  for (int64_t token = range.begin; token < range.end; ++token) {
-    for (int64_t head = first_head; head < first_head + num_heads; ++head) {
-      rope(rows + token * stride + head * config_.head_dim, cosines_ + token * pairs, sines_ + token * pairs, pairs);
+void ForwardPass::NormHeads(const HeadRows& heads, const std::vector<float>& norm) {
+  if (norm.empty()) return;
+  for (int64_t token = heads.range.begin; token < heads.range.end; ++token) {
+    for (int64_t head = heads.first_head; head < heads.first_head + heads.num_heads; ++head) {
+      float* values = heads.rows + token * heads.stride + head * config_.head_dim;
+      kernels_.rms_norm(values, norm.data(), config_.head_dim, config_.rms_norm_eps, values);
     }
   }
 }
 
-void ForwardPass::WriteKvHalf(int64_t layer_index, TokenRange range, int64_t first_head, int64_t num_heads, const float* rows,
-                              KvHalf half) {
+void ForwardPass::Rotate(const HeadRows& heads, const LayerView& layer) {
+  const RopeConfig& rope = config_.RopeOf(layer.index);
+  const int64_t pairs = rope.dims / 2;
+  const auto turn = rope.pairing == RopePairing::kInterleaved ? kernels_.rope_interleaved : kernels_.rope_half;
+  for (int64_t token = heads.range.begin; token < heads.range.end; ++token) {
+    for (int64_t head = heads.first_head; head < heads.first_head + heads.num_heads; ++head) {
+      turn(heads.rows + token * heads.stride + head * config_.head_dim, layer.cosines + token * pairs,
+           layer.sines + token * pairs, pairs);
+    }
+  }
+}
+
+void ForwardPass::WriteKvHalf(int64_t layer_index, const HeadRows& heads, KvHalf half) {
   const bool bf16 = kv_.layout().type == KvType::kBf16;
   const auto write = half == KvHalf::kKeys ? kernels_.write_keys : kernels_.write_values;
-  for (int64_t token = range.begin; token < range.end; ++token) {
+  for (int64_t token = heads.range.begin; token < heads.range.end; ++token) {
     const int64_t block = slices_[token_slice_[token]].block_table[position_[token] / kKvBlockTokens];
-    for (int64_t head = first_head; head < first_head + num_heads; ++head) {
+    for (int64_t head = heads.first_head; head < heads.first_head + heads.num_heads; ++head) {
       std::byte* memory = kv_.Head(block, layer_index, head) + (half == KvHalf::kValues ? kv_.layout().half_head_bytes() : 0);
-      write(rows + token * kv_width() + head * config_.head_dim, config_.head_dim, padded_head_dim(), bf16,
+      write(heads.rows + token * heads.stride + head * config_.head_dim, config_.head_dim, padded_head_dim(), bf16,
             position_[token] % kKvBlockTokens, memory);
     }
   }
 }
 
-void ForwardPass::GateUpUnit(MemberBuffers& own, const LayerWeights& layer, int64_t panel_begin, int64_t panel_end,
+void ForwardPass::GateUpUnit(MemberBuffers& own, const MlpWeights& mlp, int64_t panel_begin, int64_t panel_end,
                              const ActivationBuffer& x, int64_t num_tokens, float* out) {
-  // Gate and up of a few panels at a time: both stay in the first-level cache until SiLU has joined them.
+  // Gate and up of a few panels at a time: both stay in the first-level cache until the activation has joined them.
   constexpr int64_t kPanelsAtOnce = 4;
   const int64_t stride = kPanelsAtOnce * kPanelRows;
+  const auto activate = config_.activation == Activation::kSilu ? kernels_.silu_mul : kernels_.gelu_tanh_mul;
   float* gate = own.gate.Get<float>(2 * num_tokens * stride);
   float* up = gate + num_tokens * stride;
   for (int64_t panel = panel_begin; panel < panel_end; panel += kPanelsAtOnce) {
     const int64_t end = std::min(panel + kPanelsAtOnce, panel_end);
     const int64_t first_row = panel * kPanelRows;
-    const int64_t num_rows = std::min(end * kPanelRows, config_.intermediate_size) - first_row;
+    const int64_t num_rows = std::min(end * kPanelRows, mlp.width()) - first_row;
     // The product writes at column `row` of its output: shift the pointer back so that this unit starts at 0.
-    Multiply(own, layer.gate, panel, end, x, gate - first_row, stride, Epilogue::kStore);
-    Multiply(own, layer.up, panel, end, x, up - first_row, stride, Epilogue::kStore);
+    Multiply(own, mlp.gate, panel, end, x, gate - first_row, stride, Epilogue::kStore);
+    Multiply(own, mlp.up, panel, end, x, up - first_row, stride, Epilogue::kStore);
     for (int64_t token = 0; token < num_tokens; ++token) {
-      kernels_.silu_mul(gate + token * stride, up + token * stride, num_rows,
-                        out + token * config_.intermediate_size + first_row);
+      activate(gate + token * stride, up + token * stride, num_rows, out + token * mlp.width() + first_row);
     }
+  }
+}
+
+void ForwardPass::AddNormed(MemberBuffers& own, const float* rows, const std::vector<float>& norm, TokenRange range) {
+  const int64_t hidden = config_.hidden_size;
+  float* normed = own.rows.Get<float>(kMaxTileTokens * hidden);
+  for (int64_t token = range.begin; token < range.end; ++token) {
+    kernels_.rms_norm(rows + (token - range.begin) * hidden, norm.data(), hidden, config_.rms_norm_eps, normed);
+    kernels_.add_scaled(normed, 1.0f, hidden, x_ + token * hidden);
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "kernels/kernel_table.h"
 #include "models/model_config.h"
+#include "models/moe_router.h"
 #include "weights/packed_matrix.h"
 
 namespace autoglm {
@@ -63,8 +64,23 @@ struct MemberBuffers {
   GrowingBuffer gate;         // gate and up of one unit of rows
   GrowingBuffer attention;    // queries and states of a tile of rows
   GrowingBuffer later_state;  // state of a later range, before it is joined
+  GrowingBuffer sublayer;     // what attention or MLP of a chunk gives before its norm; an expert's answer
+  RouterScratch router;
   std::vector<const std::byte*> blocks;
-  std::vector<int64_t> visible;
+  std::vector<int64_t> first_visible, visible;
+};
+
+// Which tokens go to which experts in one layer, and what the experts compute.
+struct ExpertBuffers {
+  GrowingBuffer normed;               // [tokens][hidden]
+  GrowingBuffer mlp;                  // [tokens * experts per token][expert width], in the order of `tokens`
+  std::vector<ExpertChoice> choices;  // [tokens][experts per token]
+  // Choices grouped by expert: those of active[i] stand at [begins[i], begins[i + 1]).
+  std::vector<int32_t> active;
+  std::vector<int64_t> begins;
+  std::vector<int32_t> tokens;
+  std::vector<float> weights;
+  std::vector<int64_t> places;  // next free place of each expert while grouping
 };
 
 // What a forward pass computes with, shared by the members. Row strides are given by ModelConfig.
@@ -74,7 +90,11 @@ struct StepBuffers {
   GrowingBuffer key, value;      // [tokens][kv heads * head_dim]
   GrowingBuffer mlp;             // [tokens][intermediate]
   GrowingBuffer partials;        // states of attention ranges
-  GrowingBuffer cosines, sines;  // [tokens][rotary_dims / 2]
+  GrowingBuffer cosines, sines;  // [tokens][rope.dims / 2]
+  GrowingBuffer sliding_cosines, sliding_sines;
+  GrowingBuffer sublayer;  // [tokens][hidden]
+  GrowingBuffer attended;  // [tokens][heads * head_dim]
+  ExpertBuffers experts;
   ActivationBuffer shared_activations;
   std::vector<MemberBuffers> members;
 };

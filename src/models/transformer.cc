@@ -6,8 +6,11 @@
 
 namespace autoglm {
 
-Transformer::Transformer(ModelConfig config, TransformerWeights weights, Isa isa, Arithmetic arithmetic)
-    : config_(std::move(config)), weights_(std::move(weights)), kernels_(GetKernels(isa)), arithmetic_(arithmetic) {}
+Transformer::Transformer(ModelConfig config, TransformerWeights weights, const ModelLoadOptions& options)
+    : config_(std::move(config)),
+      weights_(std::move(weights)),
+      kernels_(GetKernels(options.isa)),
+      arithmetic_(options.arithmetic) {}
 
 KvLayout Transformer::kv_layout() const {
   return {.type = arithmetic_ == Arithmetic::kExact ? KvType::kF32 : KvType::kBf16,

@@ -1,112 +1,232 @@
-#include <cmath>
+#include <algorithm>
 #include <string>
 #include <utility>
 
+#include "models/architecture.h"
 #include "models/transformer.h"
 #include "weights/dequantize.h"
 
 namespace autoglm {
 namespace {
 
-Result<std::vector<float>> LoadVector(const GgufFile& file, const std::string& name, int64_t size) {
-  AUTOGLM_TRY(const TensorView* tensor, file.FindTensor(name));
-  if (tensor->num_rows() != 1 || tensor->num_columns() != size) {
-    return Fail(ErrorCode::kCorruptFile, "tensor " + name + " has " + std::to_string(tensor->num_rows() * tensor->num_columns()) +
-                                             " values, expected a vector of " + std::to_string(size));
-  }
-  std::vector<float> values(static_cast<size_t>(size));
-  DequantizeRow(*tensor, 0, values);
-  return values;
+// Rows [first, first + count) of a tensor of two or three dimensions, whose rows it counts through.
+TensorView RowsOf(const TensorView& tensor, int64_t first, int64_t count) {
+  TensorView rows = tensor;
+  rows.shape = {count, tensor.num_columns()};
+  const auto row_bytes = static_cast<size_t>(tensor.row_bytes());
+  rows.bytes = tensor.bytes.subspan(static_cast<size_t>(first) * row_bytes, static_cast<size_t>(count) * row_bytes);
+  return rows;
 }
 
-// Where matrices go and who packs them.
-struct Packer {
-  WeightArena& arena;
-  ThreadPool& pool;
+Status CheckRows(const TensorView& tensor, int64_t rows) {
+  if (tensor.shape.size() >= 2 && tensor.num_rows() == rows) return {};
+  return Fail(ErrorCode::kCorruptFile,
+              "tensor " + tensor.name + " has " + std::to_string(tensor.num_rows()) + " rows, expected " + std::to_string(rows));
+}
+
+class Loader {
+ public:
+  Loader(const GgufFile& file, const TensorNames& names, const ModelConfig& config, const PackTarget& target)
+      : file_(file), names_(names), config_(config), target_(target) {}
+
+  Result<std::vector<float>> Vector(const std::string& name, int64_t size) const {
+    AUTOGLM_TRY(const TensorView* tensor, file_.FindTensor(name));
+    if (tensor->num_rows() != 1 || tensor->num_columns() != size) {
+      return Fail(ErrorCode::kCorruptFile, "tensor " + name + " has " +
+                                               std::to_string(tensor->num_rows() * tensor->num_columns()) +
+                                               " values, expected a vector of " + std::to_string(size));
+    }
+    std::vector<float> values(static_cast<size_t>(size));
+    DequantizeRow(*tensor, 0, values);
+    return values;
+  }
+
+  Result<std::vector<float>> Norm(const std::string& name, int64_t size) const {
+    AUTOGLM_TRY(std::vector<float> weights, Vector(name, size));
+    for (float& weight : weights) weight += config_.norm_offset;
+    return weights;
+  }
+
+  // Packs a matrix and gives the file's pages back: from here on only the copy is used.
+  Result<PackedMatrix> Matrix(const std::string& name, int64_t rows, int64_t columns) const {
+    AUTOGLM_TRY(const TensorView* tensor, file_.FindTensor(name));
+    return Pack(*tensor, rows, columns);
+  }
+
+  Result<LayerWeights> Layer(int64_t index) {
+    layer_ = NumberedName(names_.layer, index);
+    LayerWeights layer;
+    AUTOGLM_TRY(layer.attention_norm, Norm(Weight(names_.attention_norm), config_.hidden_size));
+    AUTOGLM_TRY_VOID(LoadQkv(layer));
+    AUTOGLM_TRY(layer.output, Matrix(Weight(names_.output), config_.hidden_size, config_.num_heads * config_.head_dim));
+    AUTOGLM_TRY(layer.mlp_norm, Norm(Weight(names_.mlp_norm), config_.hidden_size));
+    if (config_.has_sandwich_norms) {
+      AUTOGLM_TRY(layer.post_attention_norm, Norm(Weight(names_.post_attention_norm), config_.hidden_size));
+      AUTOGLM_TRY(layer.post_mlp_norm, Norm(Weight(names_.post_mlp_norm), config_.hidden_size));
+    }
+    if (config_.IsMoe(index)) {
+      AUTOGLM_TRY_VOID(LoadExperts(layer));
+    } else {
+      AUTOGLM_TRY_VOID(LoadMlp(layer.mlp));
+    }
+    return layer;
+  }
+
+ private:
+  std::string Weight(const std::string& name) const { return layer_ + name + ".weight"; }
+  std::string Bias(const std::string& name) const { return layer_ + name + ".bias"; }
+
+  Result<PackedMatrix> Pack(const TensorView& tensor, int64_t rows, int64_t columns) const {
+    AUTOGLM_TRY(PackedMatrix matrix, PackedMatrix::Pack(tensor, {rows, columns}, target_));
+    file_.DropPages(tensor);
+    return matrix;
+  }
+
+  Status LoadQkv(LayerWeights& layer) const {
+    const int64_t query_rows = config_.num_heads * config_.head_dim;
+    const int64_t kv_rows = config_.num_kv_heads * config_.head_dim;
+    const bool is_fused = !names_.query_key_value.empty() && (names_.query.empty() || !file_.HasTensor(Weight(names_.query)));
+    if (is_fused) {
+      AUTOGLM_TRY_VOID(LoadFusedQkv(layer, query_rows, kv_rows));
+    } else {
+      AUTOGLM_TRY(layer.query, Matrix(Weight(names_.query), query_rows, config_.hidden_size));
+      AUTOGLM_TRY(layer.key, Matrix(Weight(names_.key), kv_rows, config_.hidden_size));
+      AUTOGLM_TRY(layer.value, Matrix(Weight(names_.value), kv_rows, config_.hidden_size));
+      if (config_.has_qkv_bias) {
+        AUTOGLM_TRY(layer.query_bias, Vector(Bias(names_.query), query_rows));
+        AUTOGLM_TRY(layer.key_bias, Vector(Bias(names_.key), kv_rows));
+        AUTOGLM_TRY(layer.value_bias, Vector(Bias(names_.value), kv_rows));
+      }
+    }
+    if (!config_.has_qk_norm) return {};
+    AUTOGLM_TRY(layer.query_norm, Norm(Weight(names_.query_norm), config_.head_dim));
+    AUTOGLM_TRY(layer.key_norm, Norm(Weight(names_.key_norm), config_.head_dim));
+    return {};
+  }
+
+  Status LoadFusedQkv(LayerWeights& layer, int64_t query_rows, int64_t kv_rows) const {
+    AUTOGLM_TRY(const TensorView* fused, file_.FindTensor(Weight(names_.query_key_value)));
+    AUTOGLM_TRY_VOID(CheckRows(*fused, query_rows + 2 * kv_rows));
+    AUTOGLM_TRY(layer.query, Pack(RowsOf(*fused, 0, query_rows), query_rows, config_.hidden_size));
+    AUTOGLM_TRY(layer.key, Pack(RowsOf(*fused, query_rows, kv_rows), kv_rows, config_.hidden_size));
+    AUTOGLM_TRY(layer.value, Pack(RowsOf(*fused, query_rows + kv_rows, kv_rows), kv_rows, config_.hidden_size));
+    if (!config_.has_qkv_bias) return {};
+    AUTOGLM_TRY(const std::vector<float> bias, Vector(Bias(names_.query_key_value), query_rows + 2 * kv_rows));
+    layer.query_bias.assign(bias.begin(), bias.begin() + query_rows);
+    layer.key_bias.assign(bias.begin() + query_rows, bias.begin() + query_rows + kv_rows);
+    layer.value_bias.assign(bias.begin() + query_rows + kv_rows, bias.end());
+    return {};
+  }
+
+  Status LoadMlp(MlpWeights& mlp) const {
+    const int64_t width = config_.intermediate_size;
+    AUTOGLM_TRY(mlp.down, Matrix(Weight(names_.down), config_.hidden_size, width));
+    if (!names_.gate.empty()) {
+      AUTOGLM_TRY(mlp.gate, Matrix(Weight(names_.gate), width, config_.hidden_size));
+      AUTOGLM_TRY(mlp.up, Matrix(Weight(names_.up), width, config_.hidden_size));
+      return {};
+    }
+    AUTOGLM_TRY(const TensorView* fused, file_.FindTensor(Weight(names_.gate_up)));
+    AUTOGLM_TRY_VOID(CheckRows(*fused, 2 * width));
+    AUTOGLM_TRY(mlp.gate, Pack(RowsOf(*fused, 0, width), width, config_.hidden_size));
+    AUTOGLM_TRY(mlp.up, Pack(RowsOf(*fused, width, width), width, config_.hidden_size));
+    return {};
+  }
+
+  Status LoadExperts(LayerWeights& layer) const {
+    const MoeConfig& moe = config_.moe;
+    AUTOGLM_TRY(layer.router, Matrix(Weight(names_.router), moe.num_experts, config_.hidden_size));
+    if (file_.HasTensor(layer_ + names_.router_bias)) {
+      AUTOGLM_TRY(layer.router_bias, Vector(layer_ + names_.router_bias, moe.num_experts));
+    }
+    if (moe.shared_width > 0) {
+      AUTOGLM_TRY(layer.mlp.gate, Matrix(Weight(names_.shared_gate), moe.shared_width, config_.hidden_size));
+      AUTOGLM_TRY(layer.mlp.up, Matrix(Weight(names_.shared_up), moe.shared_width, config_.hidden_size));
+      AUTOGLM_TRY(layer.mlp.down, Matrix(Weight(names_.shared_down), config_.hidden_size, moe.shared_width));
+    }
+    layer.experts.resize(static_cast<size_t>(moe.num_experts));
+    for (int64_t expert = 0; expert < moe.num_experts; ++expert) {
+      MlpWeights& mlp = layer.experts[static_cast<size_t>(expert)];
+      AUTOGLM_TRY(mlp.gate, Expert(names_.expert_gate, expert, moe.expert_width, config_.hidden_size));
+      AUTOGLM_TRY(mlp.up, Expert(names_.expert_up, expert, moe.expert_width, config_.hidden_size));
+      AUTOGLM_TRY(mlp.down, Expert(names_.expert_down, expert, config_.hidden_size, moe.expert_width));
+    }
+    return {};
+  }
+
+  Result<PackedMatrix> Expert(const std::string& name, int64_t expert, int64_t rows, int64_t columns) const {
+    if (name.find("{}") != std::string::npos) return Matrix(Weight(NumberedName(name, expert)), rows, columns);
+    AUTOGLM_TRY(const TensorView* stacked, file_.FindTensor(Weight(name)));
+    AUTOGLM_TRY_VOID(CheckRows(*stacked, config_.moe.num_experts * rows));
+    return Pack(RowsOf(*stacked, expert * rows, rows), rows, columns);
+  }
+
+  const GgufFile& file_;
+  const TensorNames& names_;
+  const ModelConfig& config_;
+  PackTarget target_;
+  std::string layer_;
 };
 
-// Packs a matrix and gives the file's pages back: from here on only the copy is used.
-Result<PackedMatrix> LoadMatrix(const GgufFile& file, const std::string& name, int64_t rows, int64_t columns,
-                                const Packer& packer) {
-  AUTOGLM_TRY(const TensorView* tensor, file.FindTensor(name));
-  AUTOGLM_TRY(PackedMatrix matrix, PackedMatrix::Pack(*tensor, rows, columns, packer.arena, packer.pool));
-  file.DropPages(*tensor);
-  return matrix;
+// Address space for every tensor in panels; a tensor of three dimensions, or one that is cut, fills up several last panels.
+int64_t ArenaBytes(const GgufFile& file, const ModelConfig& config, WeightPrecision precision) {
+  const int64_t parts_max = std::max<int64_t>(3, config.moe.num_experts);
+  int64_t bytes = 0;
+  for (const TensorView& tensor : file.tensors()) {
+    const int64_t packed = PackedMatrix::PackedBytes(tensor, precision);
+    const int64_t num_panels = (tensor.num_rows() + kPanelRows - 1) / kPanelRows;
+    const int64_t panel_bytes = num_panels == 0 ? 0 : packed / num_panels;
+    bytes += packed + (tensor.shape.size() < 2 ? 1 : parts_max) * (panel_bytes + 64);
+  }
+  return bytes;
 }
 
-Result<LayerWeights> LoadLayer(const GgufFile& file, const ModelConfig& config, int64_t index, const Packer& packer) {
-  const std::string block = "blk." + std::to_string(index) + ".";
-  const int64_t hidden = config.hidden_size;
-  const int64_t query_rows = config.num_heads * config.head_dim;
-  const int64_t kv_rows = config.num_kv_heads * config.head_dim;
-  LayerWeights layer;
-  AUTOGLM_TRY(layer.attention_norm, LoadVector(file, block + "attn_norm.weight", hidden));
-  AUTOGLM_TRY(layer.query, LoadMatrix(file, block + "attn_q.weight", query_rows, hidden, packer));
-  AUTOGLM_TRY(layer.key, LoadMatrix(file, block + "attn_k.weight", kv_rows, hidden, packer));
-  AUTOGLM_TRY(layer.value, LoadMatrix(file, block + "attn_v.weight", kv_rows, hidden, packer));
-  AUTOGLM_TRY(layer.output, LoadMatrix(file, block + "attn_output.weight", hidden, query_rows, packer));
-  AUTOGLM_TRY(layer.mlp_norm, LoadVector(file, block + "ffn_norm.weight", hidden));
-  AUTOGLM_TRY(layer.gate, LoadMatrix(file, block + "ffn_gate.weight", config.intermediate_size, hidden, packer));
-  AUTOGLM_TRY(layer.up, LoadMatrix(file, block + "ffn_up.weight", config.intermediate_size, hidden, packer));
-  AUTOGLM_TRY(layer.down, LoadMatrix(file, block + "ffn_down.weight", hidden, config.intermediate_size, packer));
-  return layer;
-}
-
-// f_i = theta^(-2i/d); Llama 3's scaling comes as a tensor of divisors.
-Result<std::vector<float>> RopeFrequencies(const GgufFile& file, const ModelConfig& config) {
-  std::vector<float> frequencies(static_cast<size_t>(config.rotary_dims / 2));
-  for (size_t i = 0; i < frequencies.size(); ++i) {
-    const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(config.rotary_dims);
-    frequencies[i] = static_cast<float>(std::pow(static_cast<double>(config.rope_theta), exponent));
-  }
-  const std::string prefix = config.architecture + ".rope.scaling.";
-  const std::string* scaling = file.FindString(prefix + "type");
-  if (scaling != nullptr && *scaling != "none") {
-    if (*scaling != "linear")
-      return Fail(ErrorCode::kUnsupported, "rope scaling \"" + *scaling + "\" is not supported; known: linear");
-    const auto factor = static_cast<float>(file.FloatOr(prefix + "factor", 1.0));
-    if (!(factor > 0)) return Fail(ErrorCode::kCorruptFile, prefix + "factor is not positive");
-    for (float& frequency : frequencies) frequency /= factor;
-  }
-  if (!file.HasTensor("rope_freqs.weight")) return frequencies;
-  AUTOGLM_TRY(const std::vector<float> divisors, LoadVector(file, "rope_freqs.weight", config.rotary_dims / 2));
+// Llama 3's scaling comes in GGUF as a tensor of divisors.
+Status DivideFrequencies(const GgufFile& file, const Loader& loader, std::vector<float>& frequencies) {
+  constexpr const char* kName = "rope_freqs.weight";
+  if (!file.HasTensor(kName)) return {};
+  AUTOGLM_TRY(const std::vector<float> divisors, loader.Vector(kName, std::ssize(frequencies)));
   for (size_t i = 0; i < frequencies.size(); ++i) {
     if (!(divisors[i] > 0)) return Fail(ErrorCode::kCorruptFile, "rope_freqs.weight holds a divisor that is not positive");
     frequencies[i] /= divisors[i];
   }
-  return frequencies;
+  return {};
 }
 
 }  // namespace
 
-Result<TransformerWeights> LoadTransformerWeights(const GgufFile& file, const ModelConfig& config, ThreadPool& pool) {
-  int64_t capacity = 0;
-  for (const TensorView& tensor : file.tensors()) capacity += PackedMatrix::PackedBytes(tensor) + 64;
+Result<TransformerWeights> LoadTransformerWeights(const GgufFile& file, const TensorNames& names, const ModelConfig& config,
+                                                  const ModelLoadOptions& options, ThreadPool& pool) {
   TransformerWeights weights;
-  AUTOGLM_TRY(weights.arena, WeightArena::Reserve(capacity));
-  const Packer packer{weights.arena, pool};
-  AUTOGLM_TRY(const TensorView* embedding, file.FindTensor("token_embd.weight"));
+  AUTOGLM_TRY(weights.arena, WeightArena::Reserve(ArenaBytes(file, config, options.precision)));
+  Loader loader(file, names, config, {.arena = weights.arena, .pool = pool, .precision = options.precision});
+  AUTOGLM_TRY(const TensorView* embedding, file.FindTensor(names.embedding));
   weights.embedding = *embedding;
-  if (embedding->num_columns() != config.hidden_size) {
-    return Fail(ErrorCode::kCorruptFile, "token_embd.weight has " + std::to_string(embedding->num_columns()) +
-                                             " columns, expected " + std::to_string(config.hidden_size));
+  if (embedding->shape.size() != 2 || embedding->num_columns() != config.hidden_size ||
+      embedding->num_rows() != config.vocab_size) {
+    return Fail(ErrorCode::kCorruptFile, "tensor " + names.embedding + " is not a matrix of " +
+                                             std::to_string(config.vocab_size) + " rows and " +
+                                             std::to_string(config.hidden_size) + " columns");
   }
-  AUTOGLM_TRY(weights.rope_frequencies, RopeFrequencies(file, config));
-  AUTOGLM_TRY(weights.final_norm, LoadVector(file, "output_norm.weight", config.hidden_size));
-  // Tied embeddings: no output.weight in the file.
-  const std::string head = file.HasTensor("output.weight") ? "output.weight" : "token_embd.weight";
-  AUTOGLM_TRY(weights.lm_head, LoadMatrix(file, head, config.vocab_size, config.hidden_size, packer));
+  weights.rope_frequencies = config.rope.Frequencies();
+  AUTOGLM_TRY_VOID(DivideFrequencies(file, loader, weights.rope_frequencies));
+  if (!config.layer_is_sliding.empty()) weights.sliding_rope_frequencies = config.sliding_rope.Frequencies();
+  AUTOGLM_TRY(weights.final_norm, loader.Norm(names.final_norm, config.hidden_size));
+  // Tied embeddings: the file has no head of its own.
+  const std::string& head = file.HasTensor(names.lm_head) ? names.lm_head : names.embedding;
+  AUTOGLM_TRY(weights.lm_head, loader.Matrix(head, config.vocab_size, config.hidden_size));
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
-    AUTOGLM_TRY(LayerWeights loaded, LoadLayer(file, config, layer, packer));
+    AUTOGLM_TRY(LayerWeights loaded, loader.Layer(layer));
     weights.layers.push_back(std::move(loaded));
   }
   return weights;
 }
 
-Result<std::unique_ptr<CausalLm>> CausalLm::Load(const GgufFile& file, Isa isa, Arithmetic arithmetic, ThreadPool& pool) {
+Result<std::unique_ptr<CausalLm>> CausalLm::Load(const GgufFile& file, const ModelLoadOptions& options, ThreadPool& pool) {
   AUTOGLM_TRY(ModelConfig config, ModelConfig::FromGguf(file));
-  AUTOGLM_TRY(TransformerWeights weights, LoadTransformerWeights(file, config, pool));
-  return std::make_unique<Transformer>(std::move(config), std::move(weights), isa, arithmetic);
+  AUTOGLM_TRY(const Architecture* architecture, FindGgufArchitecture(config.architecture));
+  AUTOGLM_TRY(TransformerWeights weights, LoadTransformerWeights(file, architecture->gguf_tensors, config, options, pool));
+  return std::make_unique<Transformer>(std::move(config), std::move(weights), options);
 }
 
 }  // namespace autoglm

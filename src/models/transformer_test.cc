@@ -1,86 +1,17 @@
-#include "models/transformer.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
-#include <numeric>
 
 #include "base/random.h"
+#include "models/transformer_fixture.h"
 #include "support/gguf_builder.h"
-#include "support/safetensors_reader.h"
 #include "support/test_paths.h"
 
 namespace autoglm {
 namespace {
-
-using Logits = ForwardSlice::Logits;
-
-// A loaded model, a KV pool, and sequences whose blocks are handed out in a scattered order.
-class Runner {
- public:
-  Runner(const GgufFile& file, Isa isa, Arithmetic arithmetic, int num_threads, int64_t num_blocks = 64)
-      : pool_(num_threads),
-        lm_(std::move(*CausalLm::Load(file, isa, arithmetic, pool_))),
-        kv_(std::move(*KvPool::Create(lm_->kv_layout(), num_blocks))),
-        num_blocks_(num_blocks) {}
-
-  struct Sequence {
-    std::vector<TokenId> tokens;
-    std::vector<int32_t> blocks;
-    int64_t num_computed = 0;
-  };
-
-  Sequence NewSequence(std::vector<TokenId> tokens, int64_t capacity) {
-    Sequence sequence{.tokens = std::move(tokens), .blocks = {}};
-    for (int64_t token = 0; token < capacity; token += kKvBlockTokens) {
-      sequence.blocks.push_back(static_cast<int32_t>((next_block_ * 37 + 11) % num_blocks_));
-      ++next_block_;
-    }
-    return sequence;
-  }
-
-  // Computes the next `count` tokens of every sequence in one pass; logits of all of them.
-  std::vector<float> Forward(std::vector<std::pair<Sequence*, int64_t>> parts, Logits wanted = Logits::kAll) {
-    std::vector<ForwardSlice> slices;
-    for (auto& [sequence, count] : parts) {
-      slices.push_back({.tokens = std::span(sequence->tokens).subspan(sequence->num_computed, count),
-                        .first_position = sequence->num_computed,
-                        .block_table = sequence->blocks,
-                        .logits = wanted});
-      sequence->num_computed += count;
-    }
-    std::vector<float> logits;
-    lm_->Forward(slices, kv_, pool_, logits);
-    return logits;
-  }
-
-  std::vector<TokenId> Greedy(std::vector<TokenId> prompt, int64_t count) {
-    const auto length = static_cast<int64_t>(prompt.size());
-    Sequence sequence = NewSequence(std::move(prompt), length + count);
-    std::vector<TokenId> answer;
-    int64_t pending = length;
-    while (static_cast<int64_t>(answer.size()) < count) {
-      const std::vector<float> logits = Forward({{&sequence, pending}}, Logits::kLast);
-      answer.push_back(static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
-      sequence.tokens.push_back(answer.back());
-      pending = 1;
-    }
-    return answer;
-  }
-
-  CausalLm& lm() { return *lm_; }
-
- private:
-  ThreadPool pool_;
-  std::unique_ptr<CausalLm> lm_;
-  KvPool kv_;
-  int64_t num_blocks_;
-  int64_t next_block_ = 0;
-};
 
 // Rows of random weights of about 1/8 in size, in a file's format.
 std::vector<std::byte> RandomRows(Random& random, DType dtype, int64_t rows, int64_t columns) {
@@ -109,14 +40,21 @@ std::vector<std::byte> RandomRows(Random& random, DType dtype, int64_t rows, int
         store_half(0, 0x2400), store_half(2, 0xaf80);
         break;  // 1/64, -7.5/64
       case DType::kQ8_0:
+      case DType::kIQ4_NL:
         store_half(0, 0x1400);
         break;  // 1/1024
+      case DType::kQ5_0:
+        store_half(0, 0x2000);
+        break;  // 1/128
+      case DType::kQ5_1:
+        store_half(0, 0x2000), store_half(2, 0xaf80);
+        break;  // 1/128, -7.5/64
+      default:
+        ADD_FAILURE() << "no rows of " << info.name << " are needed";
     }
   }
   return bytes;
 }
-
-std::unique_ptr<GgufFile> TinyLlama() { return std::move(*GgufFile::Open(GoldenFile("gguf/llama.gguf"))); }
 
 struct LlamaShape {
   std::string architecture = "llama";
@@ -147,7 +85,7 @@ GgufBuilder LlamaBuilder(const LlamaShape& shape) {
   add("token_embd.weight", DType::kQ8_0, 512, 64);
   add_norm("output_norm.weight");
   const DType types[2][7] = {{DType::kQ4_0, DType::kQ4_1, DType::kQ8_0, DType::kQ4_1, DType::kQ4_0, DType::kQ4_1, DType::kQ8_0},
-                             {DType::kF16, DType::kQ4_0, DType::kBF16, DType::kF32, DType::kQ8_0, DType::kF16, DType::kQ4_1}};
+                             {DType::kF16, DType::kQ5_0, DType::kBF16, DType::kF32, DType::kIQ4_NL, DType::kF16, DType::kQ5_1}};
   for (int layer = 0; layer < 2; ++layer) {
     const std::string block = "blk." + std::to_string(layer) + ".";
     add_norm(block + "attn_norm.weight");
@@ -168,76 +106,34 @@ std::unique_ptr<GgufFile> TinyQuantizedLlama() {
   return std::move(*GgufFile::Parse(bytes));
 }
 
-std::vector<TokenId> ReadIds(const SafetensorsReader& reference, const std::string& name) {
-  const std::vector<int64_t> ids = reference.Read<int64_t>(name);
-  return {ids.begin(), ids.end()};
-}
-
-double StandardDeviation(const std::vector<float>& values) {
-  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-  double squares = 0;
-  for (const float value : values) squares += (value - mean) * (value - mean);
-  return std::sqrt(squares / static_cast<double>(values.size()));
-}
-
-double LargestDifference(const std::vector<float>& a, const std::vector<float>& b) {
-  double largest = a.size() == b.size() ? 0 : INFINITY;
-  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) largest = std::max<double>(largest, std::fabs(a[i] - b[i]));
-  return largest;
-}
-
-class TransformerPaths : public testing::TestWithParam<Isa> {};
-INSTANTIATE_TEST_SUITE_P(Isa, TransformerPaths, testing::ValuesIn(SupportedIsas()),
-                         [](const auto& path) { return std::string(IsaName(path.param)); });
-
-TEST_P(TransformerPaths, ExactArithmetic_MatchesReferenceLayerByLayer) {
-  const auto file = TinyLlama();
-  const SafetensorsReader reference(GoldenFile("llama/reference.safetensors"));
-  for (const std::string prompt : {"short", "long"}) {
-    Runner runner(*file, GetParam(), Arithmetic::kExact, 2);
-    const std::vector<TokenId> ids = ReadIds(reference, prompt + ".input_ids");
-    std::vector<std::vector<float>> hidden;
-    runner.lm().SetHiddenStateCapture(&hidden);
-    auto sequence = runner.NewSequence(ids, 128);
-    const std::vector<float> logits = runner.Forward({{&sequence, static_cast<int64_t>(ids.size())}});
-
-    for (size_t layer = 0; layer < hidden.size(); ++layer) {
-      const auto expected = reference.Read<float>(prompt + ".hidden." + std::to_string(layer));
-      const float largest = std::fabs(
-          *std::max_element(expected.begin(), expected.end(), [](float a, float b) { return std::fabs(a) < std::fabs(b); }));
-      EXPECT_LE(LargestDifference(hidden[layer], expected), 2e-5 * largest) << prompt << " hidden state " << layer;
-    }
-    const auto expected = reference.Read<float>(prompt + ".logits");
-    EXPECT_LE(LargestDifference(logits, expected), 1e-4 * StandardDeviation(expected)) << prompt;
-  }
-}
-
-TEST_P(TransformerPaths, ExactArithmetic_GreedyTokensEqualReference) {
-  const auto file = TinyLlama();
-  const SafetensorsReader reference(GoldenFile("llama/reference.safetensors"));
-  for (const std::string prompt : {"short", "long"}) {
-    Runner runner(*file, GetParam(), Arithmetic::kExact, 2);
-    EXPECT_EQ(runner.Greedy(ReadIds(reference, prompt + ".input_ids"), 32), ReadIds(reference, prompt + ".greedy")) << prompt;
-  }
-}
-
 std::vector<TokenId> SomeTokens(int64_t count, int64_t vocab_size) {
   std::vector<TokenId> tokens;
+  tokens.reserve(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i) tokens.push_back(static_cast<TokenId>((i * 7919 + 13) % vocab_size));
   return tokens;
 }
 
-// Models the batch-invariance tests run on: the golden float one, and quantised ones made here.
+// Models the batch-invariance tests run on: a quantised llama on every path, and what other families add on the fastest.
 struct Case {
   Isa isa;
   Arithmetic arithmetic;
+  std::string golden;  // of tests/golden/gguf; empty: the quantised llama made here
 };
 std::vector<Case> AllCases() {
   std::vector<Case> cases;
   for (const Isa isa : SupportedIsas()) {
-    for (const Arithmetic arithmetic : {Arithmetic::kFast, Arithmetic::kExact}) cases.push_back({isa, arithmetic});
+    for (const Arithmetic arithmetic : {Arithmetic::kFast, Arithmetic::kExact}) cases.push_back({isa, arithmetic, ""});
+  }
+  // Experts, experts in groups, norms after each part, windows with two ropes, caps.
+  for (const std::string model : {"glm4_moe", "glm4_moe_groups", "glm4", "gemma3_text", "gemma2"}) {
+    cases.push_back({DetectIsa(), Arithmetic::kFast, model});
   }
   return cases;
+}
+
+std::unique_ptr<GgufFile> Open(const Case& wanted) {
+  if (wanted.golden.empty()) return TinyQuantizedLlama();
+  return std::move(*GgufFile::Open(GoldenFile("gguf/" + wanted.golden + ".gguf")));
 }
 
 class BatchInvariance : public testing::TestWithParam<Case> {
@@ -245,7 +141,7 @@ class BatchInvariance : public testing::TestWithParam<Case> {
   static constexpr int64_t kLength = 600;  // beyond one attention range
 
   void SetUp() override {
-    file_ = TinyQuantizedLlama();
+    file_ = Open(GetParam());
     Runner runner(*file_, GetParam().isa, GetParam().arithmetic, 1);
     tokens_ = SomeTokens(kLength, runner.lm().config().vocab_size);
     Runner::Sequence sequence = runner.NewSequence(tokens_, kLength);
@@ -263,7 +159,8 @@ class BatchInvariance : public testing::TestWithParam<Case> {
   int64_t vocab_size_ = 0;
 };
 INSTANTIATE_TEST_SUITE_P(Path, BatchInvariance, testing::ValuesIn(AllCases()), [](const auto& test) {
-  return std::string(IsaName(test.param.isa)) + (test.param.arithmetic == Arithmetic::kExact ? "_exact" : "_fast");
+  const std::string model = test.param.golden.empty() ? "llama" : test.param.golden;
+  return model + "_" + std::string(IsaName(test.param.isa)) + (test.param.arithmetic == Arithmetic::kExact ? "_exact" : "_fast");
 });
 
 TEST_P(BatchInvariance, AnyThreadCount_SameBits) {
@@ -326,7 +223,7 @@ TEST(TransformerLoad, BrokenFiles_AreRefusedWithTheTensorsName) {
   const auto load = [&](GgufBuilder builder) {
     const std::vector<std::byte> bytes = builder.Build();
     const auto file = std::move(*GgufFile::Parse(bytes));
-    return CausalLm::Load(*file, Isa::kScalar, Arithmetic::kExact, pool).error();
+    return CausalLm::Load(*file, {.isa = Isa::kScalar, .arithmetic = Arithmetic::kExact}, pool).error();
   };
   const Error missing = load(LlamaBuilder({.skip_tensor = "blk.1.ffn_up.weight"}));
   EXPECT_EQ(missing.code, ErrorCode::kNotFound);

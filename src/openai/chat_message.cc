@@ -35,7 +35,8 @@ Result<std::string_view> ReadRole(const JsonFields& fields) {
 Result<std::string> ReadTextPart(const Json& part, const std::string& path) {
   AUTOGLM_TRY(const JsonFields fields, JsonFields::Of(part, path));
   AUTOGLM_TRY(const std::string type, RequiredString(fields, "type"));
-  if (type == "text") return RequiredString(fields, "text");
+  // What the assistant may have said: its text, or a refusal, each under its type's name.
+  if (type == "text" || type == "refusal") return RequiredString(fields, type);
   std::string_view missing;
   if (type == "image_url" || type == "video_url") missing = "vision";
   if (type == "input_audio") missing = "audio";

@@ -60,6 +60,9 @@ Status RefuseUnsupported(const JsonFields& body) {
   const auto unsupported = [](const char* field) {
     return Fail(ErrorCode::kUnsupported, std::string(field) + " is not supported; leave it out", field);
   };
+  // Here a number counts alternatives, and 0 still asks for the logprobs of the answer itself.
+  const Json* logprobs = body.Find("logprobs");
+  if (logprobs != nullptr && logprobs->is_number()) return unsupported("logprobs");
   if (echo.value_or(false)) return unsupported("echo");
   if (!suffix.value_or("").empty()) return unsupported("suffix");
   if (best_of.value_or(1) != 1) return unsupported("best_of");

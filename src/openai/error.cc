@@ -43,14 +43,28 @@ Mapping MappingOf(ErrorCode code) {
   return {500, "server_error", "internal_error"};
 }
 
+// A message may quote what the client sent, which may be as long as a body.
+constexpr size_t kMaxMessageBytes = 1024;
+
+std::string CutMessage(std::string message) {
+  if (message.size() <= kMaxMessageBytes) return message;
+  const auto is_inside_character = [&](size_t i) { return (static_cast<unsigned char>(message[i]) & 0xC0) == 0x80; };
+  size_t end = kMaxMessageBytes;
+  while (end > kMaxMessageBytes - 4 && is_inside_character(end)) --end;
+  return message.substr(0, end) + "...";
+}
+
 Json NullIfEmpty(const std::string& text) { return text.empty() ? Json() : Json(text); }
 
 }  // namespace
 
 ErrorBody ErrorBodyOf(const Error& error) {
   const Mapping mapping = MappingOf(error.code);
-  ErrorBody body{
-      .status = mapping.status, .message = error.message, .type = mapping.type, .param = error.param, .code = mapping.code};
+  ErrorBody body{.status = mapping.status,
+                 .message = CutMessage(error.message),
+                 .type = mapping.type,
+                 .param = error.param,
+                 .code = mapping.code};
   if (error.code == ErrorCode::kNotFound && error.param == "model") body.code = "model_not_found";
   return body;
 }

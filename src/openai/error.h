@@ -16,6 +16,7 @@ struct ErrorBody {
 };
 
 // The one place that maps what went wrong to status, type and code. kNotFound of the field "model" is model_not_found.
+// A message longer than 1 KiB is cut.
 ErrorBody ErrorBodyOf(const Error& error);
 
 std::string ErrorJson(const ErrorBody& body);

@@ -22,6 +22,23 @@ constexpr FloatField kFloatFields[] = {
     {"repetition_penalty", &SamplingParams::repetition_penalty},
 };
 
+// What OpenAI or other servers know and an answer would differ without: refused rather than ignored.
+constexpr std::string_view kUnsupportedFields[] = {"structured_outputs",
+                                                   "guided_json",
+                                                   "guided_regex",
+                                                   "guided_choice",
+                                                   "guided_grammar",
+                                                   "grammar",
+                                                   "json_schema",
+                                                   "stop_token_ids",
+                                                   "allowed_token_ids",
+                                                   "bad_words",
+                                                   "prompt_logprobs",
+                                                   "use_beam_search",
+                                                   "continue_final_message",
+                                                   "web_search_options",
+                                                   "audio"};
+
 tl::unexpected<Error> Unsupported(std::string_view field, std::string_view what) {
   return Fail(ErrorCode::kUnsupported, std::string(field) + " " + std::string(what), std::string(field));
 }
@@ -62,18 +79,25 @@ Result<std::optional<int64_t>> ReadMaxTokens(const JsonFields& body) {
   return max_tokens;
 }
 
+Status AddStop(const JsonFields& body, const Json& text, SamplingParams& sampling) {
+  const auto& stop = text.get_ref<const std::string&>();
+  if (stop.size() > kMaxStopBytes) {
+    return body.Refuse(
+        "stop", "must hold strings of at most " + std::to_string(kMaxStopBytes) + " bytes, not " + std::to_string(stop.size()));
+  }
+  sampling.stop.push_back(stop);
+  return {};
+}
+
 Status ReadStop(const JsonFields& body, SamplingParams& sampling) {
   const Json* stop = body.Find("stop");
   if (stop == nullptr) return {};
-  if (stop->is_string()) {
-    sampling.stop.push_back(stop->get<std::string>());
-    return {};
-  }
+  if (stop->is_string()) return AddStop(body, *stop, sampling);
   if (!stop->is_array())
     return body.Refuse("stop", "must be a string or a list of strings, not " + std::string(JsonTypeName(*stop)));
   for (const Json& text : *stop) {
     if (!text.is_string()) return body.Refuse("stop", "must be a list of strings, and holds " + std::string(JsonTypeName(text)));
-    sampling.stop.push_back(text.get<std::string>());
+    AUTOGLM_TRY_VOID(AddStop(body, text, sampling));
   }
   return {};
 }
@@ -120,16 +144,43 @@ Status ReadStreaming(const JsonFields& body, GenerationParams& params) {
   return {};
 }
 
-Status RefuseUnsupported(const JsonFields& body) {
-  for (const std::string_view field : {"logprobs", "top_logprobs"}) {
-    if (IsTruthy(body.Find(field))) return Unsupported(field, "is not supported; leave it out");
+Status RefuseLogprobs(const JsonFields& body) {
+  const Json* logprobs = body.Find("logprobs");
+  if (logprobs != nullptr && !logprobs->is_boolean() && !logprobs->is_number()) {
+    return body.Refuse("logprobs", "must be true, false or a number, not " + std::string(JsonTypeName(*logprobs)));
   }
+  AUTOGLM_TRY(const std::optional<int64_t> top_logprobs, body.Integer("top_logprobs"));
+  if (IsTruthy(logprobs)) return Unsupported("logprobs", "is not supported; leave it out");
+  if (top_logprobs.value_or(0) != 0) return Unsupported("top_logprobs", "is not supported; leave it out");
+  return {};
+}
+
+Status RefuseModalities(const JsonFields& body) {
+  AUTOGLM_TRY(const Json* modalities, body.Array("modalities"));
+  if (modalities == nullptr) return {};
+  for (const Json& modality : *modalities) {
+    if (modality != "text") return Unsupported("modalities", "other than 'text' are not supported");
+  }
+  return {};
+}
+
+Status RefuseResponseFormat(const JsonFields& body) {
   AUTOGLM_TRY(const Json* format, body.Object("response_format"));
   if (format == nullptr) return {};
   AUTOGLM_TRY(const JsonFields fields, JsonFields::Of(*format, "response_format"));
   AUTOGLM_TRY(const std::optional<std::string> type, fields.String("type"));
   if (!type) return fields.Refuse("type", "is missing");
   if (*type != "text") return Unsupported("response_format", "of type '" + *type + "' is not supported; only 'text' is");
+  return {};
+}
+
+Status RefuseUnsupported(const JsonFields& body) {
+  AUTOGLM_TRY_VOID(RefuseLogprobs(body));
+  AUTOGLM_TRY_VOID(RefuseModalities(body));
+  AUTOGLM_TRY_VOID(RefuseResponseFormat(body));
+  for (const std::string_view field : kUnsupportedFields) {
+    if (IsTruthy(body.Find(field))) return Unsupported(field, "is not supported; leave it out");
+  }
   return {};
 }
 
@@ -140,7 +191,7 @@ bool IsTruthy(const Json* value) {
   if (value->is_boolean()) return value->get<bool>();
   if (value->is_number()) return value->get<double>() != 0;
   if (value->is_string()) return !value->get_ref<const std::string&>().empty();
-  return !value->empty();
+  return value->is_object() || !value->empty();
 }
 
 Result<GenerationParams> ReadGenerationParams(const JsonFields& body) {

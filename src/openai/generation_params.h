@@ -11,6 +11,7 @@
 namespace autoglm {
 
 inline constexpr int64_t kMaxChoicesPerPrompt = 8;
+inline constexpr size_t kMaxStopBytes = 1024;  // of one stop string; each token is searched for it
 
 // What chat and text completion requests have in common.
 struct GenerationParams {
@@ -26,7 +27,7 @@ struct GenerationParams {
 // wrong types and ranges, kUnsupported for what OpenAI knows and this server does not do; both name the field.
 Result<GenerationParams> ReadGenerationParams(const JsonFields& body);
 
-// Whether a field asks for something: not null, false, 0, "", [] or {}.
+// Whether a field asks for something: not null, false, 0, "" or []. An object does, even one without members.
 bool IsTruthy(const Json* value);
 
 }  // namespace autoglm

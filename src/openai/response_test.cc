@@ -71,6 +71,14 @@ TEST(ErrorBodyOf, UnknownModel_HasItsOwnCode) {
   EXPECT_EQ(ErrorBodyOf({.code = ErrorCode::kNotFound, .message = "m"}).code, "not_found");
 }
 
+TEST(ErrorBodyOf, LongMessage_IsCutBetweenCharacters) {
+  const std::string text = "The model '" + std::string(1010, 'x');  // 1021 bytes
+  EXPECT_EQ(ErrorBodyOf({.message = text + "abc"}).message, text + "abc");
+  EXPECT_EQ(ErrorBodyOf({.message = text + "abcd"}).message, text + "abc...");
+  EXPECT_EQ(ErrorBodyOf({.message = text + "a\u20ac\u20ac"}).message, text + "a...");
+  EXPECT_LE(ErrorBodyOf({.message = std::string(2000, '\x80')}).message.size(), 1024u + 3u);
+}
+
 TEST(ErrorJson, EmptyFields_AreNullAndBytesAreEscaped) {
   EXPECT_EQ(ErrorJson({.status = 400, .message = "a\xff\"", .type = "t"}),
             "{\"error\":{\"message\":\"a\xEF\xBF\xBD\\\"\",\"type\":\"t\",\"param\":null,\"code\":null}}");

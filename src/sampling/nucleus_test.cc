@@ -37,6 +37,7 @@ void ExpectReferenceNucleus(const std::vector<float>& logits, float temperature,
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return logits[a] > logits[b]; });
   std::vector<double> weights;
+  weights.reserve(order.size());
   for (const size_t i : order) weights.push_back(std::exp((static_cast<double>(logits[i]) - logits[order[0]]) / temperature));
   const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
 

@@ -100,6 +100,7 @@ TEST(Sampler, UnusedLimitsDoNotChangeTheDraw) {
 std::vector<double> ReferenceProbabilities(const SamplingParams& params, const std::vector<float>& logits) {
   std::vector<std::pair<double, size_t>> sorted;  // probability, token: best first
   const double best = *std::max_element(logits.begin(), logits.end());
+  sorted.reserve(logits.size());
   for (size_t i = 0; i < logits.size(); ++i) sorted.emplace_back(std::exp((logits[i] - best) / params.temperature), i);
   std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
 
@@ -165,6 +166,7 @@ TEST(SamplerDistribution, DifferentSeedsAreIndependent) {
   // The first token of many sequences, as a user of `n` choices with seeds 0, 1, 2, ... sees it.
   const std::vector<float> logits = {0, 1, 2, -1, 0.5f, 3, -4, 2};
   std::vector<TokenId> tokens;
+  tokens.reserve(20000);
   for (uint64_t seed = 0; seed < 20000; ++seed) tokens.push_back(SampleMany({}, logits, 1, seed).front());
   ExpectDistribution(tokens, ReferenceProbabilities({}, logits));
 }

@@ -47,6 +47,7 @@ struct ApiServer::Impl {
   // One HTTP request and the way back.
   struct Call {
     std::shared_ptr<const http::Request> request;
+    std::string path;  // decoded
     ReplyChannel channel;
     std::string_view route;
   };
@@ -122,11 +123,12 @@ void ApiServer::Impl::Handle(std::shared_ptr<const http::Request> request, std::
   const std::string_view given_id = request->Header("x-request-id");
   std::string id = IsValidRequestId(given_id) ? std::string(given_id) : ids.NextUuid();
   ReplyChannel channel{.exchange = std::move(exchange), .request_id = std::move(id), .accepted = request->accepted};
-  Dispatch({.request = std::move(request), .channel = std::move(channel), .route = "other"});
+  std::string path = PercentDecode(request->path);
+  Dispatch({.request = std::move(request), .path = std::move(path), .channel = std::move(channel), .route = "other"});
 }
 
 void ApiServer::Impl::Dispatch(Call call) {
-  const std::string_view path = call.request->path;
+  const std::string_view path = call.path;
   const auto matches = [path](const Route& route) {
     if (!route.path.ends_with('/')) return route.path == path;
     return path.size() > route.path.size() && path.starts_with(route.path);
@@ -194,7 +196,7 @@ void ApiServer::Impl::HandleModels(const Call& call) {
 void ApiServer::Impl::HandleModel(const Call& call) {
   const auto current = CurrentModel();
   if (!current) return ReplyError(call, {.code = ErrorCode::kUnavailable, .message = "the model is still loading"});
-  const std::string id = PercentDecode(std::string_view(call.request->path).substr(kModelsPrefix.size()));
+  const std::string id = call.path.substr(kModelsPrefix.size());
   if (const Status known = current->CheckName(id); !known) return ReplyError(call, known.error());
   const std::vector<ModelCard> cards = current->Cards();
   const auto card = std::find_if(cards.begin(), cards.end(), [&](const ModelCard& one) { return one.id == id; });

@@ -135,6 +135,14 @@ TEST_F(ApiServerTest, SmallRoutes_Answer) {
   EXPECT_THAT(metrics.headers.at("content-type"), HasSubstr("version=0.0.4"));
 }
 
+TEST_F(ApiServerTest, PercentEncodedPath_IsTheSamePath) {
+  Serve();
+  EXPECT_EQ(Get("/%68ealth").status, 200);
+  EXPECT_EQ(Get("/v1%2Fmodels").status, 200);
+  EXPECT_EQ(BodyOf(Get("/v1/models/%6clama"))["id"], "llama");
+  EXPECT_EQ(Get("/v1/models/%256clama").status, 404);  // decoded once only
+}
+
 TEST_F(ApiServerTest, Models_AreKnownByNameAndAsDefault) {
   Serve();
   const Json list = BodyOf(Get("/v1/models"));

@@ -20,11 +20,15 @@ PromptEncoder::PromptEncoder(const Tokenizer& tokenizer, const ChatTemplate* cha
     : tokenizer_(tokenizer),
       chat_template_(chat_template),
       context_length_(context_length),
-      max_token_bytes_(LongestToken(tokenizer)) {}
+      max_token_bytes_(LongestToken(tokenizer)),
+      writes_tools_(WritesTools()) {}
 
 Result<std::vector<TokenId>> PromptEncoder::EncodeChat(const ChatCompletionRequest& request) const {
   if (chat_template_ == nullptr) {
     return Fail(ErrorCode::kUnsupported, "this model has no chat template; use /v1/completions with a prompt", "messages");
+  }
+  if (!request.tools.empty() && !writes_tools_) {
+    return Fail(ErrorCode::kUnsupported, "this model knows no tools: its chat template has no place for them", "tools");
   }
   Result<std::vector<ChatTemplate::Piece>> pieces = chat_template_->RenderPieces(TemplateContext(request));
   if (!pieces)
@@ -64,6 +68,21 @@ Json PromptEncoder::TemplateContext(const ChatCompletionRequest& request) const 
   const std::vector<TokenId>& eos = tokenizer_.eos_tokens();
   context["eos_token"] = eos.empty() ? "" : tokenizer_.TokenSpelling(eos.front());
   return context;
+}
+
+// Found out by trying: a template may name tools without ever writing them. One that refuses so small a conversation is
+// left to refuse the real one.
+bool PromptEncoder::WritesTools() const {
+  if (chat_template_ == nullptr) return false;
+  constexpr std::string_view kName = "tool_for_trying";
+  ChatCompletionRequest request;
+  request.messages = Json::array({{{"role", "user"}, {"content", "Hi"}}});
+  const Json parameters = {{"type", "object"}, {"properties", Json::object()}};
+  request.tools = Json::array(
+      {{{"type", "function"}, {"function", {{"name", kName}, {"description", "Nothing."}, {"parameters", parameters}}}}});
+  request.chat_template_kwargs = Json::object();
+  const Result<std::string> rendered = chat_template_->Render(TemplateContext(request));
+  return !rendered || rendered->find(kName) != std::string::npos;
 }
 
 void PromptEncoder::PrependBos(std::vector<TokenId>& tokens) const {

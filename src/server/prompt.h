@@ -18,7 +18,7 @@ class PromptEncoder {
   PromptEncoder(const Tokenizer& tokenizer, const ChatTemplate* chat_template, int64_t context_length);
 
   // Renders the chat template. What users wrote never becomes a control token. Errors: kUnsupported without a template,
-  // kInvalidArgument with what the template refused, kContextLengthExceeded.
+  // or for tools that the template has no place for, kInvalidArgument with what the template refused, kContextLengthExceeded.
   Result<std::vector<TokenId>> EncodeChat(const ChatCompletionRequest& request) const;
 
   // A raw prompt may spell special tokens: whoever writes the whole prompt writes its structure, too. Token ids stay as
@@ -30,11 +30,13 @@ class PromptEncoder {
   Json TemplateContext(const ChatCompletionRequest& request) const;
   void PrependBos(std::vector<TokenId>& tokens) const;
   Status CheckFits(size_t num_bytes, const char* param) const;
+  bool WritesTools() const;
 
   const Tokenizer& tokenizer_;
   const ChatTemplate* chat_template_;
   int64_t context_length_;
   int64_t max_token_bytes_;  // of the longest token
+  bool writes_tools_;        // the template tells the model which tools it has
 };
 
 }  // namespace autoglm

@@ -117,6 +117,18 @@ TEST_F(PromptTest, ModelWithoutTemplate_PointsToCompletions) {
   EXPECT_THAT(tokens.error().message, HasSubstr("/v1/completions"));
 }
 
+TEST_F(PromptTest, ToolsWithoutAPlaceInTheTemplate_AreRefused) {
+  const ChatCompletionRequest request = Request(R"(,"tools":[{"type":"function","function":{"name":"f"}}])");
+  const Result<std::vector<TokenId>> tokens = Encoder(kContentOnly).EncodeChat(request);
+  ASSERT_FALSE(tokens.has_value());
+  EXPECT_EQ(tokens.error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(tokens.error().param, "tools");
+  EXPECT_THAT(tokens.error().message, HasSubstr("chat template"));
+
+  vocabulary_.add_bos = false;
+  EXPECT_EQ(Encoder("{% for t in tools %}{{ t.function.name }}{% endfor %}").EncodeChat(request).value(), Bytes("f"));
+}
+
 TEST_F(PromptTest, TextThatCanNeverFit_IsRefusedBeforeItIsEncoded) {
   const PromptEncoder encoder = Encoder(kContentOnly);
   const std::string text(1 << 20, 'a');

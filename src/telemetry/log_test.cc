@@ -117,6 +117,7 @@ TEST_F(LogTest, ManyThreads_WriteWholeLines) {
   ASSERT_TRUE(StartLogging(options_).has_value());
   const int64_t dropped_before = NumDroppedLogLines();
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int64_t t = 0; t < 4; ++t) {
     threads.emplace_back([t] {
       for (int64_t i = 0; i < 1000; ++i) Log(LogLevel::kInfo, "line", {{"thread", t}, {"number", i}});

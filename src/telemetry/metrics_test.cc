@@ -129,6 +129,7 @@ TEST(SetCounterTotal, RaisesAndNeverLowers) {
 TEST(SetCounterTotal, ConcurrentScrapes_CountOnce) {
   prometheus::Counter counter;
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int total = 1; total <= 1000; ++total) SetCounterTotal(counter, total);

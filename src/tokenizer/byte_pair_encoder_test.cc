@@ -1,5 +1,6 @@
 #include "tokenizer/byte_pair_encoder.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -54,7 +55,7 @@ TinyVocabulary RandomVocabulary(Random& random) {
       tiny.AddMerge(left, right);
       parts.push_back(joined);
     } else {
-      tiny.merges.push_back(left + " " + right);
+      tiny.merges.push_back(fmt::format("{} {}", left, right));
     }
   }
   for (size_t i = tiny.merges.size() - 1; i > 0; --i) std::swap(tiny.merges[i], tiny.merges[random.NextBelow(i + 1)]);
@@ -144,6 +145,7 @@ TEST(BytePairEncoder, ThreadsShareIt) {
   };
   std::vector<std::vector<TokenId>> results(4);
   std::vector<std::thread> threads;
+  threads.reserve(results.size());
   for (auto& result : results) threads.emplace_back([&result, &encode_all] { result = encode_all(); });
   for (auto& thread : threads) thread.join();
   EXPECT_THAT(results, testing::Each(encode_all()));

@@ -159,6 +159,7 @@ TEST(ChatTemplate, OneTemplate_RendersOnManyThreads) {
   ASSERT_TRUE(parsed.has_value());
   const Json example = Json::parse(ReadFile(GoldenFile("templates/marked_turns.json"))).at("cases").at(0);
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       for (int repeat = 0; repeat < 50; ++repeat) {

@@ -210,6 +210,7 @@ Result<Value> GetSlice(Runtime& runtime, const Value& object, const SliceBounds&
   AUTOGLM_TRY(const SlicePlan plan, PlanSlice(bounds, static_cast<int64_t>(sequence->items.size())));
   AUTOGLM_TRY_VOID(runtime.budget.Allocate(static_cast<size_t>(plan.count) * sizeof(Value)));
   std::vector<Value> items;
+  items.reserve(static_cast<size_t>(plan.count));
   for (int64_t i = 0; i < plan.count; ++i) items.push_back(sequence->items[static_cast<size_t>(plan.begin + i * plan.step)]);
   const bool is_tuple = sequence->kind == SequenceKind::kTuple;
   return MakeSequence(runtime, is_tuple ? SequenceKind::kTuple : SequenceKind::kList, std::move(items));

@@ -137,6 +137,7 @@ class JsonPrinter {
 
   Result<std::vector<size_t>> KeyOrder(const Dict& dict) {
     std::vector<Value> keys;
+    keys.reserve(dict.entries.size());
     for (const auto& entry : dict.entries) keys.push_back(entry.first);
     if (options_.sort_keys) return SortedOrder(runtime_, keys);
     std::vector<size_t> order(keys.size());

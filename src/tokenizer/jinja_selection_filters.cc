@@ -89,11 +89,11 @@ Result<Value> Select(Runtime& runtime, const Value& self, const Arguments& argum
   AUTOGLM_TRY(const std::vector<Value> items, Iterate(runtime, self.IsTrue() ? self : Value()));
   std::vector<Value> kept;
   for (const Value& item : items) {
-    Value looked_at = item;
+    Value attribute;
     if constexpr (kHasAttribute) {
-      AUTOGLM_TRY(looked_at, GetPath(runtime, item, arguments.positional.front()));
+      AUTOGLM_TRY(attribute, GetPath(runtime, item, arguments.positional.front()));
     }
-    AUTOGLM_TRY(const bool accepted, selector.Accepts(runtime, looked_at));
+    AUTOGLM_TRY(const bool accepted, selector.Accepts(runtime, kHasAttribute ? attribute : item));
     if (accepted == (keeps == Keeps::kAccepted)) kept.push_back(item);
   }
   return MakeSequence(runtime, SequenceKind::kGenerator, std::move(kept));

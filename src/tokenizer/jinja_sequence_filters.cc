@@ -144,15 +144,20 @@ Letters LettersOf(const Parameters& parameters, size_t index) {
   return parameters.Bool(index, false) ? Letters::kDistinct : Letters::kSame;
 }
 
+Result<Value> InOrder(Runtime& runtime, const std::vector<Value>& items, const std::vector<size_t>& order) {
+  std::vector<Value> sorted;
+  sorted.reserve(order.size());
+  for (const size_t index : order) sorted.push_back(items[index]);
+  return MakeSequence(runtime, SequenceKind::kList, std::move(sorted));
+}
+
 Result<Value> Sort(Runtime& runtime, const Value& self, const Arguments& arguments) {
   AUTOGLM_TRY(const Parameters parameters, Parameters::Bind("sort", arguments, {"reverse", "case_sensitive", "attribute"}));
   AUTOGLM_TRY(const std::vector<Value> items, Iterate(runtime, self));
   AUTOGLM_TRY(std::vector<Value> keys, SortKeys(runtime, items, parameters.Get(2), LettersOf(parameters, 1)));
   const Direction direction = parameters.Bool(0, false) ? Direction::kDescending : Direction::kAscending;
   AUTOGLM_TRY(const std::vector<size_t> order, OrderOf(runtime, std::move(keys), direction));
-  std::vector<Value> sorted;
-  for (const size_t index : order) sorted.push_back(items[index]);
-  return MakeSequence(runtime, SequenceKind::kList, std::move(sorted));
+  return InOrder(runtime, items, order);
 }
 
 Result<Value> SortDict(Runtime& runtime, const Value& self, const Arguments& arguments) {
@@ -167,9 +172,7 @@ Result<Value> SortDict(Runtime& runtime, const Value& self, const Arguments& arg
   AUTOGLM_TRY(std::vector<Value> keys, SortKeys(runtime, items, &path, LettersOf(parameters, 0)));
   const Direction direction = parameters.Bool(2, false) ? Direction::kDescending : Direction::kAscending;
   AUTOGLM_TRY(const std::vector<size_t> order, OrderOf(runtime, std::move(keys), direction));
-  std::vector<Value> sorted;
-  for (const size_t index : order) sorted.push_back(items[index]);
-  return MakeSequence(runtime, SequenceKind::kList, std::move(sorted));
+  return InOrder(runtime, items, order);
 }
 
 // Keeps the first of those that are equal.

@@ -38,6 +38,7 @@ Result<Value> SplitLinesMethod(Runtime& runtime, const Value& self, const Argume
   const LineEnds line_ends = parameters.Bool(0, false) ? LineEnds::kKeep : LineEnds::kDrop;
   AUTOGLM_TRY(std::vector<Text> lines, SplitLines(runtime, *self.AsText(), line_ends));
   std::vector<Value> values;
+  values.reserve(lines.size());
   for (Text& line : lines) values.push_back(Value::String(std::move(line)));
   return MakeSequence(runtime, SequenceKind::kList, std::move(values));
 }

@@ -14,7 +14,6 @@ namespace autoglm {
 namespace {
 
 using testing::ElementsAre;
-using testing::HasSubstr;
 
 std::unique_ptr<Tokenizer> Load(const std::filesystem::path& path) {
   const auto file = GgufFile::Open(path);

@@ -54,7 +54,9 @@ TEST(Utf8, ValidPrefix_EndsAtTheFirstBrokenByteWhereverItStands) {
   for (size_t num_before = 0; num_before < 40; ++num_before) {
     const std::string valid(num_before, 'x');
     EXPECT_EQ(ValidUtf8Prefix(valid), num_before);
-    EXPECT_EQ(ValidUtf8Prefix(valid + "\xFF" + valid), num_before);
+    std::string broken = valid + "\xFF";
+    broken += valid;
+    EXPECT_EQ(ValidUtf8Prefix(broken), num_before);
     EXPECT_EQ(ValidUtf8Prefix(valid + "\xC3\xA9\xE4\xBD"), num_before + 2);
   }
 }

@@ -40,6 +40,7 @@ tl::unexpected<Error> FailCorrupt(fmt::format_string<Args...> format, Args&&... 
 }
 
 Status CheckMagic(GgufReader& reader, std::span<const std::byte> bytes) {
+  if (bytes.empty()) return FailCorrupt("not a GGUF file: it is empty");
   const std::string_view start(reinterpret_cast<const char*>(bytes.data()), std::min(bytes.size(), kMagic.size()));
   if (start == kSwappedMagic) return Fail(ErrorCode::kUnsupported, "GGUF: big-endian files are not supported");
   if (start != kMagic) return FailCorrupt("not a GGUF file: it starts with '{}', not 'GGUF'", PrintableName(start));

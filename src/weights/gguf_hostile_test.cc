@@ -86,7 +86,7 @@ TEST_P(GgufHostile, IsRefusedWithItsReason) {
 
 std::vector<HostileCase> HeaderCases() {
   return {
-      {"Empty", {}, ErrorCode::kCorruptFile, "not a GGUF file"},
+      {"Empty", {}, ErrorCode::kCorruptFile, "not a GGUF file: it is empty"},
       {"OtherMagic",
        GgufBytes()
            .Text("\x7f"

@@ -20,17 +20,36 @@ struct AlignedDeleter {
 using AlignedBuffer = std::unique_ptr<std::byte[], AlignedDeleter>;
 AlignedBuffer AllocateAligned(int64_t bytes);
 
+// What becomes of a file's numbers when they are packed.
+enum class WeightPrecision {
+  kAsStored,
+  kInt8,  // F32, F16 and BF16 matrices as 8 bits with one scale for each row (output channel), where the columns are a multiple
+          // of 32
+};
+
+struct MatrixShape {
+  int64_t rows = 0;
+  int64_t columns = 0;
+};
+
+// Where matrices go, who packs them, and as what.
+struct PackTarget {
+  WeightArena& arena;
+  ThreadPool& pool;
+  WeightPrecision precision = WeightPrecision::kAsStored;
+};
+
 // A weight matrix [rows, columns] in the panel layout of kernels/packed_format.h.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
 
   // Copies a matrix, or a RowSlice of one, into panels of the arena, which must outlive the matrix and have room for
-  // PackedBytes(tensor); the pool's members share the work. Errors: kUnsupported for a
-  // type without a panel format; kCorruptFile where the shape is not [rows, columns].
-  static Result<PackedMatrix> Pack(const TensorView& tensor, int64_t rows, int64_t columns, WeightArena& arena, ThreadPool& pool);
+  // PackedBytes(tensor); the pool's members share the work. Errors: kUnsupported for a type without a panel format;
+  // kCorruptFile where the tensor's shape is not the expected one.
+  static Result<PackedMatrix> Pack(const TensorView& tensor, MatrixShape expected, const PackTarget& target);
   // Bytes of a tensor in panels; 0 for a type without a panel format.
-  static int64_t PackedBytes(const TensorView& tensor);
+  static int64_t PackedBytes(const TensorView& tensor, WeightPrecision precision);
 
   int64_t rows() const { return rows_; }
   int64_t columns() const { return view_.columns; }

@@ -3,71 +3,129 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "base/random.h"
-#include "base/thread_pool.h"
+#include "support/quant_golden.h"
+#include "weights/dequantize.h"
 
 namespace autoglm {
 namespace {
 
-using ::testing::HasSubstr;
-
-constexpr int64_t kColumns = 64;
-
-std::vector<std::byte> RandomRows(DType dtype, int64_t rows) {
-  Random random(3);
-  const DTypeInfo& info = Info(dtype);
-  std::vector<std::byte> bytes(static_cast<size_t>(rows * kColumns / info.block_elements * info.block_bytes));
-  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.NextU64());
-  return bytes;
+// What a packed matrix stands for, [rows][columns]: its float product with unit vectors.
+std::vector<float> Unpack(const PackedMatrix& matrix, Isa isa) {
+  const KernelTable& kernels = GetKernels(isa);
+  const int64_t columns = matrix.columns();
+  const Tiling tiling{columns};
+  std::vector<float> unit(static_cast<size_t>(columns * columns));
+  for (int64_t k = 0; k < columns; ++k) unit[static_cast<size_t>(k * columns + k)] = 1;
+  const AlignedBuffer memory = AllocateAligned(columns * columns * 4);
+  const FloatActivations activations{tiling, columns, reinterpret_cast<float*>(memory.get())};
+  for (int64_t tile = 0; tile < tiling.num_tiles(); ++tile) {
+    const int64_t begin = tiling.Begin(tile);
+    kernels.transpose_tile(unit.data() + begin * columns, columns, begin, tiling.Begin(tile + 1) - begin, activations);
+  }
+  std::vector<float> product(static_cast<size_t>(columns * matrix.rows()));
+  const AlignedBuffer scratch = AllocateAligned(GemmScratchBytes(columns));
+  kernels.gemm_float({.weights = matrix.view(),
+                      .panel_begin = 0,
+                      .panel_end = matrix.num_panels(),
+                      .out = product.data(),
+                      .out_stride = matrix.rows(),
+                      .num_rows = matrix.rows(),
+                      .epilogue = Epilogue::kStore,
+                      .scratch = reinterpret_cast<float*>(scratch.get())},
+                     activations);
+  std::vector<float> rows(product.size());
+  for (int64_t k = 0; k < columns; ++k) {
+    for (int64_t row = 0; row < matrix.rows(); ++row) {
+      rows[static_cast<size_t>(row * columns + k)] = product[static_cast<size_t>(k * matrix.rows() + row)];
+    }
+  }
+  return rows;
 }
 
-std::vector<std::byte> PanelsOf(const TensorView& tensor, int64_t rows, ThreadPool& pool) {
-  auto arena = WeightArena::Reserve(PackedMatrix::PackedBytes(tensor) + 64);
-  const auto matrix = PackedMatrix::Pack(tensor, rows, kColumns, *arena, pool);
-  EXPECT_TRUE(matrix) << matrix.error().message;
-  std::vector<std::byte> panels(static_cast<size_t>(matrix->num_bytes()));
-  std::memcpy(panels.data(), matrix->view().data, panels.size());
-  return panels;
+class PackedMatrixTest : public testing::Test {
+ protected:
+  PackedMatrix Pack(const TensorView& tensor, WeightPrecision precision = WeightPrecision::kAsStored) {
+    arena_ = *WeightArena::Reserve(PackedMatrix::PackedBytes(tensor, precision) + 64);
+    auto packed = PackedMatrix::Pack(tensor, {tensor.num_rows(), tensor.num_columns()},
+                                     {.arena = arena_, .pool = pool_, .precision = precision});
+    EXPECT_TRUE(packed) << packed.error().message;
+    return *packed;
+  }
+
+  WeightArena arena_;
+  ThreadPool pool_{2};
+};
+
+class PackedType : public PackedMatrixTest, public testing::WithParamInterface<DType> {};
+INSTANTIATE_TEST_SUITE_P(Quantised, PackedType, testing::ValuesIn(QuantGolden::Types()),
+                         [](const auto& test) { return std::string(Info(test.param).name); });
+
+TEST_P(PackedType, PanelsHoldTheNumbersOfTheFile) {
+  const QuantGolden golden(GetParam());
+  const PackedMatrix matrix = Pack(golden.tensor());
+  for (const Isa isa : SupportedIsas()) EXPECT_EQ(Unpack(matrix, isa), golden.values()) << IsaName(isa);
 }
 
-TEST(PackedMatrix, RowSlice_PacksAsAMatrixOfItsOwn) {
-  ThreadPool pool(2);
-  for (const DType dtype : {DType::kQ4_0, DType::kQ4_1, DType::kQ8_0, DType::kF16, DType::kBF16, DType::kF32}) {
-    const auto bytes = RandomRows(dtype, 50);
-    const TensorView fused{.name = "qkv", .dtype = dtype, .shape = {50, kColumns}, .bytes = bytes};
-    const auto slice = RowSlice(fused, 7, 21);
-    ASSERT_TRUE(slice) << slice.error().message;
-    const std::vector<std::byte> copy(slice->bytes.begin(), slice->bytes.end());
-    const TensorView alone{.name = "k", .dtype = dtype, .shape = {21, kColumns}, .bytes = copy};
-    EXPECT_TRUE(PanelsOf(*slice, 21, pool) == PanelsOf(alone, 21, pool)) << Info(dtype).name;
-    EXPECT_FALSE(PanelsOf(*RowSlice(fused, 8, 21), 21, pool) == PanelsOf(alone, 21, pool)) << Info(dtype).name;
+// 21 rows of 64 columns whose sizes differ by row.
+struct FloatTensor {
+  FloatTensor() : values(21 * 64) {
+    Random random(5);
+    for (size_t i = 0; i < values.size(); ++i) {
+      values[i] = static_cast<float>((random.NextDouble() - 0.5) * std::pow(2.0, static_cast<double>(i / 64) - 10));
+    }
+    std::fill_n(values.begin() + 3 * 64, 64, 0.0f);
+    view = {.name = "float", .dtype = DType::kF32, .shape = {21, 64}, .bytes = std::as_bytes(std::span(values))};
+  }
+  std::vector<float> values;
+  TensorView view;
+};
+
+TEST_F(PackedMatrixTest, Int8_RoundsEachRowByItsOwnScale) {
+  const FloatTensor tensor;
+  const PackedMatrix matrix = Pack(tensor.view, WeightPrecision::kInt8);
+  EXPECT_EQ(matrix.format(), PackedFormat::kI8);
+  const std::vector<float> rounded = Unpack(matrix, DetectIsa());
+  for (size_t row = 0; row < 21; ++row) {
+    float largest = 0;
+    for (size_t k = 0; k < 64; ++k) largest = std::max(largest, std::fabs(tensor.values[row * 64 + k]));
+    for (size_t k = 0; k < 64; ++k) {
+      const size_t i = row * 64 + k;
+      ASSERT_NEAR(rounded[i], tensor.values[i], largest / 127 * 0.5001f) << "row " << row << " column " << k;
+      if (std::fabs(tensor.values[i]) == largest) {
+        EXPECT_FLOAT_EQ(rounded[i], tensor.values[i]);
+      }
+    }
   }
 }
 
-TEST(PackedMatrix, TypesWithoutAPanelFormatAreRefused) {
-  ThreadPool pool(1);
-  auto arena = WeightArena::Reserve(1 << 20);
-  const std::vector<std::byte> bytes(4 * 210);
-  const TensorView tensor{.name = "down", .dtype = DType::kQ6_K, .shape = {4, 256}, .bytes = bytes};
-  EXPECT_EQ(PackedMatrix::PackedBytes(tensor), 0);
-  const auto matrix = PackedMatrix::Pack(tensor, 4, 256, *arena, pool);
-  ASSERT_FALSE(matrix);
-  EXPECT_EQ(matrix.error().code, ErrorCode::kUnsupported);
-  EXPECT_THAT(matrix.error().message, HasSubstr("down has type Q6_K, which has no kernels yet"));
+TEST_F(PackedMatrixTest, Int8_LeavesQuantisedTensorsAsStored) {
+  const QuantGolden golden(DType::kQ4_K);
+  EXPECT_EQ(Pack(golden.tensor(), WeightPrecision::kInt8).format(), PackedFormat::kQ4K);
 }
 
-TEST(PackedMatrix, ShapeThatWasNotExpectedIsRefused) {
-  ThreadPool pool(1);
-  auto arena = WeightArena::Reserve(1 << 20);
-  const auto bytes = RandomRows(DType::kF32, 5);
-  const TensorView tensor{.name = "m", .dtype = DType::kF32, .shape = {5, kColumns}, .bytes = bytes};
-  const auto matrix = PackedMatrix::Pack(tensor, 6, kColumns, *arena, pool);
-  ASSERT_FALSE(matrix);
-  EXPECT_EQ(matrix.error().code, ErrorCode::kCorruptFile);
-  EXPECT_THAT(matrix.error().message, HasSubstr("m has shape [5, 64], expected [6, 64]"));
+TEST_F(PackedMatrixTest, RowSlice_PacksAsAMatrixOfItsOwn) {
+  const FloatTensor tensor;
+  const auto slice = RowSlice(tensor.view, 7, 11);  // across a panel's border
+  ASSERT_TRUE(slice) << slice.error().message;
+  const PackedMatrix matrix = Pack(*slice);
+  EXPECT_EQ(matrix.rows(), 11);
+  const std::vector<float> expected(tensor.values.begin() + 7 * 64, tensor.values.begin() + 18 * 64);
+  EXPECT_EQ(Unpack(matrix, DetectIsa()), expected);
+}
+
+TEST_F(PackedMatrixTest, UnexpectedShape_IsRefusedWithBothShapes) {
+  const FloatTensor tensor;
+  const auto packed = PackedMatrix::Pack(tensor.view, {64, 21}, {.arena = arena_, .pool = pool_});
+  ASSERT_FALSE(packed);
+  EXPECT_EQ(packed.error().code, ErrorCode::kCorruptFile);
+  EXPECT_THAT(packed.error().message, testing::AllOf(testing::HasSubstr("[21, 64]"), testing::HasSubstr("[64, 21]")));
 }
 
 }  // namespace

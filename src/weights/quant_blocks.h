@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/packed_format.h"
+
 namespace autoglm {
 
 // What the block formats of quantised tensors share; layouts: ggml-common.h. Used by dequantize.cc and quantize*.cc.
@@ -16,7 +18,7 @@ inline constexpr int kGroupsOfQ6K = 16;  // of 16 elements, each with its scale 
 inline constexpr int kScalesOfKBytes = 12;
 
 // The 16 values that a nibble of IQ4_NL stands for.
-inline constexpr std::array<int8_t, 16> kIq4NlLevels = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+inline constexpr std::array<int8_t, 16> kIq4NlLevels = std::to_array(kIq4Values);
 
 struct GroupScale {
   int scale = 0;    // 0 to 63

@@ -115,7 +115,7 @@ TEST(SafetensorsFile, Open_ReadsAFileAndDropsItsPages) {
 }
 
 TEST(SafetensorsFile, Open_ReadsTheGoldenReference) {
-  const auto file = SafetensorsFile::Open(GoldenFile("llama/reference.safetensors"));
+  const auto file = SafetensorsFile::Open(GoldenFile("models/llama/reference.safetensors"));
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_GT((*file)->tensors().size(), 4u);
   EXPECT_EQ((*file)->FindTensor("short.input_ids").error().code, ErrorCode::kUnsupported);

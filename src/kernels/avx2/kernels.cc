@@ -1,9 +1,9 @@
 // The avx2 path. Everything below lives in a namespace of its own, so that no inline function compiled with this file's
 // instruction set can be taken for another file's.
+#include <immintrin.h>
+
 #include <cstddef>
 #include <cstdint>
-
-#include <immintrin.h>
 
 #include "kernels/kernel_table.h"
 
@@ -16,6 +16,7 @@ inline constexpr int kGemmTokens = 2;
 // clang-format off: the order matters.
 #include "kernels/avx2/vec16.h"
 #include "kernels/common/elementwise.inl.h"
+#include "kernels/common/weight_source.inl.h"
 #include "kernels/common/gemm.inl.h"
 #include "kernels/common/attention.inl.h"
 #include "kernels/common/table.inl.h"

@@ -52,6 +52,15 @@ template <int kBits>
 static inline I32x16 ShiftRight(I32x16 a) {
   return {_mm512_srli_epi32(a.v, kBits)};
 }
+static inline I32x16 ShiftRightBy(I32x16 a, int bits) { return {_mm512_srl_epi32(a.v, _mm_cvtsi32_si128(bits))}; }
+static inline I32x16 LoadU8(const void* p) { return {_mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)))}; }
+static inline I32x16 LoadI8(const void* p) { return {_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)))}; }
+// Bytes of places 0..15 in kIq4Values to value + 128.
+static inline I32x16 LookUpIq4(I32x16 places) {
+  const __m128i values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kIq4Values));
+  const __m128i shifted = _mm_xor_si128(values, _mm_set1_epi8(static_cast<char>(0x80)));
+  return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(shifted), places.v)};
+}
 static inline F32x16 ToF32(I32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
 static inline I32x16 RoundToI32(F32x16 a) { return {_mm512_cvtps_epi32(a.v)}; }
 static inline F32x16 BitsToF32(I32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
@@ -66,4 +75,5 @@ static inline I32x16 DotU8I8(I32x16 acc, I32x16 weights, int32_t activations) {
   return {_mm512_dpbusd_epi32(acc.v, weights.v, _mm512_set1_epi32(activations))};
 }
 
+static inline int32_t ReduceAddI32(I32x16 a) { return _mm512_reduce_add_epi32(a.v); }
 static inline float ReduceMax(F32x16 a) { return _mm512_reduce_max_ps(a.v); }

@@ -110,16 +110,30 @@ static inline void AddValues(const std::byte* values, int64_t head_dim, int64_t 
   }
 }
 
+// Lanes that stand for tokens [first, end) keep their score, the others get minus infinity.
+static inline F32x16 KeepVisible(F32x16 scores, int64_t first, int64_t end) {
+  const float minus_infinity = -__builtin_inff();
+  if (end < 16) scores = KeepFirst(scores, static_cast<int>(end), minus_infinity);
+  if (first > 0) {
+    static constexpr float kLanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    scores = LessThanSelect(Load(kLanes), Set1(static_cast<float>(first < 16 ? first : 16)), Set1(minus_infinity), scores);
+  }
+  return scores;
+}
+
 // Online softmax (Milakov, Gimelshein 2018) of rows [row, row + kRows) over one block that starts at token `block_begin`.
 template <bool kBf16, int kRows>
 static void AttendBlock(const AttentionTask& task, const std::byte* keys, int64_t block_begin, int64_t row) {
   const float minus_infinity = -__builtin_inff();
   int64_t most_visible = 0;
+  int64_t least_first = kKvBlockTokens;
   for (int r = 0; r < kRows; ++r) {
     const int64_t visible = task.visible[row + r] - block_begin;
+    const int64_t first = task.first_visible[row + r] - block_begin;
     most_visible = visible > most_visible ? visible : most_visible;
+    least_first = first < least_first ? first : least_first;
   }
-  if (most_visible <= 0) return;
+  if (most_visible <= 0 || least_first >= kKvBlockTokens) return;
   if (most_visible > kKvBlockTokens) most_visible = kKvBlockTokens;
 
   F32x16 scores[kRows][2];
@@ -128,9 +142,14 @@ static void AttendBlock(const AttentionTask& task, const std::byte* keys, int64_
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
     const int64_t visible = task.visible[row + r] - block_begin;
-    if (visible < kKvBlockTokens) {
-      scores[r][0] = KeepFirst(scores[r][0], static_cast<int>(visible), minus_infinity);
-      scores[r][1] = KeepFirst(scores[r][1], static_cast<int>(visible - 16), minus_infinity);
+    const int64_t first = task.first_visible[row + r] - block_begin;
+    if (task.score_cap > 0) {
+      scores[r][0] = SoftCapped(scores[r][0], task.score_cap);
+      scores[r][1] = SoftCapped(scores[r][1], task.score_cap);
+    }
+    if (visible < kKvBlockTokens || first > 0) {
+      scores[r][0] = KeepVisible(scores[r][0], first, visible);
+      scores[r][1] = KeepVisible(scores[r][1], first - 16, visible - 16);
     }
     const float old_maximum = task.maximum[row + r];
     const float block_maximum = ReduceMax(Max(scores[r][0], scores[r][1]));
@@ -168,15 +187,18 @@ static void AttendBlock(const AttentionTask& task, const std::byte* keys, int64_
 
 template <bool kBf16>
 static void AttentionRangeAs(const AttentionTask& task) {
+  int64_t first = task.num_rows > 0 ? task.first_visible[0] : 0;
   int64_t end = 0;
   for (int64_t r = 0; r < task.num_rows; ++r) {
     task.maximum[r] = -__builtin_inff();
     Store(task.sum + r * 16, Zero());
+    first = task.first_visible[r] < first ? task.first_visible[r] : first;
     end = task.visible[r] > end ? task.visible[r] : end;
   }
   for (int64_t i = 0; i < task.num_rows * task.head_dim; i += 16) Store(task.accumulator + i, Zero());
   if (end > task.range_begin + kAttentionRangeTokens) end = task.range_begin + kAttentionRangeTokens;
-  for (int64_t begin = task.range_begin; begin < end; begin += kKvBlockTokens) {
+  first = first / kKvBlockTokens * kKvBlockTokens;  // whole blocks before every window are not read
+  for (int64_t begin = first > task.range_begin ? first : task.range_begin; begin < end; begin += kKvBlockTokens) {
     const std::byte* keys = task.blocks[(begin - task.range_begin) / kKvBlockTokens];
     int64_t row = 0;
     for (; row + kAttentionRowTile <= task.num_rows; row += kAttentionRowTile)

@@ -53,6 +53,38 @@ static void SiluMul(const float* gate, const float* up, int64_t n, float* out) {
   }
 }
 
+static void GeluTanhMul(const float* gate, const float* up, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; i += 16) {
+    const int count = static_cast<int>(n - i < 16 ? n - i : 16);
+    const F32x16 g = LoadFirst(gate + i, count);
+    const F32x16 cubic = Mul(Mul(g, g), Mul(g, Set1(0.044715f)));
+    const F32x16 minus_2u = Mul(Add(g, cubic), Set1(-1.5957691216f));
+    const F32x16 gelu = Div(g, Add(Set1(1.0f), Exp(minus_2u)));
+    StoreFirst(out + i, Mul(gelu, LoadFirst(up + i, count)), count);
+  }
+}
+
+static void AddScaled(const float* x, float scale, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; i += 16) {
+    const int count = static_cast<int>(n - i < 16 ? n - i : 16);
+    StoreFirst(out + i, Fma(LoadFirst(x + i, count), Set1(scale), LoadFirst(out + i, count)), count);
+  }
+}
+
+// cap * tanh(x / cap), tanh(y) = 1 - 2 / (e^(2y) + 1): within 2 ulp of cap, which is all that a capped score asks for.
+static inline F32x16 SoftCapped(F32x16 x, float cap) {
+  const F32x16 e = Exp(Mul(x, Set1(2.0f / cap)));
+  const F32x16 tanh = Sub(Set1(1.0f), Div(Set1(2.0f), Add(e, Set1(1.0f))));
+  return Mul(tanh, Set1(cap));
+}
+
+static void SoftCap(float* x, float cap, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16) {
+    const int count = static_cast<int>(n - i < 16 ? n - i : 16);
+    StoreFirst(x + i, SoftCapped(LoadFirst(x + i, count), cap), count);
+  }
+}
+
 static void RopeInterleaved(float* head, const float* cos, const float* sin, int64_t num_pairs) {
   for (int64_t i = 0; i < num_pairs; ++i) {
     const float a = head[2 * i];
@@ -71,7 +103,7 @@ static void RopeHalf(float* head, const float* cos, const float* sin, int64_t nu
   }
 }
 
-static void QuantizeGroup(const float* x, int8_t* values, float* scale, int32_t* sum) {
+static void QuantizeGroup(const float* x, int8_t* values, float* scale, int32_t* lower_sum, int32_t* sum) {
   const F32x16 a = Load(x);
   const F32x16 b = Load(x + 16);
   const float largest = ReduceMax(Max(Abs(a), Abs(b)));
@@ -80,11 +112,8 @@ static void QuantizeGroup(const float* x, int8_t* values, float* scale, int32_t*
   const I32x16 qb = RoundToI32(Mul(b, inverse));
   StoreI8(values, qa);
   StoreI8(values + 16, qb);
-  int32_t lanes[16];
-  StoreI32(lanes, AddI32(qa, qb));
-  int32_t total = 0;
-  for (int i = 0; i < 16; ++i) total += lanes[i];
-  *sum = total;
+  *lower_sum = ReduceAddI32(qa);
+  *sum = *lower_sum + ReduceAddI32(qb);
   *scale = largest / 127.0f;
 }
 
@@ -95,14 +124,15 @@ static void QuantizeTile(const float* rows, int64_t stride, int64_t b, int64_t w
     for (int64_t g = 0; g < groups; ++g) {
       alignas(16) int8_t values[32];
       float scale;
-      int32_t sum;
-      QuantizeGroup(rows + i * stride + g * kGroupColumns, values, &scale, &sum);
+      int32_t lower_sum, sum;
+      QuantizeGroup(rows + i * stride + g * kGroupColumns, values, &scale, &lower_sum, &sum);
       for (int64_t quad = 0; quad < 8; ++quad) __builtin_memcpy(tile + ((g * 8 + quad) * width + i) * 4, values + quad * 4, 4);
       const int64_t at = b * groups + g * width + i;
       out.scales[at] = scale;
       out.scaled_sums[at] = scale * static_cast<float>(sum);
       out.neg_sums_8[at] = -8 * sum;
       out.neg_sums_128[at] = -128 * sum;
+      out.neg_lower_sums_32[at] = -32 * lower_sum;
     }
   }
 }

@@ -4,65 +4,6 @@
 // products, a conversion, a multiplication and an FMA (one FMA more with minimums), 11 or 12 port slots of which 8 are the
 // work: at most 73 or 67 % of the peak of dot products.
 
-// ---- Where a panel's weights come from: the packed bytes, or the same expanded to one byte a weight.
-
-template <PackedFormat kFormat>
-struct PackedSource {
-  const std::byte* panel;
-  static constexpr int kMaxWeight = kFormat == PackedFormat::kQ8 ? 255 : 15;
-  static constexpr int64_t kHeader = kFormat == PackedFormat::kQ4M ? 64 : 32;
-
-  const std::byte* Group(int64_t g) const { return panel + g * GroupBytes(kFormat); }
-  F32x16 Scale(int64_t g) const { return LoadF16(Group(g)); }
-  F32x16 Minimum(int64_t g) const { return LoadF16(Group(g) + 32); }
-  // Lines of columns 4j..4j+3 and 16+4j..16+4j+3.
-  void LinePair(int64_t g, int j, I32x16* low, I32x16* high) const {
-    const std::byte* lines = Group(g) + kHeader;
-    if constexpr (kFormat == PackedFormat::kQ8) {
-      *low = LoadI32(lines + j * 64);
-      *high = LoadI32(lines + (j + 4) * 64);
-    } else {
-      const I32x16 nibbles = LoadI32(lines + j * 64);
-      const I32x16 mask = Set1I32(0x0f0f0f0f);
-      *low = And(nibbles, mask);
-      *high = And(ShiftRight<4>(nibbles), mask);
-    }
-  }
-};
-
-template <PackedFormat kFormat>
-struct ExpandedSource {
-  const std::byte* lines;  // [groups][8][64]
-  const float* scales;     // [groups][16]
-  const float* minimums;   // [groups][16], kQ4M only
-  static constexpr int kMaxWeight = PackedSource<kFormat>::kMaxWeight;
-
-  F32x16 Scale(int64_t g) const { return Load(scales + g * 16); }
-  F32x16 Minimum(int64_t g) const { return Load(minimums + g * 16); }
-  void LinePair(int64_t g, int j, I32x16* low, I32x16* high) const {
-    *low = LoadI32(lines + g * 512 + j * 64);
-    *high = LoadI32(lines + g * 512 + (j + 4) * 64);
-  }
-};
-
-template <PackedFormat kFormat>
-static ExpandedSource<kFormat> Expand(const PackedSource<kFormat>& packed, int64_t groups, float* scratch) {
-  float* scales = scratch;
-  float* minimums = scales + groups * 16;
-  std::byte* lines = reinterpret_cast<std::byte*>(minimums + groups * 16);
-  for (int64_t g = 0; g < groups; ++g) {
-    Store(scales + g * 16, packed.Scale(g));
-    if constexpr (kFormat == PackedFormat::kQ4M) Store(minimums + g * 16, packed.Minimum(g));
-    for (int j = 0; j < 4; ++j) {
-      I32x16 low, high;
-      packed.LinePair(g, j, &low, &high);
-      StoreI32(lines + g * 512 + j * 64, low);
-      StoreI32(lines + g * 512 + (j + 4) * 64, high);
-    }
-  }
-  return {lines, scales, minimums};
-}
-
 // ---- One panel times kTokens tokens of a tile.
 
 template <int kTokens>
@@ -81,20 +22,40 @@ static inline void StoreTile(const F32x16 (&sums)[kTokens], const GemmTask& task
   }
 }
 
+// What the sums of integer products start at: minus the zero point times the sum of the activations, so that it costs nothing.
+template <PackedFormat kFormat>
+static inline int32_t StartOf(const QuantizedActivations& x, int64_t at) {
+  constexpr int kZeroPoint = ZeroPointOf(kFormat);
+  if constexpr (kZeroPoint == 0) return 0;
+  if constexpr (kZeroPoint == 128) return x.neg_sums_128[at];
+  return x.neg_sums_8[at] * (kZeroPoint / 8);
+}
+
 // Tokens [first, first + kTokens) of a tile that starts at token `b` and is `width` wide.
 template <PackedFormat kFormat, int kTokens, typename Source>
 static inline void QuantizedTile(const Source& source, int64_t groups, const QuantizedActivations& x, int64_t b, int64_t width,
                                  int64_t first, F32x16 (&sums)[kTokens]) {
+  constexpr bool kTwoScales = HasTwoScales(kFormat);
   const int8_t* values = x.values + b * x.columns + first * 4;
-  const float* scales = x.scales + b * groups + first;
-  const float* scaled_sums = x.scaled_sums + b * groups + first;
-  const int32_t* starts = (kFormat == PackedFormat::kQ8 ? x.neg_sums_128 : x.neg_sums_8) + b * groups + first;
+  const int64_t at = b * groups + first;
+  const float* scales = x.scales + at;
+  const float* scaled_sums = x.scaled_sums + at;
 #pragma GCC unroll 12
   for (int t = 0; t < kTokens; ++t) sums[t] = Zero();
   for (int64_t g = 0; g < groups; ++g) {
     I32x16 dots[kTokens];
+    I32x16 upper[kTwoScales ? kTokens : 1];  // of columns 16 to 31, where they have a scale of their own
 #pragma GCC unroll 12
-    for (int t = 0; t < kTokens; ++t) dots[t] = Set1I32(kFormat == PackedFormat::kQ4M ? 0 : starts[g * width + t]);
+    for (int t = 0; t < kTokens; ++t) {
+      const int64_t i = g * width + t;
+      if constexpr (kTwoScales) {
+        const int32_t lower_start = x.neg_lower_sums_32[at + i];
+        dots[t] = Set1I32(lower_start);
+        upper[t] = Set1I32(StartOf<kFormat>(x, at + i) - lower_start);
+      } else {
+        dots[t] = Set1I32(StartOf<kFormat>(x, at + i));
+      }
+    }
     const int8_t* group = values + g * 32 * width;
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
@@ -104,20 +65,23 @@ static inline void QuantizedTile(const Source& source, int64_t groups, const Qua
       for (int t = 0; t < kTokens; ++t) {
         int32_t quad;
         __builtin_memcpy(&quad, group + (j * width + t) * 4, 4);
-        dots[t] = DotU8I8<Source::kMaxWeight>(dots[t], low, quad);
+        dots[t] = DotU8I8<MaxWeightOf(kFormat)>(dots[t], low, quad);
       }
 #pragma GCC unroll 12
       for (int t = 0; t < kTokens; ++t) {
         int32_t quad;
         __builtin_memcpy(&quad, group + ((j + 4) * width + t) * 4, 4);
-        dots[t] = DotU8I8<Source::kMaxWeight>(dots[t], high, quad);
+        I32x16& sum = kTwoScales ? upper[kTwoScales ? t : 0] : dots[t];
+        sum = DotU8I8<MaxWeightOf(kFormat)>(sum, high, quad);
       }
     }
     const F32x16 scale = source.Scale(g);
 #pragma GCC unroll 12
     for (int t = 0; t < kTokens; ++t) {
-      sums[t] = Fma(ToF32(dots[t]), Mul(scale, Set1(scales[g * width + t])), sums[t]);
-      if constexpr (kFormat == PackedFormat::kQ4M) sums[t] = Fma(source.Minimum(g), Set1(scaled_sums[g * width + t]), sums[t]);
+      const F32x16 x_scale = Set1(scales[g * width + t]);
+      sums[t] = Fma(ToF32(dots[t]), Mul(scale, x_scale), sums[t]);
+      if constexpr (kTwoScales) sums[t] = Fma(ToF32(upper[t]), Mul(source.UpperScale(g), x_scale), sums[t]);
+      if constexpr (HasMinimum(kFormat)) sums[t] = Fma(source.Minimum(g), Set1(scaled_sums[g * width + t]), sums[t]);
     }
   }
 }
@@ -138,27 +102,66 @@ static inline void WithCount(int64_t n, const Body& body) {
   body(Count<kMax>{});
 }
 
-// Cuts every tile into pieces of at most kGemmTokens tokens and calls body(b, width, first, Count).
+template <PackedFormat kFormat>
+struct Format {
+  static constexpr PackedFormat value = kFormat;
+};
+// Calls body(tag of the format).
 template <typename Body>
+static inline void WithFormat(PackedFormat format, const Body& body) {
+  switch (format) {
+    case PackedFormat::kQ4:
+      return body(Format<PackedFormat::kQ4>{});
+    case PackedFormat::kQ4M:
+      return body(Format<PackedFormat::kQ4M>{});
+    case PackedFormat::kIq4:
+      return body(Format<PackedFormat::kIq4>{});
+    case PackedFormat::kQ5:
+      return body(Format<PackedFormat::kQ5>{});
+    case PackedFormat::kQ5M:
+      return body(Format<PackedFormat::kQ5M>{});
+    case PackedFormat::kQ8:
+      return body(Format<PackedFormat::kQ8>{});
+    case PackedFormat::kI8:
+      return body(Format<PackedFormat::kI8>{});
+    case PackedFormat::kQ4K:
+      return body(Format<PackedFormat::kQ4K>{});
+    case PackedFormat::kQ5K:
+      return body(Format<PackedFormat::kQ5K>{});
+    case PackedFormat::kQ6K:
+      return body(Format<PackedFormat::kQ6K>{});
+    case PackedFormat::kF16:
+      return body(Format<PackedFormat::kF16>{});
+    case PackedFormat::kBf16:
+      return body(Format<PackedFormat::kBf16>{});
+    case PackedFormat::kF32:
+      return body(Format<PackedFormat::kF32>{});
+  }
+}
+
+// Cuts every tile into pieces of at most kPieceTokens tokens and calls body(b, width, first, Count).
+template <int kPieceTokens, typename Body>
 static inline void ForEachPiece(const Tiling& tiling, const Body& body) {
   for (int64_t tile = 0; tile < tiling.num_tiles(); ++tile) {
     const int64_t b = tiling.Begin(tile);
     const int64_t width = tiling.Begin(tile + 1) - b;
-    for (int64_t first = 0; first < width; first += kGemmTokens) {
-      const int64_t n = width - first < kGemmTokens ? width - first : kGemmTokens;
-      WithCount<kGemmTokens>(n, [&](auto count) { body(b, width, first, count); });
+    for (int64_t first = 0; first < width; first += kPieceTokens) {
+      const int64_t n = width - first < kPieceTokens ? width - first : kPieceTokens;
+      WithCount<kPieceTokens>(n, [&](auto count) { body(b, width, first, count); });
     }
   }
 }
 
 template <PackedFormat kFormat, typename Source>
 static void QuantizedPanel(const Source& source, const GemmTask& task, int64_t panel, const QuantizedActivations& x) {
-  ForEachPiece(x.tiling, [&](int64_t b, int64_t width, int64_t first, auto count) {
+  // Two sums of integers a token leave registers for half as many tokens.
+  constexpr int kPieceTokens = HasTwoScales(kFormat) ? (kGemmTokens + 1) / 2 : kGemmTokens;
+  ForEachPiece<kPieceTokens>(x.tiling, [&](int64_t b, int64_t width, int64_t first, auto count) {
     constexpr int kTokens = decltype(count)::value;
     F32x16 sums[kTokens];
     // On paths whose tile is the widest one, a tile is never cut: its width is known to the compiler.
     QuantizedTile<kFormat, kTokens>(source, task.weights.columns / kGroupColumns, x, b,
-                                    kGemmTokens == kMaxTileTokens ? kTokens : width, first, sums);
+                                    kPieceTokens == kMaxTileTokens ? kTokens : width, first, sums);
     StoreTile<kTokens>(sums, task, panel, b + first);
   });
 }
@@ -170,7 +173,7 @@ template <PackedFormat kFormat>
 static void GemmQuantizedAs(const GemmTask& task, const QuantizedActivations& x) {
   for (int64_t panel = task.panel_begin; panel < task.panel_end; ++panel) {
     const PackedSource<kFormat> packed{task.weights.data + panel * task.weights.panel_bytes};
-    if constexpr (kFormat != PackedFormat::kQ8) {  // bytes are what they would be expanded to
+    if constexpr (!HasBytes(kFormat)) {  // bytes are what they would be expanded to
       if (x.tiling.num_tokens > kExpandBeyondTokens) {
         QuantizedPanel<kFormat>(Expand(packed, task.weights.columns / kGroupColumns, task.scratch), task, panel, x);
         continue;
@@ -181,16 +184,13 @@ static void GemmQuantizedAs(const GemmTask& task, const QuantizedActivations& x)
 }
 
 static void GemmQuantized(const GemmTask& task, const QuantizedActivations& x) {
-  switch (task.weights.format) {
-    case PackedFormat::kQ4:
-      return GemmQuantizedAs<PackedFormat::kQ4>(task, x);
-    case PackedFormat::kQ4M:
-      return GemmQuantizedAs<PackedFormat::kQ4M>(task, x);
-    case PackedFormat::kQ8:
-      return GemmQuantizedAs<PackedFormat::kQ8>(task, x);
-    default:
+  WithFormat(task.weights.format, [&](auto format) {
+    if constexpr (IsQuantized(decltype(format)::value)) {
+      GemmQuantizedAs<decltype(format)::value>(task, x);
+    } else {
       __builtin_trap();  // float formats go to GemmFloat
-  }
+    }
+  });
 }
 
 // ---- Float products. Weights of any format are decoded to lines of 16 floats, one line a column.
@@ -198,28 +198,30 @@ static void GemmQuantized(const GemmTask& task, const QuantizedActivations& x) {
 template <PackedFormat kFormat>
 static void DecodeQuantizedGroup(const std::byte* panel, int64_t g, float* lines) {
   const PackedSource<kFormat> source{panel};
-  const F32x16 scale = source.Scale(g);
-  const F32x16 zero_point = Set1(kFormat == PackedFormat::kQ4 ? 8.0f : (kFormat == PackedFormat::kQ8 ? 128.0f : 0.0f));
+  const F32x16 zero_point = Set1(static_cast<float>(ZeroPointOf(kFormat)));
   const I32x16 byte = Set1I32(0xff);
-  const auto decode = [&](I32x16 q, float* line) {
+  const auto decode = [&](I32x16 q, F32x16 scale, float* line) {
     const F32x16 value = ToF32(And(q, byte));
-    if constexpr (kFormat == PackedFormat::kQ4M) {
+    if constexpr (HasMinimum(kFormat)) {
       Store(line, Add(Mul(value, scale), source.Minimum(g)));
     } else {
       Store(line, Mul(Sub(value, zero_point), scale));
     }
   };
-  const auto decode_quad = [&](I32x16 quad, float* first) {
-    decode(quad, first);
-    decode(ShiftRight<8>(quad), first + 16);
-    decode(ShiftRight<16>(quad), first + 32);
-    decode(ShiftRight<24>(quad), first + 48);
+  const auto decode_quad = [&](I32x16 quad, F32x16 scale, float* first) {
+    decode(quad, scale, first);
+    decode(ShiftRight<8>(quad), scale, first + 16);
+    decode(ShiftRight<16>(quad), scale, first + 32);
+    decode(ShiftRight<24>(quad), scale, first + 48);
   };
+  const F32x16 scale = source.Scale(g);
+  F32x16 upper_scale = scale;
+  if constexpr (HasTwoScales(kFormat)) upper_scale = source.UpperScale(g);
   for (int j = 0; j < 4; ++j) {
     I32x16 low, high;
     source.LinePair(g, j, &low, &high);
-    decode_quad(low, lines + j * 64);
-    decode_quad(high, lines + (16 + j * 4) * 16);
+    decode_quad(low, scale, lines + j * 64);
+    decode_quad(high, upper_scale, lines + (16 + j * 4) * 16);
   }
 }
 
@@ -253,7 +255,7 @@ static void GemmFloatAs(const GemmTask& task, const FloatActivations& x) {
     for (int64_t k = 0; expand && k < columns; k += 32) {
       DecodeColumns<kFormat>(packed, k, columns - k < 32 ? columns - k : 32, task.scratch + k * 16);
     }
-    ForEachPiece(x.tiling, [&](int64_t b, int64_t width, int64_t first, auto count) {
+    ForEachPiece<kGemmTokens>(x.tiling, [&](int64_t b, int64_t width, int64_t first, auto count) {
       constexpr int kTokens = decltype(count)::value;
       const float* values = x.values + b * columns + first;
       alignas(64) float decoded[32 * 16];
@@ -275,18 +277,5 @@ static void GemmFloatAs(const GemmTask& task, const FloatActivations& x) {
 }
 
 static void GemmFloat(const GemmTask& task, const FloatActivations& x) {
-  switch (task.weights.format) {
-    case PackedFormat::kQ4:
-      return GemmFloatAs<PackedFormat::kQ4>(task, x);
-    case PackedFormat::kQ4M:
-      return GemmFloatAs<PackedFormat::kQ4M>(task, x);
-    case PackedFormat::kQ8:
-      return GemmFloatAs<PackedFormat::kQ8>(task, x);
-    case PackedFormat::kF16:
-      return GemmFloatAs<PackedFormat::kF16>(task, x);
-    case PackedFormat::kBf16:
-      return GemmFloatAs<PackedFormat::kBf16>(task, x);
-    case PackedFormat::kF32:
-      return GemmFloatAs<PackedFormat::kF32>(task, x);
-  }
+  WithFormat(task.weights.format, [&](auto format) { GemmFloatAs<decltype(format)::value>(task, x); });
 }

@@ -1,8 +1,8 @@
 // The scalar path. Everything below lives in a namespace of its own, so that no inline function compiled with this file's
 // instruction set can be taken for another file's.
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cmath>
 #include <cstring>
 
 #include "kernels/kernel_table.h"
@@ -16,6 +16,7 @@ inline constexpr int kGemmTokens = 1;
 // clang-format off: the order matters.
 #include "kernels/scalar/vec16.h"
 #include "kernels/common/elementwise.inl.h"
+#include "kernels/common/weight_source.inl.h"
 #include "kernels/common/gemm.inl.h"
 #include "kernels/common/attention.inl.h"
 #include "kernels/common/table.inl.h"

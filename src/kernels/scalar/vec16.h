@@ -107,6 +107,21 @@ template <int kBits>
 static inline I32x16 ShiftRight(I32x16 a) {
   return MakeI32([&](int i) { return static_cast<uint32_t>(a.v[i]) >> kBits; });
 }
+static inline I32x16 ShiftRightBy(I32x16 a, int bits) {
+  return MakeI32([&](int i) { return static_cast<uint32_t>(a.v[i]) >> bits; });
+}
+static inline I32x16 LoadU8(const void* p) {
+  return MakeI32([&](int i) { return static_cast<const uint8_t*>(p)[i]; });
+}
+static inline I32x16 LoadI8(const void* p) {
+  return MakeI32([&](int i) { return static_cast<const int8_t*>(p)[i]; });
+}
+static inline I32x16 LookUpIq4(I32x16 places) {
+  uint8_t bytes[64];
+  std::memcpy(bytes, places.v, sizeof(bytes));
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(kIq4Values[byte] + 128);
+  return LoadI32(bytes);
+}
 static inline F32x16 ToF32(I32x16 a) {
   return MakeF32([&](int i) { return static_cast<float>(a.v[i]); });
 }
@@ -137,6 +152,11 @@ static inline I32x16 DotU8I8(I32x16 acc, I32x16 weights, int32_t activations) {
   return acc;
 }
 
+static inline int32_t ReduceAddI32(I32x16 a) {
+  int32_t total = 0;
+  for (const int32_t lane : a.v) total += lane;
+  return total;
+}
 static inline float ReduceMax(F32x16 a) {
   float maximum = a.v[0];
   for (int i = 1; i < 16; ++i) maximum = a.v[i] > maximum ? a.v[i] : maximum;
