@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "weights/gguf_reader.h"
+#include "weights/gguf_type.h"
 #include "weights/printable_name.h"
 
 namespace autoglm {
@@ -20,7 +21,6 @@ constexpr std::string_view kMagic = "GGUF";
 constexpr std::string_view kSwappedMagic = "FUGG";
 constexpr std::string_view kAlignmentKey = "general.alignment";
 constexpr int64_t kDefaultAlignment = 32;
-constexpr uint32_t kNumDimensionsMax = 4;
 
 // The least a metadata value (key of one character, type, one byte) and a tensor (name of one character, one dimension)
 // take in the file: they bound the two counts before anything is allocated for them.
@@ -57,8 +57,8 @@ Result<uint32_t> ReadVersion(GgufReader& reader) {
 
 Result<std::vector<int64_t>> ReadShape(GgufReader& reader, std::string_view name) {
   AUTOGLM_TRY(const auto num_dimensions, reader.Read<uint32_t>(name));
-  if (num_dimensions == 0 || num_dimensions > kNumDimensionsMax) {
-    return FailCorrupt("tensor '{}' has {} dimensions; 1 to {} are allowed", name, num_dimensions, kNumDimensionsMax);
+  if (num_dimensions == 0 || num_dimensions > kGgufDimensionsMax) {
+    return FailCorrupt("tensor '{}' has {} dimensions; 1 to {} are allowed", name, num_dimensions, kGgufDimensionsMax);
   }
   std::vector<int64_t> shape(num_dimensions);
   int64_t num_elements = 1;

@@ -8,31 +8,13 @@
 #include <utility>
 #include <vector>
 
+#include "weights/gguf_type.h"
 #include "weights/printable_name.h"
 
 namespace autoglm {
 namespace {
 
-constexpr size_t kNameBytesMax = 65535;
-
-// Value types (ggml docs/gguf.md).
-enum ValueType : uint32_t {
-  kUint8 = 0,
-  kInt8 = 1,
-  kUint16 = 2,
-  kInt16 = 3,
-  kUint32 = 4,
-  kInt32 = 5,
-  kFloat32 = 6,
-  kBool = 7,
-  kString = 8,
-  kArray = 9,
-  kUint64 = 10,
-  kInt64 = 11,
-  kFloat64 = 12,
-};
-
-bool IsPrintable(char c) { return c >= 0x20 && c <= 0x7e; }
+using enum GgufType;
 
 template <typename Stored>
 using Widened = std::conditional_t<std::is_floating_point_v<Stored>, double, int64_t>;
@@ -75,12 +57,11 @@ Result<std::string_view> GgufReader::ReadString(std::string_view what) {
 Result<std::string> GgufReader::ReadName(std::string_view what) {
   const size_t start = position_;
   AUTOGLM_TRY(const auto name, ReadString(what));
-  if (name.empty() || name.size() > kNameBytesMax) {
+  if (name.empty() || name.size() > kGgufNameBytesMax) {
     return Fail(ErrorCode::kCorruptFile, fmt::format("GGUF: {} at byte {} has {} characters; a name has 1 to {}", what, start,
-                                                     name.size(), kNameBytesMax));
+                                                     name.size(), kGgufNameBytesMax));
   }
-  for (const char c : name) {
-    if (IsPrintable(c)) continue;
+  if (!IsPrintable(name)) {
     return Fail(ErrorCode::kCorruptFile,
                 fmt::format("GGUF: {} at byte {} is '{}'; a name is printable ASCII", what, start, PrintableName(name)));
   }
@@ -89,12 +70,12 @@ Result<std::string> GgufReader::ReadName(std::string_view what) {
 
 Result<GgufValue> GgufReader::ReadValue(std::string_view key) {
   AUTOGLM_TRY(const auto type_id, Read<uint32_t>(key));
-  if (type_id == kArray) return ReadArray(key);
+  if (static_cast<GgufType>(type_id) == kArray) return ReadArray(key);
   return ReadScalar(key, type_id);
 }
 
 Result<GgufValue> GgufReader::ReadScalar(std::string_view key, uint32_t type_id) {
-  switch (type_id) {
+  switch (static_cast<GgufType>(type_id)) {
     case kUint8:
       return ReadNumber<uint8_t>(key);
     case kInt8:
@@ -127,7 +108,7 @@ Result<GgufValue> GgufReader::ReadScalar(std::string_view key, uint32_t type_id)
 Result<GgufValue> GgufReader::ReadArray(std::string_view key) {
   AUTOGLM_TRY(const auto type_id, Read<uint32_t>(key));
   AUTOGLM_TRY(const auto num_items, Read<uint64_t>(key));
-  switch (type_id) {
+  switch (static_cast<GgufType>(type_id)) {
     case kUint8:
       return ReadNumbers<uint8_t>(key, num_items);
     case kInt8:

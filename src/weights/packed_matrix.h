@@ -44,7 +44,7 @@ class PackedMatrix {
  public:
   PackedMatrix() = default;
 
-  // Copies a tensor of two dimensions into panels of the arena, which must outlive the matrix and have room for
+  // Copies a matrix, or a RowSlice of one, into panels of the arena, which must outlive the matrix and have room for
   // PackedBytes(tensor); the pool's members share the work. Errors: kUnsupported for a type without a panel format;
   // kCorruptFile where the tensor's shape is not the expected one.
   static Result<PackedMatrix> Pack(const TensorView& tensor, MatrixShape expected, const PackTarget& target);

@@ -111,6 +111,16 @@ TEST_F(PackedMatrixTest, Int8_LeavesQuantisedTensorsAsStored) {
   EXPECT_EQ(Pack(golden.tensor(), WeightPrecision::kInt8).format(), PackedFormat::kQ4K);
 }
 
+TEST_F(PackedMatrixTest, RowSlice_PacksAsAMatrixOfItsOwn) {
+  const FloatTensor tensor;
+  const auto slice = RowSlice(tensor.view, 7, 11);  // across a panel's border
+  ASSERT_TRUE(slice) << slice.error().message;
+  const PackedMatrix matrix = Pack(*slice);
+  EXPECT_EQ(matrix.rows(), 11);
+  const std::vector<float> expected(tensor.values.begin() + 7 * 64, tensor.values.begin() + 18 * 64);
+  EXPECT_EQ(Unpack(matrix, DetectIsa()), expected);
+}
+
 TEST_F(PackedMatrixTest, UnexpectedShape_IsRefusedWithBothShapes) {
   const FloatTensor tensor;
   const auto packed = PackedMatrix::Pack(tensor.view, {64, 21}, {.arena = arena_, .pool = pool_});

@@ -2,19 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace autoglm {
 namespace {
 
 constexpr size_t kNameCharactersShown = 80;
 
-bool IsPrintable(char c) { return c >= 0x20 && c <= 0x7e; }
+bool IsPrintableCharacter(char c) { return c >= 0x20 && c <= 0x7e; }
 
 }  // namespace
 
 std::string PrintableName(std::string_view name) {
   std::string printable;
   for (const char c : name.substr(0, kNameCharactersShown)) {
-    if (IsPrintable(c)) {
+    if (IsPrintableCharacter(c)) {
       printable += c;
     } else {
       printable += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
@@ -23,5 +25,7 @@ std::string PrintableName(std::string_view name) {
   if (name.size() > kNameCharactersShown) printable += "...";
   return printable;
 }
+
+bool IsPrintable(std::string_view text) { return std::ranges::all_of(text, IsPrintableCharacter); }
 
 }  // namespace autoglm
