@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Write the inputs that the fuzzers of model files start from: small files that use every part of the format, and broken ones.
+"""Write the inputs that the fuzzers of model files start from: small files that use every part of a format, and broken ones.
 
-Usage: make_corpus.py [FOLDER], by default fuzz/corpus beside this script; writes FOLDER/gguf and FOLDER/safetensors.
+Usage: make_corpus.py [FOLDER], by default fuzz/corpus beside this script; writes gguf, safetensors, tokenizer_json and
+tokenizer_model in it.
 """
+import base64
 import json
 import struct
 import sys
@@ -134,12 +136,84 @@ def write(folder, extension, inputs):
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in inputs:
         (folder / f"{name}.{extension}").write_bytes(data)
+def split(pattern, behavior="Isolated", kind="Regex"):
+    return {"type": "Split", "pattern": {kind: pattern}, "behavior": behavior, "invert": False}
+
+
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
+MARKS = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+
+
+def tokenizer_json(vocab=("a", "b", "ab", "<e>"), merges=(("a", "b"),), normalizer=None, pre_tokenizer=None, decoder=None, **model):
+    ids = {token: i for i, token in enumerate(vocab)}
+    added = [{"id": ids[t], "content": t, "special": True, "lstrip": True, "rstrip": True, "single_word": True} for t in vocab if t[0] == "<"][:1]
+    text = {"added_tokens": added, "normalizer": normalizer, "pre_tokenizer": pre_tokenizer, "decoder": decoder,
+            "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<e>"}}, {"Sequence": {"id": "A"}}]},
+            "model": {"type": "BPE", "vocab": ids, "merges": merges, **model}}
+    return json.dumps(text).encode()
+
+
+def tokenizer_json_inputs():
+    spelled = ["<e>", *byte_characters(), "ab"]
+    marked = ["<e>", "<unk>", "\u2581", "a", "b", "\u2581a", *[f"<0x{b:02X}>" for b in range(256)]]
+    yield "plain", tokenizer_json()
+    yield "byte_level", tokenizer_json(spelled, ["a b"], {"type": "NFC"}, BYTE_LEVEL, {"type": "ByteLevel"}, ignore_merges=True)
+    yield "marks", tokenizer_json(marked, [["\u2581", "a"]], MARKS, split(" ", "MergedWithPrevious", "String"),
+                                  {"type": "Sequence", "decoders": [{"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+                                  byte_fallback=True, fuse_unk=True, unk_token="<unk>")
+    yield "metaspace", tokenizer_json(marked, [], None, {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first"})
+    for behavior in ("Removed", "MergedWithNext", "Contiguous"):
+        steps = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, split(r"\s+|[^\s\p{L}]", behavior)]}
+        yield behavior.lower(), tokenizer_json(pre_tokenizer=steps)
+    yield "hostile_pattern", tokenizer_json(pre_tokenizer=split("(a+)+$"))
+    yield "hostile_recursion", tokenizer_json(pre_tokenizer=split("(a|(?R))*b|(?=a\\K)"))
+    yield "hostile_repeats", tokenizer_json(pre_tokenizer=split("((a{1000}){1000}){1000}"))
+    yield "hostile_ids", tokenizer_json().replace(b'"ab": 2', b'"ab": 2000000000')
+    yield "hostile_merges", tokenizer_json(merges=[["a", "ab"], ["ab", "ab"], ["zz", ""]])
+    yield "hostile_depth", b'{"model":' + b"[" * 200
+
+
+def varint(value):
+    out = b""
+    while value > 127:
+        out, value = out + bytes([value & 127 | 128]), value >> 7
+    return out + bytes([value])
+
+
+def message(field, data):
+    return varint(field << 3 | 2) + varint(len(data)) + data
+
+
+def number(field, value):
+    return varint(field << 3) + varint(value)
+
+
+def piece(text, score=0.0, kind=1):
+    return message(1, message(1, text.encode()) + varint(2 << 3 | 5) + struct.pack("<f", score) + number(3, kind))
+
+
+def tokenizer_model_inputs():
+    head = piece("<unk>", kind=2) + piece("<s>", kind=3) + piece("</s>", kind=3) + b"".join(piece(f"<0x{b:02X}>", kind=6) for b in range(256))
+    words = piece("\u2581", -9) + piece("a", -8) + piece("aa", -1) + piece("aaa", -2, 5) + piece("aaaa", -3) + piece("\u2581\u2581", 0, 4)
+    tail = message(2, number(3, 2) + number(40, 0) + number(41, 1) + number(42, 2))
+    identity = message(3, message(1, b"identity") + number(3, 1) + number(4, 0))
+    yield "sentencepiece", head + words + tail + identity
+    yield "unigram", head + words + message(2, number(3, 1)) + identity
+    yield "character_map", head + tail + message(3, message(2, b"map"))
+    yield "hostile_length", head + b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f"
+    yield "hostile_score", head + piece("x", float("nan")) + tail + identity
+    yield "hostile_id", head + message(2, number(3, 2) + number(40, 2**63)) + identity
+    tokens = [bytes([b]) for b in range(256)] + [b"aa", b"aaa", b"aaaa"]
+    yield "tiktoken", b"".join(base64.b64encode(token) + b" %d\n" % rank for rank, token in enumerate(tokens))
+    yield "tiktoken_gap", b"YQ== 0\nYg== 9\n"
 
 
 def main():
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "corpus"
     write(folder / "gguf", "gguf", gguf_inputs())
     write(folder / "safetensors", "safetensors", safetensors_inputs())
+    write(folder / "tokenizer_json", "json", tokenizer_json_inputs())
+    write(folder / "tokenizer_model", "model", tokenizer_model_inputs())
 
 
 if __name__ == "__main__":

@@ -32,13 +32,25 @@ class ShortSymbols {
 }  // namespace
 
 BytePairEncoder::BytePairEncoder(const Vocabulary& vocabulary, const Options& options)
-    : vocabulary_(vocabulary), options_(options), whole_tokens_(vocabulary.size()) {}
+    : vocabulary_(vocabulary), options_(options), words_(vocabulary), whole_tokens_(vocabulary.size()) {}
 
 void BytePairEncoder::Append(std::string_view piece, std::vector<TokenId>& tokens) const {
-  const auto token = vocabulary_.FindNormal(piece);
-  if (!token) return Merge(piece, tokens);
-  if (options_.whole_pieces == WholePieces::kAsTokens) return tokens.push_back(*token);
-  whole_tokens_.Append(*token, tokens, [&](std::vector<TokenId>& merged) { Merge(piece, merged); });
+  if (options_.whole_pieces == WholePieces::kAsTokens) {
+    if (const auto token = vocabulary_.FindNormal(piece)) return tokens.push_back(*token);
+  }
+  // Pieces of a vocabulary of bytes are words already.
+  while (options_.symbols == Symbols::kCharacters && !piece.empty()) {
+    const size_t num_bytes = words_.WordBytes(piece);
+    AppendWord(piece.substr(0, num_bytes), tokens);
+    piece.remove_prefix(num_bytes);
+  }
+  if (!piece.empty()) AppendWord(piece, tokens);
+}
+
+void BytePairEncoder::AppendWord(std::string_view word, std::vector<TokenId>& tokens) const {
+  const auto token = vocabulary_.FindNormal(word);
+  if (!token) return Merge(word, tokens);
+  whole_tokens_.Append(*token, tokens, [&](std::vector<TokenId>& merged) { Merge(word, merged); });
 }
 
 void BytePairEncoder::AppendByte(uint8_t byte, std::vector<TokenId>& tokens) const {

@@ -8,6 +8,7 @@
 #include "tokenizer/symbol_merger.h"
 #include "tokenizer/vocabulary.h"
 #include "tokenizer/whole_tokens.h"
+#include "tokenizer/word_cutter.h"
 
 namespace autoglm {
 
@@ -38,6 +39,7 @@ class BytePairEncoder final : public PieceEncoder {
   void MergeLong(std::string_view piece, std::vector<TokenId>& tokens) const;
 
  private:
+  void AppendWord(std::string_view word, std::vector<TokenId>& tokens) const;
   void Merge(std::string_view piece, std::vector<TokenId>& tokens) const;
   template <typename SymbolSink>
   void ReadSymbols(std::string_view piece, SymbolSink& symbols) const;
@@ -46,6 +48,7 @@ class BytePairEncoder final : public PieceEncoder {
 
   const Vocabulary& vocabulary_;
   const Options options_;
+  const WordCutter words_;
   const WholeTokens whole_tokens_;
 };
 

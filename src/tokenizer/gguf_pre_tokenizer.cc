@@ -36,12 +36,10 @@ std::string KnownNames() {
   return names;
 }
 
-PreTokenizer FromPattern(std::string_view pattern, Regex::Jit jit) {
+Splitter FromPattern(std::string_view pattern, Regex::Jit jit) {
   auto regex = Regex::Compile(pattern, Regex::Effort::kUnbounded, jit);
   AUTOGLM_CHECK(regex.has_value());
-  std::vector<Splitter> splitters;
-  splitters.emplace_back(*std::move(regex), Splitter::Behavior::kIsolated, Splitter::Delimiter::kMatches);
-  return PreTokenizer(std::move(splitters));
+  return {*std::move(regex), Splitter::Behavior::kIsolated, Splitter::Delimiter::kMatches};
 }
 
 }  // namespace
@@ -53,9 +51,13 @@ Result<const GgufPreTokenizer*> GgufPreTokenizer::Find(std::string_view name) {
               "pre-tokenizer \"" + std::string(name) + "\" (tokenizer.ggml.pre) is not known; known are " + KnownNames());
 }
 
-PreTokenizer GgufPreTokenizer::Build(Regex::Jit jit) const { return FromPattern(pattern, jit); }
+PreTokenizer GgufPreTokenizer::Build(Regex::Jit jit) const {
+  std::vector<Splitter> splitters;
+  splitters.push_back(FromPattern(pattern, jit));
+  return PreTokenizer(std::move(splitters));
+}
 
-PreTokenizer Gpt2PreTokenizer() { return FromPattern(kGpt2, Regex::Jit::kWherePossible); }
+Splitter Gpt2Splitter() { return FromPattern(kGpt2, Regex::Jit::kWherePossible); }
 
 bool IsKnownPattern(std::string_view pattern) {
   return std::any_of(kKinds.begin(), kKinds.end(), [&](const auto& kind) { return kind.pattern == pattern; });

@@ -24,7 +24,7 @@ struct GgufPreTokenizer {
 };
 
 // GPT-2's own pattern, also what "ByteLevel" with "use_regex" stands for in tokenizer.json.
-PreTokenizer Gpt2PreTokenizer();
+Splitter Gpt2Splitter();
 // Whether a pattern, as a file spells it, is one of those above: they need constant memory and linear time.
 bool IsKnownPattern(std::string_view pattern);
 

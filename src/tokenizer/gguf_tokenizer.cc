@@ -1,5 +1,7 @@
 #include "tokenizer/gguf_tokenizer.h"
 
+#include <algorithm>
+
 #include "tokenizer/byte_pair_encoder.h"
 #include "tokenizer/gguf_pre_tokenizer.h"
 #include "tokenizer/sentencepiece_encoder.h"
@@ -89,6 +91,25 @@ Result<TokenizerModel> BuildByteLevel(const VocabularyData& data) {
   return model;
 }
 
+// ChatGLM3 has control tokens that are letters, "sop" and "eop", which must not be found inside "philosophy".
+void IsolateWords(TokenizerModel& model) {
+  for (TokenId token = 0; token < model.vocabulary->size(); ++token) {
+    const std::string_view spelling = model.vocabulary->bytes(token);
+    const bool is_word = std::all_of(spelling.begin(), spelling.end(), [](char c) { return c >= 'a' && c <= 'z'; });
+    if (is_word && model.vocabulary->IsControl(token)) model.special_options[token].is_single_word = true;
+  }
+}
+
+Result<std::vector<Normalizer::Step>> SentencePieceSteps(const VocabularyData& data) {
+  std::vector<Normalizer::Step> steps;
+  if (!data.character_map.empty()) {
+    AUTOGLM_TRY(CharacterMap map, CharacterMap::Parse(data.character_map));
+    steps.emplace_back(std::make_shared<const CharacterMap>(std::move(map)));
+  }
+  if (data.removes_extra_spaces) steps.emplace_back(Normalizer::RemoveExtraSpaces());
+  return steps;
+}
+
 // Defaults where the file is silent: those of llama.cpp.
 Result<TokenizerModel> BuildSentencePiece(const VocabularyData& data) {
   AUTOGLM_TRY(Vocabulary vocabulary, ReadSentencePieceVocabulary(data));
@@ -97,16 +118,21 @@ Result<TokenizerModel> BuildSentencePiece(const VocabularyData& data) {
   AUTOGLM_TRY_VOID(SetEnds(data, model));
   model.ends_at_glm_roles = data.pre == kChatGlm3Pre;
   model.add_bos = model.bos && !model.ends_at_glm_roles && data.add_bos.value_or(true);
+  if (model.ends_at_glm_roles) IsolateWords(model);
 
   std::optional<TokenId> unknown;
   if (data.unknown) {
     AUTOGLM_TRY(unknown, CheckedToken(*model.vocabulary, *data.unknown, "unknown"));
   }
   AUTOGLM_TRY(auto pieces, SentencePieceEncoder::Create(*model.vocabulary, data.scores, unknown));
+  AUTOGLM_TRY(std::vector<Normalizer::Step> steps, SentencePieceSteps(data));
   SpacePrefix prefix;
   if (data.add_space_prefix.value_or(true)) prefix.where = SpacePrefix::Where::kTextStartAndAfterControl;
   model.drops_first_space = data.add_space_prefix.value_or(true);
-  model.text_encoder = std::make_unique<const TextEncoder>(SentencePieceNormalizer(prefix), PreTokenizer(), std::move(pieces));
+  auto text_encoder =
+      std::make_unique<TextEncoder>(SentencePieceNormalizer(prefix, std::move(steps)), PreTokenizer(), std::move(pieces));
+  text_encoder->SetUserDefined(SpecialMatcher(*model.vocabulary, {}, SpecialMatcher::Kinds::kUserDefined));
+  model.text_encoder = std::move(text_encoder);
   return model;
 }
 

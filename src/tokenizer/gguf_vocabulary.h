@@ -25,6 +25,8 @@ struct VocabularyData {
   std::optional<int64_t> unknown;
   std::optional<bool> add_bos;
   std::optional<bool> add_space_prefix;
+  std::string_view character_map;  // SentencePiece's precompiled_charsmap, where there is one
+  bool removes_extra_spaces = false;
 };
 
 // The two kinds of vocabulary in GGUF files. kByte reads as kNormal; the converter's filler tokens ("[PAD151646]") as kUnused,

@@ -19,15 +19,35 @@ std::string ReplaceAll(std::string_view text, const Normalizer::Replace& replace
   return result;
 }
 
+std::string WithoutExtraSpaces(std::string_view text) {
+  std::string result;
+  result.reserve(text.size());
+  for (const char c : text) {
+    if (c != ' ' || (!result.empty() && result.back() != ' ')) result.push_back(c);
+  }
+  if (result.ends_with(' ')) result.pop_back();
+  return result;
+}
+
+// Each returns `text` itself or what it wrote to `storage`, where `text` may lie already.
+std::string_view ApplyStep(const Normalizer::Nfc& /*step*/, std::string_view text, std::string& storage) {
+  return IsSurelyNfc(text) ? text : storage = NormalizeNfc(text);
+}
+std::string_view ApplyStep(const Normalizer::Replace& step, std::string_view text, std::string& storage) {
+  return text.find(step.from) == std::string_view::npos ? text : storage = ReplaceAll(text, step);
+}
+std::string_view ApplyStep(const Normalizer::Characters& step, std::string_view text, std::string& storage) {
+  return storage = step->Apply(text);
+}
+std::string_view ApplyStep(const Normalizer::RemoveExtraSpaces& /*step*/, std::string_view text, std::string& storage) {
+  return storage = WithoutExtraSpaces(text);
+}
+
 }  // namespace
 
 std::string_view Normalizer::Apply(std::string_view text, TextPlace place, std::string& storage) const {
   for (const Step& step : steps_) {
-    if (const auto* const replace = std::get_if<Replace>(&step)) {
-      if (text.find(replace->from) != std::string_view::npos) text = storage = ReplaceAll(text, *replace);
-    } else if (!IsSurelyNfc(text)) {
-      text = storage = NormalizeNfc(text);
-    }
+    text = std::visit([&](const auto& one) { return ApplyStep(one, text, storage); }, step);
   }
   if (AddsSpace(text, place)) text = storage = std::string(" ").append(text);
   return text;
@@ -48,10 +68,9 @@ bool Normalizer::AddsSpace(std::string_view text, TextPlace place) const {
   return false;
 }
 
-Normalizer SentencePieceNormalizer(SpacePrefix prefix) {
-  std::vector<Normalizer::Step> steps;
-  steps.emplace_back(Normalizer::Replace{.from = std::string(kSpaceMark), .to = " "});
-  return {std::move(steps), prefix};
+Normalizer SentencePieceNormalizer(SpacePrefix prefix, std::vector<Normalizer::Step> more) {
+  more.insert(more.begin(), Normalizer::Replace{.from = std::string(kSpaceMark), .to = " "});
+  return {std::move(more), prefix};
 }
 
 }  // namespace autoglm

@@ -1,9 +1,13 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
+
+#include "tokenizer/character_map.h"
 
 namespace autoglm {
 
@@ -26,7 +30,9 @@ class Normalizer {
     std::string from;  // not empty
     std::string to;
   };
-  using Step = std::variant<Nfc, Replace>;
+  using Characters = std::shared_ptr<const CharacterMap>;
+  struct RemoveExtraSpaces {};  // at both ends, and of several in a row all but one
+  using Step = std::variant<Nfc, Replace, Characters, RemoveExtraSpaces>;
 
   Normalizer() = default;
   Normalizer(std::vector<Step> steps, SpacePrefix prefix) : steps_(std::move(steps)), prefix_(prefix) {}
@@ -42,7 +48,7 @@ class Normalizer {
   SpacePrefix prefix_;  // after the steps
 };
 
-// What SentencePiece does to text, in the terms of this program: U+2581 stands for a space.
-Normalizer SentencePieceNormalizer(SpacePrefix prefix);
+// What SentencePiece does to text, in the terms of this program: U+2581 stands for a space. `more` comes after that.
+Normalizer SentencePieceNormalizer(SpacePrefix prefix, std::vector<Normalizer::Step> more = {});
 
 }  // namespace autoglm

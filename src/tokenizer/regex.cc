@@ -3,6 +3,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -11,31 +12,51 @@
 namespace autoglm {
 namespace {
 
+// The insides of Oniguruma's classes where PCRE2's differ: \s has no U+180E, \w has marks and no fractions.
 constexpr std::string_view kWhiteSpace = R"(\t-\r\x{85}\p{Z})";
-constexpr uint32_t kNestingMax = 64;       // of parentheses
-constexpr uint32_t kStepsMax = 1'000'000;  // of one match of an unknown pattern
+constexpr std::string_view kWordCharacters = R"(\p{L}\p{M}\p{Nd}\p{Pc})";
+constexpr uint32_t kNestingMax = 64;  // of parentheses
 constexpr uint32_t kHeapKibMax = 65'536;
 
-// Writes out \s, and \S outside a class.
-std::string WithWhiteSpaceWrittenOut(std::string_view pattern) {
+// Steps of one match of an unknown pattern. A run of spaces needs one for each space.
+uint32_t StepsMax(size_t text_bytes) { return static_cast<uint32_t>(std::min<size_t>(10'000'000, 10'000 + 16 * text_bytes)); }
+
+tl::unexpected<Error> Unsupported(std::string_view pattern, std::string_view what) {
+  return Fail(ErrorCode::kUnsupported,
+              "the pattern \"" + std::string(pattern.substr(0, 200)) + "\" cannot be used: " + std::string(what));
+}
+
+std::string_view InsideOf(char escaped) {
+  if (escaped == 's' || escaped == 'S') return kWhiteSpace;
+  if (escaped == 'w' || escaped == 'W') return kWordCharacters;
+  return {};
+}
+
+// Translates the pattern from Oniguruma's language to PCRE2's, where both have the same words for different things.
+Result<std::string> Translate(std::string_view pattern) {
   std::string result;
   bool in_class = false;
   for (size_t i = 0; i < pattern.size(); ++i) {
     const char c = pattern[i];
-    if (c != '\\' || i + 1 == pattern.size()) {
-      if (c == '[') in_class = true;
-      if (c == ']') in_class = false;
-      result.push_back(c);
+    if (c == '\\' && i + 1 < pattern.size()) {
+      const char escaped = pattern[++i];
+      const bool is_negated = escaped == 'S' || escaped == 'W';
+      if (escaped == 'h' || escaped == 'H') return Unsupported(pattern, "\\h means another class");
+      if (InsideOf(escaped).empty()) {
+        result.append({c, escaped});
+      } else if (!in_class) {
+        result.append(is_negated ? "[^" : "[").append(InsideOf(escaped)).append("]");
+      } else if (is_negated) {
+        return Unsupported(pattern, "\\S and \\W inside a class are not supported");
+      } else {
+        result.append(InsideOf(escaped));
+      }
       continue;
     }
-    const char escaped = pattern[++i];
-    if (escaped == 's') {
-      result.append(in_class ? "" : "[").append(kWhiteSpace).append(in_class ? "" : "]");
-    } else if (escaped == 'S' && !in_class) {
-      result.append("[^").append(kWhiteSpace).append("]");
-    } else {
-      result.append({c, escaped});
-    }
+    if (in_class && (c == '[' || pattern.substr(i, 2) == "&&")) return Unsupported(pattern, "a class inside a class");
+    if (c == '[') in_class = true;
+    if (c == ']') in_class = false;
+    result.push_back(c);
   }
   return result;
 }
@@ -43,8 +64,7 @@ std::string WithWhiteSpaceWrittenOut(std::string_view pattern) {
 tl::unexpected<Error> Refuse(std::string_view pattern, int error, size_t place) {
   std::array<PCRE2_UCHAR, 256> message{};
   pcre2_get_error_message(error, message.data(), message.size());
-  return Fail(ErrorCode::kUnsupported, "the pattern \"" + std::string(pattern.substr(0, 200)) + "\" cannot be used: " +
-                                           reinterpret_cast<const char*>(message.data()) + " at " + std::to_string(place));
+  return Unsupported(pattern, std::string(reinterpret_cast<const char*>(message.data())) + " at " + std::to_string(place));
 }
 
 struct CompileContextDeleter {
@@ -54,8 +74,8 @@ struct CompileContextDeleter {
 }  // namespace
 
 void Regex::Deleter::operator()(pcre2_real_code_8* code) const { pcre2_code_free(code); }
-void Regex::Deleter::operator()(pcre2_real_match_context_8* context) const { pcre2_match_context_free(context); }
 void RegexSearch::Deleter::operator()(pcre2_real_match_data_8* match) const { pcre2_match_data_free(match); }
+void RegexSearch::Deleter::operator()(pcre2_real_match_context_8* context) const { pcre2_match_context_free(context); }
 
 Result<Regex> Regex::Compile(std::string_view pattern, Effort effort, Jit jit) {
   if (pattern.size() > kPatternBytesMax) {
@@ -65,26 +85,26 @@ Result<Regex> Regex::Compile(std::string_view pattern, Effort effort, Jit jit) {
   AUTOGLM_CHECK(compile_context != nullptr);
   pcre2_set_parens_nest_limit(compile_context.get(), kNestingMax);
 
-  const std::string written_out = WithWhiteSpaceWrittenOut(pattern);
+  AUTOGLM_TRY(const std::string translated, Translate(pattern));
   int error = 0;
   PCRE2_SIZE error_offset = 0;
   Regex regex;
-  regex.code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(written_out.data()), written_out.size(),
-                                  PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &error_offset, compile_context.get()));
+  regex.code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+                                  PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &error_offset,
+                                  compile_context.get()));
   if (regex.code_ == nullptr) return Refuse(pattern, error, error_offset);
   // A hardened kernel may refuse executable memory; the interpreter gives the same matches.
   regex.has_jit_ = jit == Jit::kWherePossible && pcre2_jit_compile(regex.code_.get(), PCRE2_JIT_COMPLETE) == 0;
-  regex.context_.reset(pcre2_match_context_create(nullptr));
-  AUTOGLM_CHECK(regex.context_ != nullptr);
-  // The limit counts steps of one match, of which a long run of spaces needs one for each space.
-  pcre2_set_match_limit(regex.context_.get(), effort == Effort::kBounded ? kStepsMax : std::numeric_limits<uint32_t>::max());
-  if (effort == Effort::kBounded) pcre2_set_heap_limit(regex.context_.get(), kHeapKibMax);
+  regex.effort_ = effort;
   return regex;
 }
 
 RegexSearch::RegexSearch(const Regex& regex, std::string_view text)
-    : regex_(regex), text_(text), match_(pcre2_match_data_create(1, nullptr)) {
-  AUTOGLM_CHECK(match_ != nullptr);
+    : regex_(regex), text_(text), match_(pcre2_match_data_create(1, nullptr)), context_(pcre2_match_context_create(nullptr)) {
+  AUTOGLM_CHECK(match_ != nullptr && context_ != nullptr);
+  const bool is_bounded = regex.effort_ == Regex::Effort::kBounded;
+  pcre2_set_match_limit(context_.get(), is_bounded ? StepsMax(text.size()) : std::numeric_limits<uint32_t>::max());
+  if (is_bounded) pcre2_set_heap_limit(context_.get(), kHeapKibMax);
 }
 
 std::optional<RegexSearch::Match> RegexSearch::Next() {
@@ -107,7 +127,7 @@ std::optional<RegexSearch::Match> RegexSearch::Next() {
 int RegexSearch::FindFrom(size_t position) {
   const auto* const text = reinterpret_cast<PCRE2_SPTR>(text_.data());
   const auto* const code = regex_.code_.get();
-  auto* const context = regex_.context_.get();
+  auto* const context = context_.get();
   constexpr uint32_t kOptions = PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY;
   if (regex_.has_jit_) {
     const int result = pcre2_jit_match(code, text, text_.size(), position, kOptions, match_.get(), context);

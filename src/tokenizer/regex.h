@@ -19,23 +19,23 @@ namespace autoglm {
 class Regex {
  public:
   enum class Jit { kWherePossible, kNever };  // the same matches; kNever is slower, and the reference in tests
-  // kBounded: for patterns that this program does not know. A match that takes too many steps counts as none.
+  // kBounded: for patterns that this program does not know. A match that takes too many steps for the length of its text
+  // counts as none.
   enum class Effort { kBounded, kUnbounded };
   static constexpr size_t kPatternBytesMax = size_t{8} << 10;
 
-  // \s and \S mean White_Space, as in Oniguruma and Rust: PCRE2's \s also has U+180E. Errors: kUnsupported with the place.
+  // The language is that of Oniguruma, as in tokenizer.json, as far as PCRE2 has the same. Errors: kUnsupported with the place.
   static Result<Regex> Compile(std::string_view pattern, Effort effort, Jit jit = Jit::kWherePossible);
 
  private:
   friend class RegexSearch;
   struct Deleter {
     void operator()(pcre2_real_code_8* code) const;
-    void operator()(pcre2_real_match_context_8* context) const;
   };
   Regex() = default;
 
   std::unique_ptr<pcre2_real_code_8, Deleter> code_;
-  std::unique_ptr<pcre2_real_match_context_8, Deleter> context_;
+  Effort effort_ = Effort::kBounded;
   bool has_jit_ = false;
 };
 
@@ -55,6 +55,7 @@ class RegexSearch {
  private:
   struct Deleter {
     void operator()(pcre2_real_match_data_8* match) const;
+    void operator()(pcre2_real_match_context_8* context) const;
   };
   int FindFrom(size_t position);
 
@@ -62,6 +63,7 @@ class RegexSearch {
   std::string_view text_;
   size_t position_ = 0;
   std::unique_ptr<pcre2_real_match_data_8, Deleter> match_;
+  std::unique_ptr<pcre2_real_match_context_8, Deleter> context_;
 };
 
 }  // namespace autoglm

@@ -52,7 +52,11 @@ Result<std::unique_ptr<SentencePieceEncoder>> SentencePieceEncoder::Create(const
 
 SentencePieceEncoder::SentencePieceEncoder(const Vocabulary& vocabulary, std::span<const double> scores,
                                            std::optional<TokenId> unknown_token)
-    : vocabulary_(vocabulary), unknown_token_(unknown_token), ranks_(scores.size()), whole_tokens_(vocabulary.size()) {
+    : vocabulary_(vocabulary),
+      unknown_token_(unknown_token),
+      ranks_(scores.size()),
+      words_(vocabulary),
+      whole_tokens_(vocabulary.size()) {
   std::vector<size_t> by_score(scores.size());
   std::iota(by_score.begin(), by_score.end(), size_t{0});
   std::sort(by_score.begin(), by_score.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
@@ -61,30 +65,11 @@ SentencePieceEncoder::SentencePieceEncoder(const Vocabulary& vocabulary, std::sp
     if (i > 0 && scores[by_score[i]] != scores[by_score[i - 1]]) ++rank;
     ranks_[by_score[i]] = rank;
   }
-  FindJoinedSpaces();
-}
-
-void SentencePieceEncoder::FindJoinedSpaces() {
-  for (TokenId token = 0; token < vocabulary_.size(); ++token) {
-    const std::string_view bytes = vocabulary_.bytes(token);
-    for (size_t i = 1; i < bytes.size(); ++i) {
-      if (bytes[i] == ' ') joins_space_[static_cast<uint8_t>(bytes[i - 1])] = true;
-    }
-  }
-}
-
-// No token reaches across the place where a word ends, so words may be encoded one by one. Most vocabularies have spaces at
-// the start of tokens and in runs of spaces only.
-size_t SentencePieceEncoder::WordEnd(std::string_view text) const {
-  for (size_t space = text.find(' ', 1); space != std::string_view::npos; space = text.find(' ', space + 1)) {
-    if (!joins_space_[static_cast<uint8_t>(text[space - 1])]) return space;
-  }
-  return text.size();
 }
 
 void SentencePieceEncoder::Append(std::string_view piece, std::vector<TokenId>& tokens) const {
   while (!piece.empty()) {
-    const size_t num_bytes = std::min(WordEnd(piece), kPieceBytesMax);
+    const size_t num_bytes = std::min(words_.WordBytes(piece), kPieceBytesMax);
     AppendWord(piece.substr(0, num_bytes), tokens);
     piece.remove_prefix(num_bytes);
   }

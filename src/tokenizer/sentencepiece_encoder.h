@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,6 +10,7 @@
 #include "tokenizer/piece_encoder.h"
 #include "tokenizer/vocabulary.h"
 #include "tokenizer/whole_tokens.h"
+#include "tokenizer/word_cutter.h"
 
 namespace autoglm {
 
@@ -31,8 +31,6 @@ class SentencePieceEncoder final : public PieceEncoder {
   class MergeByText;
   SentencePieceEncoder(const Vocabulary& vocabulary, std::span<const double> scores, std::optional<TokenId> unknown_token);
 
-  void FindJoinedSpaces();
-  size_t WordEnd(std::string_view text) const;
   void AppendWord(std::string_view word, std::vector<TokenId>& tokens) const;
   void AppendMerged(std::string_view word, std::vector<TokenId>& tokens) const;
   void AppendSymbol(std::string_view text, std::optional<TokenId> token, const MergeByText& merges,
@@ -40,8 +38,8 @@ class SentencePieceEncoder final : public PieceEncoder {
 
   const Vocabulary& vocabulary_;
   const std::optional<TokenId> unknown_token_;
-  std::vector<int32_t> ranks_;           // by token; tokens of one score have one rank
-  std::array<bool, 256> joins_space_{};  // some token has a space right after this byte
+  std::vector<int32_t> ranks_;  // by token; tokens of one score have one rank
+  const WordCutter words_;
   const WholeTokens whole_tokens_;
 };
 

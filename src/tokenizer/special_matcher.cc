@@ -30,10 +30,11 @@ bool StandsAlone(std::string_view text, size_t begin, size_t end) {
 
 }  // namespace
 
-SpecialMatcher::SpecialMatcher(const Vocabulary& vocabulary, const OptionsByToken& options) {
+SpecialMatcher::SpecialMatcher(const Vocabulary& vocabulary, const OptionsByToken& options, Kinds kinds) {
   for (TokenId token = 0; token < vocabulary.size(); ++token) {
     const bool is_control = vocabulary.IsControl(token);
     if ((!is_control && vocabulary.type(token) != TokenType::kUserDefined) || vocabulary.bytes(token).empty()) continue;
+    if (kinds != Kinds::kAll && is_control != (kinds == Kinds::kControl)) continue;
     const auto own_options = options.find(token);
     entries_.push_back(
         {vocabulary.bytes(token), token, is_control, own_options == options.end() ? Options() : own_options->second});

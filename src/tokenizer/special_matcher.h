@@ -40,8 +40,9 @@ class SpecialMatcher {
   };
   using OptionsByToken = std::unordered_map<TokenId, Options>;
 
+  enum class Kinds { kAll, kControl, kUserDefined };
   // The matcher reads the vocabulary's bytes; it must outlive the matcher.
-  explicit SpecialMatcher(const Vocabulary& vocabulary, const OptionsByToken& options = {});
+  explicit SpecialMatcher(const Vocabulary& vocabulary, const OptionsByToken& options = {}, Kinds kinds = Kinds::kAll);
 
   struct Match {
     size_t begin = 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "tokenizer/normalizer.h"
 #include "tokenizer/piece_encoder.h"
 #include "tokenizer/pre_tokenizer.h"
+#include "tokenizer/special_matcher.h"
 
 namespace autoglm {
 
@@ -18,15 +20,20 @@ class TextEncoder {
   TextEncoder(Normalizer normalizer, PreTokenizer pre_tokenizer, std::unique_ptr<const PieceEncoder> pieces)
       : normalizer_(std::move(normalizer)), pre_tokenizer_(std::move(pre_tokenizer)), pieces_(std::move(pieces)) {}
 
+  // As SentencePiece does, finds these tokens once text is normalised; otherwise Tokenizer has found them before.
+  void SetUserDefined(SpecialMatcher user_defined) { user_defined_ = std::move(user_defined); }
+  bool FindsUserDefined() const { return user_defined_.has_value(); }
+
   // Each byte that is not part of valid UTF-8 is a piece of its own.
   void Append(std::string_view text, TextPlace place, std::vector<TokenId>& tokens) const;
 
-  const Normalizer& normalizer() const { return normalizer_; }
-
  private:
+  void AppendNormalized(std::string_view text, std::vector<TokenId>& tokens) const;
+
   Normalizer normalizer_;
   PreTokenizer pre_tokenizer_;
   std::unique_ptr<const PieceEncoder> pieces_;
+  std::optional<SpecialMatcher> user_defined_;
 };
 
 }  // namespace autoglm

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "tokenizer/gguf_tokenizer.h"
 #include "tokenizer/special_matcher.h"
+#include "tokenizer/tokenizer_folder.h"
 #include "tokenizer/tokenizer_model.h"
 
 namespace autoglm {
@@ -30,7 +31,8 @@ int64_t SizeWithoutFilling(const Vocabulary& vocabulary) {
 struct Tokenizer::Impl {
   explicit Impl(TokenizerModel model_in)
       : model(std::move(model_in)),
-        specials(*model.vocabulary, model.special_options),
+        specials(*model.vocabulary, model.special_options,
+                 model.text_encoder->FindsUserDefined() ? SpecialMatcher::Kinds::kControl : SpecialMatcher::Kinds::kAll),
         vocab_size(SizeWithoutFilling(*model.vocabulary)),
         eos(EndTokens()) {}
 
@@ -81,6 +83,12 @@ Tokenizer::~Tokenizer() = default;
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::FromGguf(const GgufFile& file) {
   AUTOGLM_TRY(TokenizerModel model, ReadGgufTokenizer(file));
+  return Create(std::move(model));
+}
+
+Result<std::unique_ptr<Tokenizer>> Tokenizer::FromFolder(const std::filesystem::path& folder,
+                                                         const std::vector<int64_t>& extra_eos_ids) {
+  AUTOGLM_TRY(TokenizerModel model, ReadTokenizerFolder(folder, extra_eos_ids));
   return Create(std::move(model));
 }
 

@@ -25,7 +25,10 @@ class Tokenizer {
  public:
   // Reads tokenizer.ggml.* (gguf_tokenizer.h has the errors).
   static Result<std::unique_ptr<Tokenizer>> FromGguf(const GgufFile& file);
-  // The same from what a file says (gguf_vocabulary.h): for tests and fuzzers, which have no file.
+  // The tokenizer of a model folder; the ids in `extra_eos_ids` also end an answer (tokenizer_folder.h has the errors).
+  static Result<std::unique_ptr<Tokenizer>> FromFolder(const std::filesystem::path& folder,
+                                                       const std::vector<int64_t>& extra_eos_ids);
+  // From what a GGUF file says (gguf_vocabulary.h): for tests and fuzzers, which have no file.
   static Result<std::unique_ptr<Tokenizer>> Create(const VocabularyData& data);
   static std::unique_ptr<Tokenizer> Create(TokenizerModel model);
   ~Tokenizer();
