@@ -2,15 +2,49 @@
 
 #include <sys/stat.h>
 
+#include <fstream>
+#include <iterator>
 #include <utility>
+#include <vector>
+
+#include "json/json.h"
+#include "models/config_reader.h"
+#include "tokenizer/tokenizer_folder.h"
+#include "weights/gguf_file.h"
+#include "weights/safetensors_folder.h"
 
 namespace autoglm {
 namespace {
+
+constexpr std::streamoff kConfigBytesMax = 1 << 20;
 
 // The file's last change: stable for /v1/models across restarts. 0 where the system does not say.
 int64_t ChangedUnixSeconds(const std::filesystem::path& path) {
   struct stat status = {};
   return stat(path.c_str(), &status) == 0 ? static_cast<int64_t>(status.st_mtime) : 0;
+}
+
+Result<Json> ReadConfig(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file) return Fail(ErrorCode::kNotFound, path.string() + ": cannot be opened");
+  if (file.tellg() > kConfigBytesMax) return Fail(ErrorCode::kCorruptFile, path.string() + ": is larger than 1 MiB");
+  file.seekg(0);
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  Result<Json> json = ParseJson(text);
+  if (!json) return Fail(ErrorCode::kCorruptFile, path.string() + ": " + json.error().message);
+  return json;
+}
+
+// What generation_config.json adds to config.json: a chat model's further ends of an answer.
+Result<std::vector<int64_t>> EosTokens(const ModelConfig& config, const std::filesystem::path& folder) {
+  std::vector<int64_t> tokens = config.eos_tokens;
+  const std::filesystem::path path = folder / "generation_config.json";
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return tokens;
+  AUTOGLM_TRY(const Json json, ReadConfig(path));
+  AUTOGLM_TRY(const std::vector<int64_t> more, ReadEosTokens(json));
+  tokens.insert(tokens.end(), more.begin(), more.end());
+  return tokens;
 }
 
 }  // namespace
@@ -19,19 +53,47 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::Load(const std::filesystem::pa
                                                        ThreadPool& pool) {
   std::shared_ptr<LoadedModel> model(new LoadedModel());
   model->path_ = path;
-  model->name_ = path.extension() == ".gguf" ? path.stem().string() : path.filename().string();
+  // "models/glm/" names the folder, not what stands behind the slash.
+  const std::filesystem::path named = path.has_filename() ? path : path.parent_path();
+  model->name_ = named.extension() == ".gguf" ? named.stem().string() : named.filename().string();
   model->created_unix_seconds_ = ChangedUnixSeconds(path);
-  AUTOGLM_TRY(model->file_, GgufFile::Open(path));
-  AUTOGLM_TRY(model->tokenizer_, Tokenizer::FromGguf(*model->file_));
-  if (const std::string* source = model->file_->FindString("tokenizer.chat_template")) {
-    AUTOGLM_TRY(model->chat_template_, ChatTemplate::Parse(*source));
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    AUTOGLM_TRY_VOID(model->LoadFolder(options, pool));
+  } else {
+    AUTOGLM_TRY_VOID(model->LoadFile(options, pool));
   }
-  AUTOGLM_TRY(model->lm_, CausalLm::Load(*model->file_, options, pool));
   if (model->tokenizer_->vocab_size() > model->lm_->config().vocab_size) {
     return Fail(ErrorCode::kCorruptFile, "the tokenizer has " + std::to_string(model->tokenizer_->vocab_size()) +
                                              " tokens, the embedding only " + std::to_string(model->lm_->config().vocab_size));
   }
   return model;
+}
+
+Status LoadedModel::LoadFile(const ModelLoadOptions& options, ThreadPool& pool) {
+  AUTOGLM_TRY(std::unique_ptr<GgufFile> file, GgufFile::Open(path_));
+  AUTOGLM_TRY(tokenizer_, Tokenizer::FromGguf(*file));
+  if (const std::string* source = file->FindString("tokenizer.chat_template")) {
+    AUTOGLM_TRY(chat_template_, ChatTemplate::Parse(*source));
+  }
+  AUTOGLM_TRY(lm_, CausalLm::Load(*file, options, pool));
+  source_ = std::move(file);
+  return {};
+}
+
+Status LoadedModel::LoadFolder(const ModelLoadOptions& options, ThreadPool& pool) {
+  AUTOGLM_TRY(std::unique_ptr<SafetensorsFolder> folder, SafetensorsFolder::Open(path_));
+  AUTOGLM_TRY(const Json json, ReadConfig(path_ / "config.json"));
+  AUTOGLM_TRY(ModelConfig config, ModelConfig::FromJson(json));
+  AUTOGLM_TRY(const std::vector<int64_t> eos_tokens, EosTokens(config, path_));
+  AUTOGLM_TRY(tokenizer_, Tokenizer::FromFolder(path_, eos_tokens));
+  AUTOGLM_TRY(const std::optional<std::string> source, ReadChatTemplateSource(path_));
+  if (source) {
+    AUTOGLM_TRY(chat_template_, ChatTemplate::Parse(*source));
+  }
+  AUTOGLM_TRY(lm_, CausalLm::Load(*folder, std::move(config), options, pool));
+  source_ = std::move(folder);
+  return {};
 }
 
 }  // namespace autoglm

@@ -12,19 +12,20 @@
 #include "models/causal_lm.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
-#include "weights/gguf_file.h"
+#include "weights/tensor_source.h"
 
 namespace autoglm {
 
-// A model file with everything needed to serve it: weights, tokenizer, chat template. Immutable after Load.
+// A model with everything needed to serve it: weights, tokenizer, chat template; from a GGUF file or a Hugging Face folder.
+// Immutable after Load.
 class LoadedModel {
  public:
-  // Errors: as GgufFile::Open; kUnsupported for another architecture or tensor type; kCorruptFile for missing tensors or
-  // wrong shapes, naming them.
+  // Errors: as GgufFile::Open and SafetensorsFolder::Open; kUnsupported for another architecture or tensor type; kCorruptFile for
+  // missing tensors or wrong shapes, naming them.
   static Result<std::shared_ptr<LoadedModel>> Load(const std::filesystem::path& path, const ModelLoadOptions& options,
                                                    ThreadPool& pool);
 
-  const std::string& name() const { return name_; }  // the file's name without ".gguf": the id in /v1/models
+  const std::string& name() const { return name_; }  // the file's name without ".gguf", the folder's: the id in /v1/models
   const std::filesystem::path& path() const { return path_; }
   CausalLm& lm() const { return *lm_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
@@ -35,9 +36,12 @@ class LoadedModel {
  private:
   LoadedModel() = default;
 
+  Status LoadFile(const ModelLoadOptions& options, ThreadPool& pool);
+  Status LoadFolder(const ModelLoadOptions& options, ThreadPool& pool);
+
   std::string name_;
   std::filesystem::path path_;
-  std::unique_ptr<GgufFile> file_;
+  std::unique_ptr<TensorSource> source_;
   std::unique_ptr<CausalLm> lm_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<ChatTemplate> chat_template_;

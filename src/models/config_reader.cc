@@ -147,6 +147,11 @@ Result<RopeConfig> ReadRope(const ConfigFields& fields, const ModelConfig& confi
   return rope;
 }
 
+Result<std::vector<int64_t>> ReadEosTokens(const Json& config) {
+  AUTOGLM_TRY(JsonFields fields, FromFile(JsonFields::Of(config)));
+  return ReadEosTokens(ConfigFields(std::move(fields)));
+}
+
 Result<std::vector<int64_t>> ReadEosTokens(const ConfigFields& fields) {
   const Json* eos = fields.fields().Find("eos_token_id");
   if (eos == nullptr) return std::vector<int64_t>();

@@ -69,5 +69,7 @@ Result<RopeConfig> ReadRope(const ConfigFields& fields, const ModelConfig& confi
 
 // eos_token_id: an integer or a list of them; empty where absent. Errors: kCorruptFile.
 Result<std::vector<int64_t>> ReadEosTokens(const ConfigFields& fields);
+// The same of a whole file, such as generation_config.json.
+Result<std::vector<int64_t>> ReadEosTokens(const Json& config);
 
 }  // namespace autoglm
