@@ -69,7 +69,8 @@ bool Normalizer::AddsSpace(std::string_view text, TextPlace place) const {
 }
 
 Normalizer SentencePieceNormalizer(SpacePrefix prefix, std::vector<Normalizer::Step> more) {
-  more.insert(more.begin(), Normalizer::Replace{.from = std::string(kSpaceMark), .to = " "});
+  // Last: a mark that stands in the text itself is no extra space, and the characters' map knows it as itself.
+  more.push_back(Normalizer::Replace{.from = std::string(kSpaceMark), .to = " "});
   return {std::move(more), prefix};
 }
 

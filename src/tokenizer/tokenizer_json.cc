@@ -184,7 +184,7 @@ class Builder {
       if (id == ids_.end()) return Corrupt("model.unk_token is no token of model.vocab");
       options.unknown_token = id->second;
     }
-    model_.drops_first_space = steps_.drops_first_space();
+    if (steps_.drops_first_space()) model_.leading_spaces = LeadingSpaces::kOneDropped;
     model_.text_encoder = std::make_unique<const TextEncoder>(
         steps_.TakeNormalizer(), steps_.TakePreTokenizer(), std::make_unique<const BytePairEncoder>(*model_.vocabulary, options));
     return {};
