@@ -110,6 +110,7 @@ Result<std::vector<AddedToken>> SpecialTokens(const std::vector<AddedToken>& giv
                 "a tiktoken file does not name its special tokens: tokenizer_config.json must have added_tokens_decoder");
   }
   std::vector<AddedToken> tokens;
+  tokens.reserve(kGlm4Specials.size());
   for (const std::string_view content : kGlm4Specials) {
     tokens.push_back(
         {.id = static_cast<int64_t>(num_tokens + tokens.size()), .content = std::string(content), .is_special = true});

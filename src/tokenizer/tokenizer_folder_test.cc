@@ -86,7 +86,8 @@ TEST_F(TokenizerFolder, ParityTwin_GivesTheIdsOfItsGguf) {
   EXPECT_EQ((*tokenizer)->eos_tokens(), (*twin)->eos_tokens());
   EXPECT_EQ((*tokenizer)->bos_token(), (*twin)->bos_token());
   EXPECT_EQ((*tokenizer)->add_bos(), (*twin)->add_bos());
-  for (const auto& example : nlohmann::json::parse(std::ifstream(GoldenFile("tokenizer/cases.json"))).at("toy")) {
+  const auto cases = nlohmann::json::parse(std::ifstream(GoldenFile("tokenizer/cases.json")));
+  for (const auto& example : cases.at("toy")) {
     const auto text = example.at("text").get<std::string>();
     EXPECT_EQ((*tokenizer)->Encode(text, SpecialTokens::kParse), example.at("ids").get<std::vector<TokenId>>()) << text;
   }

@@ -1,5 +1,7 @@
 #include "tokenizer/tokenizer_json.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string>
 #include <unordered_map>
@@ -23,7 +25,9 @@ tl::unexpected<Error> Unsupported(const std::string& what) {
 // "None" is null or, in some files, empty.
 bool IsNone(const Json& object, const char* name) {
   const auto member = object.find(name);
-  return member == object.end() || member->is_null() || *member == "" || *member == 0.0;
+  if (member == object.end() || member->is_null()) return true;
+  if (member->is_string()) return member->get_ref<const std::string&>().empty();
+  return *member == 0.0;
 }
 bool IsTrue(const Json& object, const char* name) {
   const auto member = object.find(name);
@@ -164,7 +168,8 @@ class Builder {
       const auto right_id = ids_.find(right);
       const auto merged_id = ids_.find(joined);
       if (left_id == ids_.end() || right_id == ids_.end() || merged_id == ids_.end()) {
-        return Corrupt("the merge \"" + left + "\" + \"" + right + "\" is not two tokens of model.vocab that join to a third");
+        return Corrupt(
+            fmt::format(R"(the merge "{}" + "{}" is not two tokens of model.vocab that join to a third)", left, right));
       }
       if (vocabulary.IsControl(merged_id->second)) continue;
       vocabulary.AddMerge(left_id->second, right_id->second, static_cast<int32_t>(i), merged_id->second);
