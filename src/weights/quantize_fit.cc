@@ -46,7 +46,8 @@ AffineFit FitAffine(std::span<const float> values, std::span<const float> weight
   float best_error = INFINITY;
   std::array<float, kBlock> levels;
   for (int trial = 0; trial < kNumTrials; ++trial) {
-    const float inverse_scale = (top + static_cast<float>(trial - kNumTrials / 2) * kTrialStep) / range;
+    const int step = trial - kNumTrials / 2;
+    const float inverse_scale = (top + static_cast<float>(step) * kTrialStep) / range;
     WeightedSums sums;
     for (size_t i = 0; i < values.size(); ++i) {
       levels[i] = RoundToLevel((values[i] - lowest) * inverse_scale, 0, top);

@@ -1,5 +1,6 @@
 #include "weights/safetensors_folder.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -24,7 +25,9 @@ std::vector<std::byte> FileWith(std::string_view tensor, int value = 1) {
 
 std::string IndexOf(const std::vector<std::pair<std::string, std::string>>& entries) {
   std::string members;
-  for (const auto& [tensor, shard] : entries) members += (members.empty() ? "" : ",") + ("\"" + tensor + "\":\"" + shard + "\"");
+  for (const auto& [tensor, shard] : entries) {
+    members += fmt::format(R"({}"{}":"{}")", members.empty() ? "" : ",", tensor, shard);
+  }
   return R"({"metadata": {"total_size": 16, "more": [1, {"a": null}]}, "weight_map": {)" + members + "}}";
 }
 
