@@ -163,6 +163,7 @@ std::vector<TokenId> MergeNaively(const TinySentencePiece& tiny, std::string_vie
     parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(place));
   }
   std::vector<TokenId> tokens;
+  tokens.reserve(parts.size());
   for (const std::string& part : parts) tokens.push_back(static_cast<TokenId>(*find(part)));
   return tokens;
 }
