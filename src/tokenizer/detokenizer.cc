@@ -21,9 +21,11 @@ std::vector<size_t> Borders(std::string_view stop) {
 
 std::string Detokenizer::Push(TokenId token) {
   std::string_view bytes = tokenizer_.TokenBytes(token);
-  if (drops_space_ && !bytes.empty()) {
-    if (bytes[0] == ' ') bytes.remove_prefix(1);
-    drops_space_ = false;
+  if (leading_spaces_ != LeadingSpaces::kKept && !bytes.empty()) {
+    const size_t num_spaces = std::min(bytes.find_first_not_of(' '), bytes.size());
+    const bool drops_all = leading_spaces_ == LeadingSpaces::kAllDropped;
+    bytes.remove_prefix(drops_all ? num_spaces : std::min<size_t>(num_spaces, 1));
+    if (!drops_all || !bytes.empty()) leading_spaces_ = LeadingSpaces::kKept;
   }
   pending_.append(bytes);
   std::string text;

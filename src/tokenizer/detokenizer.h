@@ -16,7 +16,7 @@ class Detokenizer {
   // kContinuation: the tokens continue a text, so that a space at their start is part of it, in every kind of tokenizer.
   enum class Start { kText, kContinuation };
   explicit Detokenizer(const Tokenizer& tokenizer, Start start = Start::kText)
-      : tokenizer_(tokenizer), drops_space_(start == Start::kText && tokenizer.drops_first_space()) {}
+      : tokenizer_(tokenizer), leading_spaces_(start == Start::kText ? tokenizer.leading_spaces() : LeadingSpaces::kKept) {}
 
   // The text that became complete with this token; may be empty.
   std::string Push(TokenId token);
@@ -25,8 +25,8 @@ class Detokenizer {
 
  private:
   const Tokenizer& tokenizer_;
-  bool drops_space_;     // the next byte, if it is a space
-  std::string pending_;  // at most 3 bytes
+  LeadingSpaces leading_spaces_;  // of what comes next
+  std::string pending_;           // at most 3 bytes
 };
 
 // Finds stop strings in a stream of text pieces, however they are cut. Holds back the longest suffix that could still

@@ -128,9 +128,10 @@ Result<TokenizerModel> BuildSentencePiece(const VocabularyData& data) {
   AUTOGLM_TRY(std::vector<Normalizer::Step> steps, SentencePieceSteps(data));
   SpacePrefix prefix;
   if (data.add_space_prefix.value_or(true)) prefix.where = SpacePrefix::Where::kTextStartAndAfterControl;
-  model.drops_first_space = data.add_space_prefix.value_or(true);
+  if (data.add_space_prefix.value_or(true)) model.leading_spaces = LeadingSpaces::kOneDropped;
+  if (data.removes_extra_spaces) model.leading_spaces = LeadingSpaces::kAllDropped;
   auto text_encoder =
-      std::make_unique<TextEncoder>(SentencePieceNormalizer(std::move(steps), prefix), PreTokenizer(), std::move(pieces));
+      std::make_unique<TextEncoder>(SentencePieceNormalizer(prefix, std::move(steps)), PreTokenizer(), std::move(pieces));
   text_encoder->SetUserDefined(SpecialMatcher(*model.vocabulary, {}, SpecialMatcher::Kinds::kUserDefined));
   model.text_encoder = std::move(text_encoder);
   return model;

@@ -71,9 +71,10 @@ bool Normalizer::AddsSpace(std::string_view text, TextPlace place) const {
   return false;
 }
 
-Normalizer SentencePieceNormalizer(std::vector<Normalizer::Step> steps, SpacePrefix prefix) {
-  steps.emplace_back(Normalizer::Replace{.from = std::string(kSpaceMark), .to = " "});
-  return {std::move(steps), prefix};
+Normalizer SentencePieceNormalizer(SpacePrefix prefix, std::vector<Normalizer::Step> more) {
+  // Last: a mark that stands in the text itself is no extra space, and the characters' map knows it as itself.
+  more.push_back(Normalizer::Replace{.from = std::string(kSpaceMark), .to = " "});
+  return {std::move(more), prefix};
 }
 
 }  // namespace autoglm

@@ -39,7 +39,7 @@ TEST(Normalizer, PrefixStandsWhereItShould) {
 
 // The expected texts are what SentencePieceProcessor.normalize gives, with its U+2581 as spaces.
 TEST(Normalizer, ExtraSpaces_AreThoseOfSentencePiece) {
-  const Normalizer normalizer = SentencePieceNormalizer({Normalizer::RemoveExtraSpaces{}}, {.where = Where::kTextStart});
+  const Normalizer normalizer = SentencePieceNormalizer({.where = Where::kTextStart}, {Normalizer::RemoveExtraSpaces{}});
   EXPECT_EQ(Apply(normalizer, "  the   night "), " the night");
   EXPECT_EQ(Apply(normalizer, " ▁the  night▁ "), "  the night");
   EXPECT_EQ(Apply(normalizer, "a ▁ b"), " a   b");

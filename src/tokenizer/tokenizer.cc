@@ -133,7 +133,9 @@ Result<TokenId> Tokenizer::FindToken(std::string_view spelling) const {
 std::string Tokenizer::Decode(const std::vector<TokenId>& tokens) const {
   std::string bytes;
   for (const TokenId token : tokens) bytes.append(TokenBytes(token));
-  if (drops_first_space() && bytes.starts_with(' ')) bytes.erase(0, 1);
+  const size_t num_spaces = std::min(bytes.find_first_not_of(' '), bytes.size());
+  if (leading_spaces() == LeadingSpaces::kAllDropped) bytes.erase(0, num_spaces);
+  if (leading_spaces() == LeadingSpaces::kOneDropped) bytes.erase(0, std::min<size_t>(num_spaces, 1));
   return bytes;
 }
 
@@ -141,7 +143,7 @@ int64_t Tokenizer::vocab_size() const { return impl_->vocab_size; }
 const std::vector<TokenId>& Tokenizer::eos_tokens() const { return impl_->eos; }
 bool Tokenizer::add_bos() const { return impl_->model.add_bos; }
 bool Tokenizer::has_bos() const { return impl_->model.bos.has_value(); }
-bool Tokenizer::drops_first_space() const { return impl_->model.drops_first_space; }
+LeadingSpaces Tokenizer::leading_spaces() const { return impl_->model.leading_spaces; }
 
 TokenId Tokenizer::bos_token() const {
   AUTOGLM_CHECK(impl_->model.bos.has_value());

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "tokenizer/leading_spaces.h"
 #include "weights/gguf_file.h"
 
 namespace autoglm {
@@ -50,7 +51,7 @@ class Tokenizer {
   Result<TokenId> FindToken(std::string_view spelling) const;
 
   // The bytes of all tokens, which need not be valid UTF-8: for tests and tools; streams use Detokenizer. Without the space
-  // that encoding put before the text (drops_first_space).
+  // that encoding put before the text (leading_spaces).
   std::string Decode(const std::vector<TokenId>& tokens) const;
 
   int64_t vocab_size() const;                      // ids [0, vocab_size) hold every token that is not mere filling
@@ -58,8 +59,8 @@ class Tokenizer {
   bool add_bos() const;                            // prefix plain prompts with bos_token()
   TokenId bos_token() const;                       // meaningful where has_bos
   bool has_bos() const;
-  // Whether the first space of a decoded text is one that encoding puts before every text, as in Llama 2 and ChatGLM3.
-  bool drops_first_space() const;
+  // What a decoded text loses at its start, as in Llama 2 and ChatGLM3 the space that encoding puts there.
+  LeadingSpaces leading_spaces() const;
 
  private:
   struct Impl;

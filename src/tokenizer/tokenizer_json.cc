@@ -1,5 +1,7 @@
 #include "tokenizer/tokenizer_json.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string>
 #include <unordered_map>
@@ -24,7 +26,8 @@ tl::unexpected<Error> Unsupported(const std::string& what) {
 bool IsNone(const Json& object, const char* name) {
   const auto member = object.find(name);
   if (member == object.end() || member->is_null()) return true;
-  return member->is_string() ? member->get_ref<const std::string&>().empty() : *member == 0.0;
+  if (member->is_string()) return member->get_ref<const std::string&>().empty();
+  return *member == 0.0;
 }
 bool IsTrue(const Json& object, const char* name) {
   const auto member = object.find(name);
@@ -165,8 +168,8 @@ class Builder {
       const auto right_id = ids_.find(right);
       const auto merged_id = ids_.find(joined);
       if (left_id == ids_.end() || right_id == ids_.end() || merged_id == ids_.end()) {
-        const std::string spelled = std::string("\"").append(left).append("\" + \"").append(right).append("\"");
-        return Corrupt("the merge " + spelled + " is not two tokens of model.vocab that join to a third");
+        return Corrupt(
+            fmt::format(R"(the merge "{}" + "{}" is not two tokens of model.vocab that join to a third)", left, right));
       }
       if (vocabulary.IsControl(merged_id->second)) continue;
       vocabulary.AddMerge(left_id->second, right_id->second, static_cast<int32_t>(i), merged_id->second);
@@ -186,7 +189,7 @@ class Builder {
       if (id == ids_.end()) return Corrupt("model.unk_token is no token of model.vocab");
       options.unknown_token = id->second;
     }
-    model_.drops_first_space = steps_.drops_first_space();
+    if (steps_.drops_first_space()) model_.leading_spaces = LeadingSpaces::kOneDropped;
     model_.text_encoder = std::make_unique<const TextEncoder>(
         steps_.TakeNormalizer(), steps_.TakePreTokenizer(), std::make_unique<const BytePairEncoder>(*model_.vocabulary, options));
     return {};

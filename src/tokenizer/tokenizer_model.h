@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "tokenizer/leading_spaces.h"
 #include "tokenizer/special_matcher.h"
 #include "tokenizer/text_encoder.h"
 #include "tokenizer/vocabulary.h"
@@ -20,8 +21,7 @@ struct TokenizerModel {
   bool add_bos = false;
   std::vector<TokenId> eos;        // the first is the one chat templates call eos_token
   bool ends_at_glm_roles = false;  // <|user|> and <|observation|> end an answer
-  // Decoded text loses one space at its start, the one that encoding put there.
-  bool drops_first_space = false;
+  LeadingSpaces leading_spaces = LeadingSpaces::kKept;
 };
 
 // `id` as a token, where the vocabulary has it. Errors: kCorruptFile; `what` names the id's role in the message.

@@ -132,8 +132,7 @@ def sentencepiece_model(folder, prefix, extra=False):
     processor = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
     # SentencePiece never parses control symbols in a text, so texts with one are left to unit tests.
     global TEXTS
-    # Where it removes spaces, those at the ends of a stretch are not those of the text, and it decodes a first U+2581 to nothing.
-    dropped = ["<end>", "<pad>", "\0"] + (["<think>", "\u2581"] if extra else [])
+    dropped = ["<end>", "<pad>", "\0"] + (["<think>"] if extra else [])  # spaces at the ends of a stretch are not those of the text
     kept, TEXTS = TEXTS, [text for text in TEXTS if not any(one in text for one in dropped)] + (["ﬁne ①② Ａ１  ㌔"] if extra else [])
     write(folder, processor.encode, processor.decode)
     TEXTS = kept
