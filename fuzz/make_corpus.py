@@ -60,6 +60,21 @@ def byte_characters():
     return [chr(b) if b in plain else chr(256 + others.index(b)) for b in range(256)]
 
 
+def sentencepiece_values():
+    tokens = ["<unk>", "<s>", "</s>", *[f"<0x{b:02X}>" for b in range(256)], "\u2581", "a", "\u2581a", "aa", "\u2581\u2581"]
+    return [
+        scalar("general.architecture", STRING, "llama"),
+        scalar("tokenizer.ggml.model", STRING, "llama"),
+        array("tokenizer.ggml.tokens", STRING, tokens),
+        array("tokenizer.ggml.token_type", I32, [2, 3, 3] + [6] * 256 + [1, 1, 1, 5, 4]),
+        array("tokenizer.ggml.scores", F32, [-float(i) for i in range(len(tokens))]),
+        scalar("tokenizer.ggml.bos_token_id", U32, 1),
+        scalar("tokenizer.ggml.eos_token_id", U32, 2),
+        scalar("tokenizer.ggml.unknown_token_id", U32, 0),
+        scalar("tokenizer.ggml.add_space_prefix", BOOL, True),
+    ]
+
+
 def tokenizer_values():
     tokens = ["<bos>", "<eos>", *byte_characters(), "ab", "abc"]
     return [
@@ -87,6 +102,7 @@ def gguf_inputs():
     yield "dimensions", gguf(tensors=[(f"d{n}", 0, [2] * n) for n in range(1, 5)])
     yield "alignment", gguf(aligned, [("a", 0, [3]), ("b", 1, [5])], alignment=64)
     yield "tokenizer", gguf(tokenizer_values())
+    yield "sentencepiece", gguf(sentencepiece_values())
     yield "truncated", gguf(values, tensors)[:-100]
     yield "twice", gguf([values[0], values[0]])
     yield "big_endian", b"GGUF" + struct.pack(">IQQ", 3, 0, 0)

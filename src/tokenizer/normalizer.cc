@@ -19,13 +19,16 @@ std::string ReplaceAll(std::string_view text, const Normalizer::Replace& replace
   return result;
 }
 
+// As SentencePiece does it: a U+2581 of the text is a space at the end only.
 std::string WithoutExtraSpaces(std::string_view text) {
   std::string result;
   result.reserve(text.size());
   for (const char c : text) {
     if (c != ' ' || (!result.empty() && result.back() != ' ')) result.push_back(c);
   }
-  if (result.ends_with(' ')) result.pop_back();
+  while (result.ends_with(' ') || result.ends_with(kSpaceMark)) {
+    result.resize(result.size() - (result.back() == ' ' ? 1 : kSpaceMark.size()));
+  }
   return result;
 }
 

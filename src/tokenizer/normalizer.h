@@ -48,7 +48,7 @@ class Normalizer {
   SpacePrefix prefix_;  // after the steps
 };
 
-// What SentencePiece does to text, in the terms of this program: U+2581 stands for a space. `more` comes after that.
+// What SentencePiece does to text, in the terms of this program: after the steps in `more`, U+2581 stands for a space.
 Normalizer SentencePieceNormalizer(SpacePrefix prefix, std::vector<Normalizer::Step> more = {});
 
 }  // namespace autoglm

@@ -18,8 +18,12 @@ constexpr std::string_view kWordCharacters = R"(\p{L}\p{M}\p{Nd}\p{Pc})";
 constexpr uint32_t kNestingMax = 64;  // of parentheses
 constexpr uint32_t kHeapKibMax = 65'536;
 
-// Steps of one match of an unknown pattern. A run of spaces needs one for each space.
-uint32_t StepsMax(size_t text_bytes) { return static_cast<uint32_t>(std::min<size_t>(10'000'000, 10'000 + 16 * text_bytes)); }
+// Steps of all matches of an unknown pattern in one text, which may be one piece of many.
+uint64_t StepsMax(size_t text_bytes) { return std::min<uint64_t>(uint64_t{1} << 30, 5'000 + 256 * uint64_t{text_bytes}); }
+constexpr uint64_t kFirstSteps = 64;  // enough for nearly every match of the patterns in use
+// How much text such a pattern is shown at first, and how much of it must lie behind a match for lookaheads.
+constexpr size_t kWindowBytes = 4096;
+constexpr size_t kWindowMargin = 256;
 
 tl::unexpected<Error> Unsupported(std::string_view pattern, std::string_view what) {
   return Fail(ErrorCode::kUnsupported,
@@ -100,17 +104,21 @@ Result<Regex> Regex::Compile(std::string_view pattern, Effort effort, Jit jit) {
 }
 
 RegexSearch::RegexSearch(const Regex& regex, std::string_view text)
-    : regex_(regex), text_(text), match_(pcre2_match_data_create(1, nullptr)), context_(pcre2_match_context_create(nullptr)) {
+    : regex_(regex),
+      text_(text),
+      steps_left_(StepsMax(text.size())),
+      match_(pcre2_match_data_create(1, nullptr)),
+      context_(pcre2_match_context_create(nullptr)) {
   AUTOGLM_CHECK(match_ != nullptr && context_ != nullptr);
-  const bool is_bounded = regex.effort_ == Regex::Effort::kBounded;
-  pcre2_set_match_limit(context_.get(), is_bounded ? StepsMax(text.size()) : std::numeric_limits<uint32_t>::max());
-  if (is_bounded) pcre2_set_heap_limit(context_.get(), kHeapKibMax);
+  pcre2_set_match_limit(context_.get(), std::numeric_limits<uint32_t>::max());
+  if (regex.effort_ == Regex::Effort::kBounded) pcre2_set_heap_limit(context_.get(), kHeapKibMax);
 }
 
 std::optional<RegexSearch::Match> RegexSearch::Next() {
   if (position_ >= text_.size()) return std::nullopt;
   // 0: a match with more groups than are asked for.
-  if (FindFrom(position_) < 0) {
+  const int result = regex_.effort_ == Regex::Effort::kBounded ? FindInWindows(position_) : FindFrom(position_, text_.size());
+  if (result < 0) {
     position_ = text_.size();
     return std::nullopt;
   }
@@ -124,17 +132,41 @@ std::optional<RegexSearch::Match> RegexSearch::Next() {
   return Match{.begin = range[0], .end = range[1]};
 }
 
-int RegexSearch::FindFrom(size_t position) {
+// A pattern that reads on to the end of the text at every place takes quadratic time, and PCRE2 counts no steps for that. So the
+// text ends sooner at first, and again later where that may be why there is no match, or why it ends there.
+int RegexSearch::FindInWindows(size_t position) {
+  for (size_t window = kWindowBytes;; window *= 2) {
+    size_t end = std::min(text_.size(), position + window);
+    while (end < text_.size() && (static_cast<uint8_t>(text_[end]) & 0xC0) == 0x80) --end;
+    const int result = FindBounded(position, end);
+    const bool is_far_from_end = result >= 0 && pcre2_get_ovector_pointer(match_.get())[1] + kWindowMargin <= end;
+    if (is_far_from_end || end == text_.size() || (result < 0 && result != PCRE2_ERROR_NOMATCH)) return result;
+  }
+}
+
+// PCRE2 does not say how many steps a match took. So a match is tried with few and then with more, and each try costs what it
+// was allowed: at most nine times what the match needs.
+int RegexSearch::FindBounded(size_t position, size_t end) {
+  for (uint64_t steps = kFirstSteps; steps <= steps_left_; steps *= 8) {
+    steps_left_ -= steps;
+    pcre2_set_match_limit(context_.get(), static_cast<uint32_t>(steps));
+    const int result = FindFrom(position, end);
+    if (result != PCRE2_ERROR_MATCHLIMIT) return result;
+  }
+  return PCRE2_ERROR_MATCHLIMIT;
+}
+
+int RegexSearch::FindFrom(size_t position, size_t end) {
   const auto* const text = reinterpret_cast<PCRE2_SPTR>(text_.data());
   const auto* const code = regex_.code_.get();
   auto* const context = context_.get();
   constexpr uint32_t kOptions = PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY;
   if (regex_.has_jit_) {
-    const int result = pcre2_jit_match(code, text, text_.size(), position, kOptions, match_.get(), context);
+    const int result = pcre2_jit_match(code, text, end, position, kOptions, match_.get(), context);
     if (result != PCRE2_ERROR_JIT_STACKLIMIT) return result;
   }
   // Where the JIT's stack of 32 KB is too small, the interpreter's heap is not.
-  return pcre2_match(code, text, text_.size(), position, kOptions | PCRE2_NO_JIT, match_.get(), context);
+  return pcre2_match(code, text, end, position, kOptions | PCRE2_NO_JIT, match_.get(), context);
 }
 
 }  // namespace autoglm

@@ -19,8 +19,8 @@ namespace autoglm {
 class Regex {
  public:
   enum class Jit { kWherePossible, kNever };  // the same matches; kNever is slower, and the reference in tests
-  // kBounded: for patterns that this program does not know. A match that takes too many steps for the length of its text
-  // counts as none.
+  // kBounded: for patterns that this program does not know. Once the matches in a text took too many steps for its length,
+  // there are no more.
   enum class Effort { kBounded, kUnbounded };
   static constexpr size_t kPatternBytesMax = size_t{8} << 10;
 
@@ -57,11 +57,14 @@ class RegexSearch {
     void operator()(pcre2_real_match_data_8* match) const;
     void operator()(pcre2_real_match_context_8* context) const;
   };
-  int FindFrom(size_t position);
+  int FindInWindows(size_t position);
+  int FindBounded(size_t position, size_t end);
+  int FindFrom(size_t position, size_t end);
 
   const Regex& regex_;
   std::string_view text_;
   size_t position_ = 0;
+  uint64_t steps_left_;  // where the effort is bounded
   std::unique_ptr<pcre2_real_match_data_8, Deleter> match_;
   std::unique_ptr<pcre2_real_match_context_8, Deleter> context_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <utility>
 
 #include "tokenizer/gguf_tokenizer.h"
 #include "tokenizer/protobuf_reader.h"
@@ -14,6 +15,9 @@ namespace {
 constexpr size_t kChatGlm3Pieces = 64'789;
 constexpr auto kChatGlm3Specials = std::to_array<std::string_view>(
     {"[MASK]", "[gMASK]", "[sMASK]", "sop", "eop", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"});
+
+// How far behind the pieces an added token may lie.
+constexpr int64_t kGapMax = 65'536;
 
 tl::unexpected<Error> Corrupt(const std::string& what) {
   return Fail(ErrorCode::kCorruptFile, "the SentencePiece model " + what);
@@ -73,6 +77,7 @@ Status CheckSupported(const SentencePieceFile& file) {
 // ChatGLM3's are never parsed in a user's text, whatever a configuration says.
 std::vector<AddedToken> ChatGlm3Tokens() {
   std::vector<AddedToken> tokens;
+  tokens.reserve(kChatGlm3Specials.size());
   for (const std::string_view content : kChatGlm3Specials) {
     tokens.push_back(
         {.id = static_cast<int64_t>(kChatGlm3Pieces + tokens.size()), .content = std::string(content), .is_special = true});
@@ -81,17 +86,15 @@ std::vector<AddedToken> ChatGlm3Tokens() {
 }
 
 // Places a token behind the pieces; one that is a piece already may be listed again.
-Status Append(const AddedToken& token, SentencePieceFile& file) {
-  constexpr int64_t kGapMax = 65'536;
-  const auto num_pieces = static_cast<int64_t>(file.pieces.size());
+Status Append(const AddedToken& token, int64_t id_max, SentencePieceFile& file) {
   const auto type = static_cast<int64_t>(token.is_special ? TokenType::kControl : TokenType::kUserDefined);
-  if (token.id < num_pieces) {
+  if (std::cmp_less(token.id, file.pieces.size())) {
     const auto index = static_cast<size_t>(token.id);
     if (file.pieces[index] != token.content) return Corrupt("has another piece where \"" + token.content + "\" is added");
     if (token.is_special) file.types[index] = type;
     return {};
   }
-  if (token.id > num_pieces + kGapMax) return Corrupt("lies far below the id of \"" + token.content + "\"");
+  if (token.id > id_max) return Corrupt("lies far below the id of \"" + token.content + "\"");
   const auto size = static_cast<size_t>(token.id) + 1;
   file.pieces.resize(size);
   file.scores.resize(size);
@@ -119,7 +122,8 @@ Result<TokenizerModel> BuildSentencePieceFile(std::string_view bytes, const std:
   AUTOGLM_TRY(SentencePieceFile file, SentencePieceFile::Parse(bytes));
   AUTOGLM_TRY_VOID(CheckSupported(file));
   const bool is_chat_glm3 = file.pieces.size() == kChatGlm3Pieces;
-  for (const AddedToken& token : is_chat_glm3 ? ChatGlm3Tokens() : added_tokens) AUTOGLM_TRY_VOID(Append(token, file));
+  const auto id_max = static_cast<int64_t>(file.pieces.size()) + kGapMax;
+  for (const AddedToken& token : is_chat_glm3 ? ChatGlm3Tokens() : added_tokens) AUTOGLM_TRY_VOID(Append(token, id_max, file));
 
   VocabularyData data{.model = "llama",
                       .pre = is_chat_glm3 ? "chatglm-spm" : "default",

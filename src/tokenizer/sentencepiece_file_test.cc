@@ -50,6 +50,9 @@ TEST(SentencePieceFile, AddedTokensThatDoNotFit_AreRefused) {
   const std::string bytes = Pieces() + TrainerSpec(2) + NormalizerSpec(false);
   EXPECT_FALSE(BuildSentencePieceFile(bytes, {{.id = 3, .content = "<x>"}}));
   EXPECT_FALSE(BuildSentencePieceFile(bytes, {{.id = int64_t{1} << 40, .content = "<x>"}}));
+  // Each within reach of the one before it, but together gigabytes of filling.
+  const std::vector<AddedToken> far = {{.id = 60'000, .content = "<x>"}, {.id = 120'000, .content = "<y>"}};
+  EXPECT_FALSE(BuildSentencePieceFile(bytes, far));
 }
 
 TEST(SentencePieceFile, ChatGlm3_HasItsOwnTokensBehindThePieces) {

@@ -138,11 +138,12 @@ Result<TokenizerModel> BuildTiktoken(std::string_view text, const std::vector<Ad
   constexpr int64_t kGapMax = 65'536;
   AUTOGLM_TRY(const std::vector<std::string> tokens, ReadRanks(text));
   AUTOGLM_TRY(const std::vector<AddedToken> specials, SpecialTokens(special_tokens, tokens.size()));
+  const auto num_tokens = static_cast<int64_t>(tokens.size());
   const int64_t last_special = specials.empty() ? 0 : specials.back().id;
-  const int64_t size = std::max(static_cast<int64_t>(tokens.size()), last_special + 1);
-  if (size > static_cast<int64_t>(tokens.size()) + kGapMax) {
+  if (last_special >= num_tokens + kGapMax) {
     return Fail(ErrorCode::kCorruptFile, "the special token \"" + specials.back().content + "\" has an id out of range");
   }
+  const int64_t size = std::max(num_tokens, last_special + 1);
 
   Vocabulary plain(tokens.size(), 0);
   for (const std::string& bytes : tokens) plain.Add(bytes, TokenType::kNormal, Vocabulary::Lookup::kByText);

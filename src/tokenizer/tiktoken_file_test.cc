@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "tokenizer/tokenizer.h"
 
 namespace autoglm {
@@ -59,7 +61,9 @@ TEST(Tiktoken, BrokenFiles_AreRefusedWithTheLine) {
   refuse("YQ== 0\n 1\n", "in base64");
   refuse("YQ== 99999999999999999999\n", "the rank 0");
   refuse("YQ== 0\nYg== 1\nYw== 2\nYmM= 3\nYWI= 4\nYWI= 5\n", "has the id of another token");
-  EXPECT_FALSE(BuildTiktoken(kAbc, {{.id = int64_t{1} << 40, .content = "<e>"}}));
+  for (const int64_t id : {int64_t{1} << 40, std::numeric_limits<int64_t>::max()}) {
+    EXPECT_EQ(BuildTiktoken(kAbc, {{.id = id, .content = "<e>"}}).error().code, ErrorCode::kCorruptFile);
+  }
 }
 
 TEST(Tiktoken, LooksUnlikeASentencePieceModel) {

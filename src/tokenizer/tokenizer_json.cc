@@ -54,7 +54,7 @@ class Builder {
     AUTOGLM_TRY_VOID(AddMerges(*vocabulary));
     model_.vocabulary = std::move(vocabulary);
     AUTOGLM_TRY_VOID(SetEncoder());
-    SetEnds();
+    AUTOGLM_TRY_VOID(SetEnds());
     return std::move(model_);
   }
 
@@ -202,20 +202,27 @@ class Builder {
     return static_cast<TokenId>(added->id);
   }
 
-  void SetEnds() {
+  Status SetEnds() {
     model_.ends_at_glm_roles = FindControl("[gMASK]") && FindControl("<sop>") && FindControl("<|user|>");
     const auto processor = json_.rest.find("post_processor");
-    if (processor != json_.rest.end()) ReadPostProcessor(*processor);
+    return processor == json_.rest.end() || processor->is_null() ? Status() : ReadPostProcessor(*processor);
+  }
+
+  Status ReadPostProcessor(const Json& processor) {
+    AUTOGLM_TRY(const std::string type, StepType(processor, "post_processor"));
+    if (type == "Sequence") {
+      return ForEachStep(processor, "processors", [this](const Json& part) { return ReadPostProcessor(part); });
+    }
+    if (type == "TemplateProcessing") {
+      ReadTemplate(processor);
+    } else if (type != "ByteLevel") {  // which only moves the places of tokens in the text
+      return Unsupported("the post_processor \"" + type + "\"");
+    }
+    return {};
   }
 
   // A template that puts one special token before the text adds BOS; [gMASK]<sop>, two, are the chat template's business.
-  void ReadPostProcessor(const Json& processor) {
-    if (!processor.is_object()) return;
-    if (const auto parts = processor.find("processors"); parts != processor.end() && parts->is_array()) {
-      for (const Json& part : *parts) {
-        if (part.is_object() && !part.contains("processors")) ReadPostProcessor(part);
-      }
-    }
+  void ReadTemplate(const Json& processor) {
     const auto single = processor.find("single");
     if (single == processor.end() || !single->is_array() || single->size() < 2) return;
     const Json& first = single->at(0);

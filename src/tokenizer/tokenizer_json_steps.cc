@@ -27,20 +27,6 @@ bool BoolOr(const Json& object, const char* name, bool otherwise) {
   return member != object.end() && member->is_boolean() ? member->get<bool>() : otherwise;
 }
 
-Result<std::string> TypeOf(const Json& step, const std::string& role) {
-  if (!step.is_object() || !step.contains("type") || !step.at("type").is_string()) return Corrupt("a " + role + " has no type");
-  return step.at("type").get<std::string>();
-}
-
-// Calls `read` with each step of a Sequence.
-template <typename Read>
-Status ForEachStep(const Json& sequence, const char* name, const Read& read) {
-  const auto steps = sequence.find(name);
-  if (steps == sequence.end() || !steps->is_array()) return Corrupt(std::string("a Sequence has no list \"") + name + "\"");
-  for (const Json& step : *steps) AUTOGLM_TRY_VOID(read(step));
-  return {};
-}
-
 struct Pattern {
   enum class Kind { kString, kRegex };
   Kind kind = Kind::kString;
@@ -85,6 +71,18 @@ Result<Splitter::Behavior> ReadBehavior(const std::string& name) {
 
 }  // namespace
 
+Result<std::string> StepType(const Json& step, const std::string& role) {
+  if (!step.is_object() || !step.contains("type") || !step.at("type").is_string()) return Corrupt("a " + role + " has no type");
+  return step.at("type").get<std::string>();
+}
+
+Status ForEachStep(const Json& sequence, const char* name, const std::function<Status(const Json&)>& read) {
+  const auto steps = sequence.find(name);
+  if (steps == sequence.end() || !steps->is_array()) return Corrupt(std::string("a Sequence has no list \"") + name + "\"");
+  for (const Json& step : *steps) AUTOGLM_TRY_VOID(read(step));
+  return {};
+}
+
 Result<TokenizerJsonSteps> TokenizerJsonSteps::Read(const Json& tokenizer) {
   TokenizerJsonSteps steps;
   const auto read = [&](const char* name, Status (TokenizerJsonSteps::*reader)(const Json&)) -> Status {
@@ -98,7 +96,7 @@ Result<TokenizerJsonSteps> TokenizerJsonSteps::Read(const Json& tokenizer) {
 }
 
 Status TokenizerJsonSteps::ReadNormalizer(const Json& step) {
-  AUTOGLM_TRY(const std::string type, TypeOf(step, "normalizer"));
+  AUTOGLM_TRY(const std::string type, StepType(step, "normalizer"));
   if (type == "Sequence") return ForEachStep(step, "normalizers", [this](const Json& one) { return ReadNormalizer(one); });
   if (type == "Replace") return ReadReplace(step);
   if (type == "Prepend") return ReadPrepend(step);
@@ -133,7 +131,7 @@ Status TokenizerJsonSteps::ReadPrepend(const Json& step) {
 }
 
 Status TokenizerJsonSteps::ReadPreTokenizer(const Json& step) {
-  AUTOGLM_TRY(const std::string type, TypeOf(step, "pre_tokenizer"));
+  AUTOGLM_TRY(const std::string type, StepType(step, "pre_tokenizer"));
   if (type == "Sequence") return ForEachStep(step, "pretokenizers", [this](const Json& one) { return ReadPreTokenizer(one); });
   if (is_byte_level_) return Unsupported("the pre_tokenizer \"" + type + "\" after \"ByteLevel\"");
   if (type == "ByteLevel") return ReadByteLevel(step);
@@ -199,7 +197,7 @@ Status TokenizerJsonSteps::ReadSplit(const Json& step) {
 
 // Most of a decoder says the same as the other parts; only whether it drops a space is of interest.
 Status TokenizerJsonSteps::ReadDecoder(const Json& step) {
-  AUTOGLM_TRY(const std::string type, TypeOf(step, "decoder"));
+  AUTOGLM_TRY(const std::string type, StepType(step, "decoder"));
   if (type == "Sequence") return ForEachStep(step, "decoders", [this](const Json& one) { return ReadDecoder(one); });
   if (type == "ByteLevel" || type == "ByteFallback" || type == "Fuse" || type == "Replace") return {};
   if (type == "Strip") {

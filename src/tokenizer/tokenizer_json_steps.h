@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -8,6 +10,11 @@
 #include "tokenizer/pre_tokenizer.h"
 
 namespace autoglm {
+
+// What `step` says about its type; `role` names it in the message. Errors: kCorruptFile.
+Result<std::string> StepType(const Json& step, const std::string& role);
+// Calls `read` with each step in the list `name` of a Sequence. Errors: kCorruptFile, and those of `read`.
+Status ForEachStep(const Json& sequence, const char* name, const std::function<Status(const Json&)>& read);
 
 // What "normalizer", "pre_tokenizer" and "decoder" of a tokenizer.json ask for, in the terms of this program.
 //

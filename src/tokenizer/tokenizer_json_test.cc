@@ -119,6 +119,7 @@ TEST_F(TokenizerJsonTest, PartsThatAreNotBuilt_AreNamed) {
   refuse("/pre_tokenizer", {{"type", "Split"}, {"pattern", {{"String", "a"}}}, {"behavior", "Odd"}}, "the behavior \"Odd\"");
   refuse("/pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "(a"}}}, {"behavior", "Isolated"}}, "(a");
   refuse("/decoder", {{"type", "WordPiece"}}, "the decoder \"WordPiece\"");
+  refuse("/post_processor", {{"type", "BertProcessing"}}, "the post_processor \"BertProcessing\"");
 }
 
 TEST_F(TokenizerJsonTest, TextsThatAreNoTokenizer_AreRefused) {
