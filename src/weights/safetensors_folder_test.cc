@@ -24,7 +24,10 @@ std::vector<std::byte> FileWith(std::string_view tensor, int value = 1) {
 
 std::string IndexOf(const std::vector<std::pair<std::string, std::string>>& entries) {
   std::string members;
-  for (const auto& [tensor, shard] : entries) members += (members.empty() ? "" : ",") + ("\"" + tensor + "\":\"" + shard + "\"");
+  for (const auto& [tensor, shard] : entries) {
+    if (!members.empty()) members += ",";
+    members.append("\"").append(tensor).append("\":\"").append(shard).append("\"");
+  }
   return R"({"metadata": {"total_size": 16, "more": [1, {"a": null}]}, "weight_map": {)" + members + "}}";
 }
 
