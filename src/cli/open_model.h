@@ -20,7 +20,6 @@ struct ComputeOptions {
   int64_t threads = 0;  // 0: one per processor
   Isa isa = DetectIsa();
   Arithmetic arithmetic = Arithmetic::kFast;
-  WeightPrecision precision = WeightPrecision::kAsStored;
 };
 
 // --threads, --isa, --arithmetic.

@@ -144,6 +144,10 @@ Result<Json> ParseJson(std::string_view text, const JsonLimits& limits) {
   if (static_cast<int64_t>(text.size()) > limits.max_bytes) {
     return Fail(ErrorCode::kPayloadTooLarge, "the JSON is longer than " + std::to_string(limits.max_bytes) + " bytes");
   }
+  // The parser takes a NUL byte for the end, and would not see what comes behind it.
+  if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
+    return Refuse("the JSON is not valid: byte " + std::to_string(nul) + " is NUL; in a string it is written \\u0000");
+  }
   AUTOGLM_TRY_VOID(ShapeCheck(limits).Check(text));
   try {
     return Json::parse(text.begin(), text.end());

@@ -42,6 +42,15 @@ TEST(ParseJson, MalformedTexts_AreInvalidArguments) {
   }
 }
 
+TEST(ParseJson, NulByte_EndsNoTextEarly) {
+  for (const std::string& text : {std::string("{}\0", 3), std::string("{}\0{\"a\":1}", 10), std::string("[1,\0 2]", 7)}) {
+    const Result<Json> parsed = ParseJson(text);
+    ASSERT_FALSE(parsed.has_value()) << text;
+    EXPECT_THAT(parsed.error().message, HasSubstr("not valid: byte "));
+  }
+  EXPECT_EQ(Object(R"({"a":"\u0000"})")["a"].get<std::string>(), std::string("\0", 1));
+}
+
 TEST(ParseJson, UnterminatedLongString_GivesAShortMessage) {
   const Result<Json> parsed = ParseJson("\"" + std::string(1 << 20, 'x'));
   ASSERT_FALSE(parsed.has_value());

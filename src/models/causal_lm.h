@@ -12,6 +12,7 @@
 #include "models/model_config.h"
 #include "weights/gguf_file.h"
 #include "weights/packed_matrix.h"
+#include "weights/tensor_source.h"
 
 namespace autoglm {
 
@@ -35,6 +36,9 @@ class CausalLm {
  public:
   // Errors: kUnsupported (architecture, tensor type), kCorruptFile (missing tensor, wrong shape).
   static Result<std::unique_ptr<CausalLm>> Load(const GgufFile& file, const ModelLoadOptions& options, ThreadPool& pool);
+  // A Hugging Face folder: its tensors, and its config.json read by ModelConfig::FromJson. Errors: as for GGUF.
+  static Result<std::unique_ptr<CausalLm>> Load(const TensorSource& folder, ModelConfig config, const ModelLoadOptions& options,
+                                                ThreadPool& pool);
   virtual ~CausalLm() = default;
 
   virtual const ModelConfig& config() const = 0;

@@ -1,23 +1,33 @@
-// Every architecture against the reference of its fixture (tests/golden/models), with exact arithmetic on every path.
+// Every architecture against the reference of its fixture (tests/golden/models): from GGUF on every path, and from the folder.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "json/json.h"
 #include "models/transformer_fixture.h"
 #include "support/test_paths.h"
+#include "weights/safetensors_folder.h"
 
 namespace autoglm {
 namespace {
 
+enum class From { kGguf, kFolder };
+
 struct Reference {
   std::string model;
   Isa isa;
+  From from;
 };
 
 std::vector<Reference> AllReferences() {
   std::vector<Reference> all;
   for (const std::string model :
        {"chatglm", "glm", "glm4", "glm4_moe", "glm4_moe_groups", "llama", "smollm2", "qwen2", "qwen3", "gemma2", "gemma3_text"}) {
-    for (const Isa isa : SupportedIsas()) all.push_back({model, isa});
+    for (const Isa isa : SupportedIsas()) all.push_back({model, isa, From::kGguf});
+    all.push_back({model, DetectIsa(), From::kFolder});
   }
   return all;
 }
@@ -25,15 +35,34 @@ std::vector<Reference> AllReferences() {
 class ReferenceModel : public testing::TestWithParam<Reference> {
  protected:
   void SetUp() override {
-    file_ = std::move(*GgufFile::Open(GoldenFile("gguf/" + GetParam().model + ".gguf")));
-    reference_ = std::make_unique<SafetensorsReader>(GoldenFile("models/" + GetParam().model + "/reference.safetensors"));
+    const std::filesystem::path folder = GoldenFile("models/" + GetParam().model);
+    reference_ = std::make_unique<SafetensorsReader>(folder / "reference.safetensors");
+    if (GetParam().from == From::kGguf) {
+      file_ = std::move(*GgufFile::Open(GoldenFile("gguf/" + GetParam().model + ".gguf")));
+    } else {
+      folder_ = std::move(*SafetensorsFolder::Open(folder));
+      std::ifstream config(folder / "config.json");
+      config_ = *ModelConfig::FromJson(*ParseJson(std::string(std::istreambuf_iterator<char>(config), {})));
+    }
+  }
+
+  Runner Load(Arithmetic arithmetic) {
+    const ModelLoadOptions options{.isa = GetParam().isa, .arithmetic = arithmetic};
+    return Runner(
+        [&](ThreadPool& pool) {
+          return file_ ? CausalLm::Load(*file_, options, pool) : CausalLm::Load(*folder_, config_, options, pool);
+        },
+        2, 64);
   }
 
   std::unique_ptr<GgufFile> file_;
+  std::unique_ptr<SafetensorsFolder> folder_;
+  ModelConfig config_;
   std::unique_ptr<SafetensorsReader> reference_;
 };
-INSTANTIATE_TEST_SUITE_P(Gguf, ReferenceModel, testing::ValuesIn(AllReferences()),
-                         [](const auto& test) { return test.param.model + "_" + std::string(IsaName(test.param.isa)); });
+INSTANTIATE_TEST_SUITE_P(Fixture, ReferenceModel, testing::ValuesIn(AllReferences()), [](const auto& test) {
+  return test.param.model + (test.param.from == From::kGguf ? "_gguf_" : "_folder_") + std::string(IsaName(test.param.isa));
+});
 
 float LargestMagnitude(const std::vector<float>& values) {
   float largest = 0;
@@ -43,7 +72,7 @@ float LargestMagnitude(const std::vector<float>& values) {
 
 TEST_P(ReferenceModel, HiddenStatesAndLogits_AreWithinTheLimits) {
   for (const std::string prompt : {"short", "long"}) {
-    Runner runner(*file_, GetParam().isa, Arithmetic::kExact, 2);
+    Runner runner = Load(Arithmetic::kExact);
     const std::vector<TokenId> ids = ReadIds(*reference_, prompt + ".input_ids");
     std::vector<std::vector<float>> hidden;
     runner.lm().SetHiddenStateCapture(&hidden);
@@ -63,7 +92,7 @@ TEST_P(ReferenceModel, HiddenStatesAndLogits_AreWithinTheLimits) {
 
 TEST_P(ReferenceModel, GreedyTokens_EqualTheReference) {
   for (const std::string prompt : {"short", "long"}) {
-    Runner runner(*file_, GetParam().isa, Arithmetic::kExact, 2);
+    Runner runner = Load(Arithmetic::kExact);
     EXPECT_EQ(runner.Greedy(ReadIds(*reference_, prompt + ".input_ids"), 32), ReadIds(*reference_, prompt + ".greedy")) << prompt;
   }
 }
@@ -84,7 +113,7 @@ Winner BestOf(std::span<const float> logits) {
 
 // BF16 keys and values may send a token to another expert than the reference's, which no bound on single logits survives.
 TEST_P(ReferenceModel, FastArithmetic_StaysNearTheReference) {
-  Runner runner(*file_, GetParam().isa, Arithmetic::kFast, 2);
+  Runner runner = Load(Arithmetic::kFast);
   const std::vector<TokenId> ids = ReadIds(*reference_, "long.input_ids");
   auto sequence = runner.NewSequence(ids, 128);
   const std::vector<float> logits = runner.Forward({{&sequence, std::ssize(ids)}});

@@ -72,8 +72,8 @@ class Transformer final : public CausalLm {
   std::vector<std::vector<float>>* capture_ = nullptr;
 };
 
-// Reads every tensor of a file under the names of its family. Errors: as CausalLm::Load.
-Result<TransformerWeights> LoadTransformerWeights(const GgufFile& file, const TensorNames& names, const ModelConfig& config,
+// Reads every tensor under the names of its family. Errors: as CausalLm::Load.
+Result<TransformerWeights> LoadTransformerWeights(const TensorSource& source, const TensorNames& names, const ModelConfig& config,
                                                   const ModelLoadOptions& options, ThreadPool& pool);
 
 }  // namespace autoglm

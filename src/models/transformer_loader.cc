@@ -9,15 +9,6 @@
 namespace autoglm {
 namespace {
 
-// Rows [first, first + count) of a tensor of two or three dimensions, whose rows it counts through.
-TensorView RowsOf(const TensorView& tensor, int64_t first, int64_t count) {
-  TensorView rows = tensor;
-  rows.shape = {count, tensor.num_columns()};
-  const auto row_bytes = static_cast<size_t>(tensor.row_bytes());
-  rows.bytes = tensor.bytes.subspan(static_cast<size_t>(first) * row_bytes, static_cast<size_t>(count) * row_bytes);
-  return rows;
-}
-
 Status CheckRows(const TensorView& tensor, int64_t rows) {
   if (tensor.shape.size() >= 2 && tensor.num_rows() == rows) return {};
   return Fail(ErrorCode::kCorruptFile,
@@ -26,11 +17,11 @@ Status CheckRows(const TensorView& tensor, int64_t rows) {
 
 class Loader {
  public:
-  Loader(const GgufFile& file, const TensorNames& names, const ModelConfig& config, const PackTarget& target)
-      : file_(file), names_(names), config_(config), target_(target) {}
+  Loader(const TensorSource& source, const TensorNames& names, const ModelConfig& config, const PackTarget& target)
+      : source_(source), names_(names), config_(config), target_(target) {}
 
   Result<std::vector<float>> Vector(const std::string& name, int64_t size) const {
-    AUTOGLM_TRY(const TensorView* tensor, file_.FindTensor(name));
+    AUTOGLM_TRY(const TensorView* tensor, source_.FindTensor(name));
     if (tensor->num_rows() != 1 || tensor->num_columns() != size) {
       return Fail(ErrorCode::kCorruptFile, "tensor " + name + " has " +
                                                std::to_string(tensor->num_rows() * tensor->num_columns()) +
@@ -49,7 +40,7 @@ class Loader {
 
   // Packs a matrix and gives the file's pages back: from here on only the copy is used.
   Result<PackedMatrix> Matrix(const std::string& name, int64_t rows, int64_t columns) const {
-    AUTOGLM_TRY(const TensorView* tensor, file_.FindTensor(name));
+    AUTOGLM_TRY(const TensorView* tensor, source_.FindTensor(name));
     return Pack(*tensor, rows, columns);
   }
 
@@ -78,14 +69,20 @@ class Loader {
 
   Result<PackedMatrix> Pack(const TensorView& tensor, int64_t rows, int64_t columns) const {
     AUTOGLM_TRY(PackedMatrix matrix, PackedMatrix::Pack(tensor, {rows, columns}, target_));
-    file_.DropPages(tensor);
+    source_.DropPages(tensor);
     return matrix;
+  }
+
+  // Rows of a fused or stacked tensor.
+  Result<PackedMatrix> PackRows(const TensorView& tensor, int64_t first, int64_t rows, int64_t columns) const {
+    AUTOGLM_TRY(const TensorView part, RowSlice(tensor, first, rows));
+    return Pack(part, rows, columns);
   }
 
   Status LoadQkv(LayerWeights& layer) const {
     const int64_t query_rows = config_.num_heads * config_.head_dim;
     const int64_t kv_rows = config_.num_kv_heads * config_.head_dim;
-    const bool is_fused = !names_.query_key_value.empty() && (names_.query.empty() || !file_.HasTensor(Weight(names_.query)));
+    const bool is_fused = !names_.query_key_value.empty() && (names_.query.empty() || !source_.HasTensor(Weight(names_.query)));
     if (is_fused) {
       AUTOGLM_TRY_VOID(LoadFusedQkv(layer, query_rows, kv_rows));
     } else {
@@ -105,11 +102,11 @@ class Loader {
   }
 
   Status LoadFusedQkv(LayerWeights& layer, int64_t query_rows, int64_t kv_rows) const {
-    AUTOGLM_TRY(const TensorView* fused, file_.FindTensor(Weight(names_.query_key_value)));
+    AUTOGLM_TRY(const TensorView* fused, source_.FindTensor(Weight(names_.query_key_value)));
     AUTOGLM_TRY_VOID(CheckRows(*fused, query_rows + 2 * kv_rows));
-    AUTOGLM_TRY(layer.query, Pack(RowsOf(*fused, 0, query_rows), query_rows, config_.hidden_size));
-    AUTOGLM_TRY(layer.key, Pack(RowsOf(*fused, query_rows, kv_rows), kv_rows, config_.hidden_size));
-    AUTOGLM_TRY(layer.value, Pack(RowsOf(*fused, query_rows + kv_rows, kv_rows), kv_rows, config_.hidden_size));
+    AUTOGLM_TRY(layer.query, PackRows(*fused, 0, query_rows, config_.hidden_size));
+    AUTOGLM_TRY(layer.key, PackRows(*fused, query_rows, kv_rows, config_.hidden_size));
+    AUTOGLM_TRY(layer.value, PackRows(*fused, query_rows + kv_rows, kv_rows, config_.hidden_size));
     if (!config_.has_qkv_bias) return {};
     AUTOGLM_TRY(const std::vector<float> bias, Vector(Bias(names_.query_key_value), query_rows + 2 * kv_rows));
     layer.query_bias.assign(bias.begin(), bias.begin() + query_rows);
@@ -126,17 +123,17 @@ class Loader {
       AUTOGLM_TRY(mlp.up, Matrix(Weight(names_.up), width, config_.hidden_size));
       return {};
     }
-    AUTOGLM_TRY(const TensorView* fused, file_.FindTensor(Weight(names_.gate_up)));
+    AUTOGLM_TRY(const TensorView* fused, source_.FindTensor(Weight(names_.gate_up)));
     AUTOGLM_TRY_VOID(CheckRows(*fused, 2 * width));
-    AUTOGLM_TRY(mlp.gate, Pack(RowsOf(*fused, 0, width), width, config_.hidden_size));
-    AUTOGLM_TRY(mlp.up, Pack(RowsOf(*fused, width, width), width, config_.hidden_size));
+    AUTOGLM_TRY(mlp.gate, PackRows(*fused, 0, width, config_.hidden_size));
+    AUTOGLM_TRY(mlp.up, PackRows(*fused, width, width, config_.hidden_size));
     return {};
   }
 
   Status LoadExperts(LayerWeights& layer) const {
     const MoeConfig& moe = config_.moe;
     AUTOGLM_TRY(layer.router, Matrix(Weight(names_.router), moe.num_experts, config_.hidden_size));
-    if (file_.HasTensor(layer_ + names_.router_bias)) {
+    if (source_.HasTensor(layer_ + names_.router_bias)) {
       AUTOGLM_TRY(layer.router_bias, Vector(layer_ + names_.router_bias, moe.num_experts));
     }
     if (moe.shared_width > 0) {
@@ -156,12 +153,12 @@ class Loader {
 
   Result<PackedMatrix> Expert(const std::string& name, int64_t expert, int64_t rows, int64_t columns) const {
     if (name.find("{}") != std::string::npos) return Matrix(Weight(NumberedName(name, expert)), rows, columns);
-    AUTOGLM_TRY(const TensorView* stacked, file_.FindTensor(Weight(name)));
+    AUTOGLM_TRY(const TensorView* stacked, source_.FindTensor(Weight(name)));
     AUTOGLM_TRY_VOID(CheckRows(*stacked, config_.moe.num_experts * rows));
-    return Pack(RowsOf(*stacked, expert * rows, rows), rows, columns);
+    return PackRows(*stacked, expert * rows, rows, columns);
   }
 
-  const GgufFile& file_;
+  const TensorSource& source_;
   const TensorNames& names_;
   const ModelConfig& config_;
   PackTarget target_;
@@ -169,7 +166,7 @@ class Loader {
 };
 
 // Address space for every tensor in panels; a tensor of three dimensions, or one that is cut, fills up several last panels.
-int64_t ArenaBytes(const GgufFile& file, const ModelConfig& config, WeightPrecision precision) {
+int64_t ArenaBytes(const TensorSource& file, const ModelConfig& config, WeightPrecision precision) {
   const int64_t parts_max = std::max<int64_t>(3, config.moe.num_experts);
   int64_t bytes = 0;
   for (const TensorView& tensor : file.tensors()) {
@@ -182,7 +179,7 @@ int64_t ArenaBytes(const GgufFile& file, const ModelConfig& config, WeightPrecis
 }
 
 // Llama 3's scaling comes in GGUF as a tensor of divisors.
-Status DivideFrequencies(const GgufFile& file, const Loader& loader, std::vector<float>& frequencies) {
+Status DivideFrequencies(const TensorSource& file, const Loader& loader, std::vector<float>& frequencies) {
   constexpr const char* kName = "rope_freqs.weight";
   if (!file.HasTensor(kName)) return {};
   AUTOGLM_TRY(const std::vector<float> divisors, loader.Vector(kName, std::ssize(frequencies)));
@@ -193,14 +190,34 @@ Status DivideFrequencies(const GgufFile& file, const Loader& loader, std::vector
   return {};
 }
 
+// The language model of a model with a tower for images has a longer prefix: "model.language_model." since transformers 4.52,
+// "language_model.model." before.
+TensorNames NamesInFolder(const TensorNames& plain, const TensorSource& folder) {
+  if (folder.HasTensor(plain.embedding)) return plain;
+  const auto prefixed = [&](std::string_view prefix) {
+    TensorNames names = plain;
+    for (std::string* name : {&names.embedding, &names.final_norm, &names.layer}) {
+      if (name->starts_with("model.")) name->replace(0, 6, prefix);
+    }
+    return names;
+  };
+  for (const std::string_view prefix : {"model.language_model.", "language_model.model."}) {
+    TensorNames names = prefixed(prefix);
+    if (!folder.HasTensor(names.embedding)) continue;
+    if (!folder.HasTensor(names.lm_head)) names.lm_head = "language_model." + names.lm_head;
+    return names;
+  }
+  return plain;
+}
+
 }  // namespace
 
-Result<TransformerWeights> LoadTransformerWeights(const GgufFile& file, const TensorNames& names, const ModelConfig& config,
+Result<TransformerWeights> LoadTransformerWeights(const TensorSource& source, const TensorNames& names, const ModelConfig& config,
                                                   const ModelLoadOptions& options, ThreadPool& pool) {
   TransformerWeights weights;
-  AUTOGLM_TRY(weights.arena, WeightArena::Reserve(ArenaBytes(file, config, options.precision)));
-  Loader loader(file, names, config, {.arena = weights.arena, .pool = pool, .precision = options.precision});
-  AUTOGLM_TRY(const TensorView* embedding, file.FindTensor(names.embedding));
+  AUTOGLM_TRY(weights.arena, WeightArena::Reserve(ArenaBytes(source, config, options.precision)));
+  Loader loader(source, names, config, {.arena = weights.arena, .pool = pool, .precision = options.precision});
+  AUTOGLM_TRY(const TensorView* embedding, source.FindTensor(names.embedding));
   weights.embedding = *embedding;
   if (embedding->shape.size() != 2 || embedding->num_columns() != config.hidden_size ||
       embedding->num_rows() != config.vocab_size) {
@@ -209,11 +226,11 @@ Result<TransformerWeights> LoadTransformerWeights(const GgufFile& file, const Te
                                              std::to_string(config.hidden_size) + " columns");
   }
   weights.rope_frequencies = config.rope.Frequencies();
-  AUTOGLM_TRY_VOID(DivideFrequencies(file, loader, weights.rope_frequencies));
+  AUTOGLM_TRY_VOID(DivideFrequencies(source, loader, weights.rope_frequencies));
   if (!config.layer_is_sliding.empty()) weights.sliding_rope_frequencies = config.sliding_rope.Frequencies();
   AUTOGLM_TRY(weights.final_norm, loader.Norm(names.final_norm, config.hidden_size));
   // Tied embeddings: the file has no head of its own.
-  const std::string& head = file.HasTensor(names.lm_head) ? names.lm_head : names.embedding;
+  const std::string& head = source.HasTensor(names.lm_head) ? names.lm_head : names.embedding;
   AUTOGLM_TRY(weights.lm_head, loader.Matrix(head, config.vocab_size, config.hidden_size));
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
     AUTOGLM_TRY(LayerWeights loaded, loader.Layer(layer));
@@ -226,6 +243,14 @@ Result<std::unique_ptr<CausalLm>> CausalLm::Load(const GgufFile& file, const Mod
   AUTOGLM_TRY(ModelConfig config, ModelConfig::FromGguf(file));
   AUTOGLM_TRY(const Architecture* architecture, FindGgufArchitecture(config.architecture));
   AUTOGLM_TRY(TransformerWeights weights, LoadTransformerWeights(file, architecture->gguf_tensors, config, options, pool));
+  return std::make_unique<Transformer>(std::move(config), std::move(weights), options);
+}
+
+Result<std::unique_ptr<CausalLm>> CausalLm::Load(const TensorSource& folder, ModelConfig config, const ModelLoadOptions& options,
+                                                 ThreadPool& pool) {
+  AUTOGLM_TRY(const Architecture* architecture, FindModelType(config.architecture));
+  const TensorNames names = NamesInFolder(architecture->folder_tensors, folder);
+  AUTOGLM_TRY(TransformerWeights weights, LoadTransformerWeights(folder, names, config, options, pool));
   return std::make_unique<Transformer>(std::move(config), std::move(weights), options);
 }
 

@@ -2,165 +2,104 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
-#include <limits>
-#include <optional>
 
 #include "base/check.h"
+#include "tokenizer/utf8.h"
 
 namespace autoglm {
 namespace {
 
-// No request is that long; the cut keeps positions in 32 bits.
-constexpr size_t kPieceBytesMax = size_t{1} << 30;
-constexpr int32_t kNoRank = std::numeric_limits<int32_t>::max();
-constexpr TokenId kMergedAway = -1;
-constexpr int32_t kNone = -1;
-
-// A list of neighbours through an array, so that a merge takes constant time.
-struct Symbol {
-  TokenId token = 0;  // kMergedAway: its left neighbour took it over
-  int32_t previous = kNone;
-  int32_t next = kNone;
+// Merges join tokens by their ids; where a symbol's bytes lie is of no interest.
+struct MergeList {
+  const Vocabulary& vocabulary;
+  std::optional<Vocabulary::Merge> Find(const Symbol& left, const Symbol& right) const {
+    return vocabulary.FindMerge(left.token, right.token);
+  }
 };
 
-// A pair as one number, so that a smaller one goes first: its rank, then the position of its left symbol.
-using Candidate = uint64_t;
-Candidate MakeCandidate(int32_t rank, int32_t position) {
-  return static_cast<uint64_t>(static_cast<uint32_t>(rank)) << 32 | static_cast<uint32_t>(position);
-}
-int32_t RankOf(Candidate candidate) { return static_cast<int32_t>(candidate >> 32); }
-int32_t PositionOf(Candidate candidate) { return static_cast<int32_t>(candidate & 0xFFFFFFFF); }
-
-class LongPiece {
+class ShortSymbols {
  public:
-  LongPiece(const Vocabulary& vocabulary, std::string_view piece) : vocabulary_(vocabulary) {
-    symbols_.reserve(piece.size());
-    for (const char byte : piece) {
-      const auto token = vocabulary.FindByte(static_cast<uint8_t>(byte));
-      if (!token) continue;
-      const auto position = static_cast<int32_t>(symbols_.size());
-      if (position > 0) symbols_.back().next = position;
-      symbols_.push_back({.token = *token, .previous = position - 1});
-    }
-    candidates_.reserve(symbols_.size());
-    for (int32_t i = 0; i < static_cast<int32_t>(symbols_.size()); ++i) {
-      if (const auto merge = MergeAt(i)) candidates_.push_back(MakeCandidate(merge->rank, i));
-    }
-    std::make_heap(candidates_.begin(), candidates_.end(), std::greater<>());
-  }
-
-  void MergeAll() {
-    while (!candidates_.empty()) {
-      std::pop_heap(candidates_.begin(), candidates_.end(), std::greater<>());
-      const Candidate candidate = candidates_.back();
-      candidates_.pop_back();
-      const auto merge = MergeAt(PositionOf(candidate));
-      // An earlier merge may have changed the pair. A rank belongs to one pair only.
-      if (merge && merge->rank == RankOf(candidate)) Merge(PositionOf(candidate), merge->merged);
-    }
-  }
-
-  void AppendTo(std::vector<TokenId>& tokens) const {
-    for (const Symbol& symbol : symbols_) {
-      if (symbol.token != kMergedAway) tokens.push_back(symbol.token);
-    }
-  }
+  void push_back(const Symbol& symbol) { symbols_[size_++] = symbol; }
+  bool empty() const { return size_ == 0; }
+  const Symbol& back() const { return symbols_[size_ - 1]; }
+  std::span<Symbol> span() { return std::span(symbols_).first(size_); }
 
  private:
-  Symbol& At(int32_t position) { return symbols_[static_cast<size_t>(position)]; }
-
-  std::optional<Vocabulary::Merge> MergeAt(int32_t position) {
-    const Symbol& left = At(position);
-    if (left.token == kMergedAway || left.next == kNone) return std::nullopt;
-    return vocabulary_.FindMerge(left.token, At(left.next).token);
-  }
-
-  void Merge(int32_t position, TokenId merged) {
-    Symbol& left = At(position);
-    Symbol& right = At(left.next);
-    left.token = merged;
-    left.next = right.next;
-    right.token = kMergedAway;
-    if (left.next != kNone) At(left.next).previous = position;
-    Offer(position);
-    if (left.previous != kNone) Offer(left.previous);
-  }
-
-  void Offer(int32_t position) {
-    const auto merge = MergeAt(position);
-    if (!merge) return;
-    candidates_.push_back(MakeCandidate(merge->rank, position));
-    std::push_heap(candidates_.begin(), candidates_.end(), std::greater<>());
-  }
-
-  const Vocabulary& vocabulary_;
-  std::vector<Symbol> symbols_;
-  std::vector<Candidate> candidates_;  // a heap, the best first; may hold pairs that are gone
+  std::array<Symbol, kShortSymbols> symbols_;
+  size_t size_ = 0;
 };
 
 }  // namespace
 
-BytePairEncoder::BytePairEncoder(const Vocabulary& vocabulary, WholePieces whole_pieces)
-    : vocabulary_(vocabulary),
-      whole_pieces_(whole_pieces),
-      is_whole_(std::make_unique<std::atomic<Whole>[]>(static_cast<size_t>(vocabulary.size()))) {}
+BytePairEncoder::BytePairEncoder(const Vocabulary& vocabulary, const Options& options)
+    : vocabulary_(vocabulary), options_(options), whole_tokens_(vocabulary.size()) {}
 
 void BytePairEncoder::Append(std::string_view piece, std::vector<TokenId>& tokens) const {
   const auto token = vocabulary_.FindNormal(piece);
   if (!token) return Merge(piece, tokens);
+  if (options_.whole_pieces == WholePieces::kAsTokens) return tokens.push_back(*token);
+  whole_tokens_.Append(*token, tokens, [&](std::vector<TokenId>& merged) { Merge(piece, merged); });
+}
 
-  std::atomic<Whole>& is_whole = is_whole_[static_cast<size_t>(*token)];
-  const Whole known = whole_pieces_ == WholePieces::kAsTokens ? Whole::kYes : is_whole.load(std::memory_order_relaxed);
-  if (known == Whole::kYes) return tokens.push_back(*token);
-
-  const size_t num_before = tokens.size();
-  Merge(piece, tokens);
-  if (known == Whole::kNo) return;
-  const bool gives_token = tokens.size() == num_before + 1 && tokens.back() == *token;
-  is_whole.store(gives_token ? Whole::kYes : Whole::kNo, std::memory_order_relaxed);
+void BytePairEncoder::AppendByte(uint8_t byte, std::vector<TokenId>& tokens) const {
+  const auto token = vocabulary_.FindByte(byte);
+  if (token) return tokens.push_back(*token);
+  if (options_.unknown_token) tokens.push_back(*options_.unknown_token);
 }
 
 void BytePairEncoder::Merge(std::string_view piece, std::vector<TokenId>& tokens) const {
-  if (piece.size() <= kShortBytes) return MergeShort(piece, tokens);
+  // A piece never has more symbols than bytes.
+  if (piece.size() <= kShortSymbols) return MergeShort(piece, tokens);
   for (; !piece.empty(); piece.remove_prefix(std::min(piece.size(), kPieceBytesMax))) {
     MergeLong(piece.substr(0, kPieceBytesMax), tokens);
   }
 }
 
 void BytePairEncoder::MergeShort(std::string_view piece, std::vector<TokenId>& tokens) const {
-  AUTOGLM_CHECK(piece.size() <= kShortBytes);
-  std::array<TokenId, kShortBytes> parts;
-  size_t num_parts = 0;
-  for (const char byte : piece) {
-    if (const auto token = vocabulary_.FindByte(static_cast<uint8_t>(byte))) parts[num_parts++] = *token;
-  }
-
-  std::array<Vocabulary::Merge, kShortBytes> merges;  // of each part with its right neighbour
-  const auto refresh = [&](size_t i) {
-    merges[i] = vocabulary_.FindMerge(parts[i], parts[i + 1]).value_or(Vocabulary::Merge{.rank = kNoRank});
-  };
-  for (size_t i = 0; i + 1 < num_parts; ++i) refresh(i);
-
-  while (num_parts > 1) {
-    const auto* const best = std::min_element(merges.begin(), merges.begin() + num_parts - 1,
-                                              [](const auto& a, const auto& b) { return a.rank < b.rank; });
-    if (best->rank == kNoRank) break;
-    const auto i = static_cast<size_t>(best - merges.begin());
-    parts[i] = best->merged;
-    --num_parts;
-    std::copy(parts.begin() + i + 2, parts.begin() + num_parts + 1, parts.begin() + i + 1);
-    std::copy(merges.begin() + i + 1, merges.begin() + num_parts, merges.begin() + i);
-    if (i + 1 < num_parts) refresh(i);
-    if (i > 0) refresh(i - 1);
-  }
-  tokens.insert(tokens.end(), parts.begin(), parts.begin() + num_parts);
+  AUTOGLM_CHECK(piece.size() <= kShortSymbols);
+  ShortSymbols symbols;
+  ReadSymbols(piece, symbols);
+  MergeList merges{vocabulary_};
+  const size_t num_left = autoglm::MergeShort(symbols.span(), merges);
+  for (const Symbol& symbol : symbols.span().first(num_left)) tokens.push_back(symbol.token);
 }
 
 void BytePairEncoder::MergeLong(std::string_view piece, std::vector<TokenId>& tokens) const {
-  LongPiece long_piece(vocabulary_, piece);
-  long_piece.MergeAll();
-  long_piece.AppendTo(tokens);
+  std::vector<Symbol> symbols;
+  symbols.reserve(piece.size());
+  ReadSymbols(piece, symbols);
+  MergeList merges{vocabulary_};
+  autoglm::MergeLong(symbols, merges);
+  for (const Symbol& symbol : symbols) tokens.push_back(symbol.token);
+}
+
+template <typename SymbolSink>
+void BytePairEncoder::ReadSymbols(std::string_view piece, SymbolSink& symbols) const {
+  while (!piece.empty()) {
+    const size_t num_bytes = options_.symbols == Symbols::kBytes ? 1 : ReadUtf8(piece).num_bytes;
+    const std::string_view character = piece.substr(0, num_bytes);
+    const auto token = options_.symbols == Symbols::kBytes ? vocabulary_.FindByte(static_cast<uint8_t>(character[0]))
+                                                           : vocabulary_.FindNormal(character);
+    if (token) {
+      symbols.push_back({.token = *token});
+    } else {
+      AddUnknown(character, symbols);
+    }
+    piece.remove_prefix(num_bytes);
+  }
+}
+
+template <typename SymbolSink>
+void BytePairEncoder::AddUnknown(std::string_view character, SymbolSink& symbols) const {
+  const auto byte_token = [this](char byte) { return vocabulary_.FindByte(static_cast<uint8_t>(byte)); };
+  if (options_.fallback == Fallback::kBytes &&
+      std::all_of(character.begin(), character.end(), [&](char byte) { return byte_token(byte).has_value(); })) {
+    for (const char byte : character) symbols.push_back({.token = *byte_token(byte)});
+    return;
+  }
+  if (!options_.unknown_token) return;
+  const bool follows_unknown = !symbols.empty() && symbols.back().token == *options_.unknown_token;
+  if (options_.unknown == Unknown::kEach || !follows_unknown) symbols.push_back({.token = *options_.unknown_token});
 }
 
 }  // namespace autoglm

@@ -16,8 +16,8 @@ using testing::ElementsAre;
 using WholePieces = BytePairEncoder::WholePieces;
 
 std::vector<TokenId> Encode(const TinyVocabulary& tiny, std::string_view piece, WholePieces whole = WholePieces::kByMerges) {
-  const auto vocabulary = Vocabulary::Create(tiny.data());
-  const BytePairEncoder encoder(*vocabulary, whole);
+  const auto vocabulary = ReadByteLevelVocabulary(tiny.data());
+  const BytePairEncoder encoder(*vocabulary, {.whole_pieces = whole});
   std::vector<TokenId> tokens;
   encoder.Append(piece, tokens);
   return tokens;
@@ -81,8 +81,8 @@ TEST(BytePairEncoder, TokenThatNoMergeReaches_IsUsedWholeOnlyWhereMergesAreIgnor
   TinyVocabulary tiny;
   const TokenId abc = tiny.AddNormal("abc");
   const TokenId ab = tiny.AddMerge("a", "b");
-  const auto vocabulary = Vocabulary::Create(tiny.data());
-  const BytePairEncoder encoder(*vocabulary, WholePieces::kByMerges);
+  const auto vocabulary = ReadByteLevelVocabulary(tiny.data());
+  const BytePairEncoder encoder(*vocabulary, {});
   for (int time = 0; time < 3; ++time) {  // the second time, the answer is known
     std::vector<TokenId> tokens = {7};
     encoder.Append("abc", tokens);
@@ -107,17 +107,17 @@ TEST(BytePairEncoder, ShortAndLongWay_FollowTheDefinition) {
   Random random(kSeed);
   for (int round = 0; round < 40; ++round) {
     const TinyVocabulary tiny = RandomVocabulary(random);
-    const auto vocabulary = Vocabulary::Create(tiny.data());
+    const auto vocabulary = ReadByteLevelVocabulary(tiny.data());
     ASSERT_TRUE(vocabulary);
-    const BytePairEncoder encoder(*vocabulary, WholePieces::kByMerges);
+    const BytePairEncoder encoder(*vocabulary, {});
     for (int i = 0; i < 40; ++i) {
-      std::string piece(random.NextBelow(i < 20 ? BytePairEncoder::kShortBytes + 1 : 300), ' ');
+      std::string piece(random.NextBelow(i < 20 ? kShortSymbols + 1 : 300), ' ');
       for (char& c : piece) c = "abc"[random.NextBelow(3)];
       const std::vector<TokenId> expected = MergeNaively(*vocabulary, piece);
       std::vector<TokenId> tokens;
       encoder.MergeLong(piece, tokens);
       EXPECT_EQ(tokens, expected) << piece << ", seed " << kSeed;
-      if (piece.size() > BytePairEncoder::kShortBytes) continue;
+      if (piece.size() > kShortSymbols) continue;
       tokens.clear();
       encoder.MergeShort(piece, tokens);
       EXPECT_EQ(tokens, expected) << piece << ", seed " << kSeed;
@@ -136,8 +136,8 @@ TEST(BytePairEncoder, MegabyteOfOneLetter_TakesNoQuadraticTime) {
 TEST(BytePairEncoder, ThreadsShareIt) {
   Random random(4);
   const TinyVocabulary tiny = RandomVocabulary(random);
-  const auto vocabulary = Vocabulary::Create(tiny.data());
-  const BytePairEncoder encoder(*vocabulary, WholePieces::kByMerges);
+  const auto vocabulary = ReadByteLevelVocabulary(tiny.data());
+  const BytePairEncoder encoder(*vocabulary, {});
   const auto encode_all = [&] {
     std::vector<TokenId> tokens;
     for (TokenId token = 256; token < vocabulary->size(); ++token) encoder.Append(vocabulary->bytes(token), tokens);

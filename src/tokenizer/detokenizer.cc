@@ -20,7 +20,12 @@ std::vector<size_t> Borders(std::string_view stop) {
 }  // namespace
 
 std::string Detokenizer::Push(TokenId token) {
-  pending_.append(tokenizer_.TokenBytes(token));
+  std::string_view bytes = tokenizer_.TokenBytes(token);
+  if (drops_space_ && !bytes.empty()) {
+    if (bytes[0] == ' ') bytes.remove_prefix(1);
+    drops_space_ = false;
+  }
+  pending_.append(bytes);
   std::string text;
   std::string_view rest = pending_;
   while (!rest.empty()) {

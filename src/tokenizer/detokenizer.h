@@ -13,7 +13,10 @@ namespace autoglm {
 // bytes that can never become one turn into U+FFFD (one for each maximal subpart, as WHATWG's decoder does).
 class Detokenizer {
  public:
-  explicit Detokenizer(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  // kContinuation: the tokens continue a text, so that a space at their start is part of it, in every kind of tokenizer.
+  enum class Start { kText, kContinuation };
+  explicit Detokenizer(const Tokenizer& tokenizer, Start start = Start::kText)
+      : tokenizer_(tokenizer), drops_space_(start == Start::kText && tokenizer.drops_first_space()) {}
 
   // The text that became complete with this token; may be empty.
   std::string Push(TokenId token);
@@ -22,6 +25,7 @@ class Detokenizer {
 
  private:
   const Tokenizer& tokenizer_;
+  bool drops_space_;     // the next byte, if it is a space
   std::string pending_;  // at most 3 bytes
 };
 

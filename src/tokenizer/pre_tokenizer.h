@@ -1,71 +1,57 @@
 #pragma once
 
-#include <memory>
-#include <optional>
+#include <functional>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/result.h"
-
-// PCRE2's own types, so that only pre_tokenizer.cc includes its header.
-struct pcre2_real_code_8;
-struct pcre2_real_match_context_8;
-struct pcre2_real_match_data_8;
+#include "tokenizer/regex.h"
 
 namespace autoglm {
 
-// What tokenizer.ggml.pre stands for.
-struct PreTokenizerKind {
-  std::string_view name;
-  const char* pattern;
-  bool normalizes_nfc = false;       // text is brought into NFC before it is cut
-  bool ignores_merges = false;       // a piece that is a token stays whole, whatever the merges say
-  bool is_glm = false;               // <|user|> and <|observation|> end an answer; BOS is the chat template's business
-  bool adds_bos_by_default = false;  // where tokenizer.ggml.add_bos_token is absent
+// One way to cut a text at the matches of a pattern.
+class Splitter {
+ public:
+  // What becomes of a match: a piece of its own, nothing, or part of the piece before or after it; kContiguous joins
+  // neighbouring matches. Source: SplitDelimiterBehavior of Hugging Face tokenizers.
+  enum class Behavior { kIsolated, kRemoved, kMergedWithPrevious, kMergedWithNext, kContiguous };
+  enum class Delimiter { kMatches, kBetweenMatches };  // kBetweenMatches: the pattern describes the pieces
+
+  Splitter(Regex regex, Behavior behavior, Delimiter delimiter)
+      : regex_(std::move(regex)), behavior_(behavior), delimiter_(delimiter) {}
+
+  using Sink = std::function<void(std::string_view)>;
+  void Split(std::string_view text, const Sink& sink) const;
+
+ private:
+  struct Part {
+    std::string_view text;
+    bool is_delimiter = false;
+  };
+  template <typename PartSink>
+  void ForEachPart(std::string_view text, const PartSink& sink) const;
+  std::vector<std::string_view> Join(std::string_view text) const;
+
+  Regex regex_;
+  Behavior behavior_;
+  Delimiter delimiter_;
 };
 
-// Cuts text into the pieces inside which byte pairs are merged. Immutable after Create, so any thread may use it.
+// Cuts text into the pieces inside which merges happen: each splitter cuts what the one before it left. Immutable.
 class PreTokenizer {
  public:
-  enum class Jit { kWherePossible, kNever };  // the same pieces; kNever is slower, and the reference in tests
+  PreTokenizer() = default;  // leaves text whole
+  explicit PreTokenizer(std::vector<Splitter> splitters) : splitters_(std::move(splitters)) {}
 
-  // Errors: kUnsupported; the message lists the names that are known.
-  static Result<PreTokenizer> Create(std::string_view name, Jit jit = Jit::kWherePossible);
-
-  const PreTokenizerKind& kind() const { return *kind_; }
-
- private:
-  friend class PieceReader;
-  struct Deleter {
-    void operator()(pcre2_real_code_8* code) const;
-    void operator()(pcre2_real_match_context_8* context) const;
-  };
-  PreTokenizer(const PreTokenizerKind& kind, Jit jit);
-
-  const PreTokenizerKind* kind_;
-  std::unique_ptr<pcre2_real_code_8, Deleter> code_;
-  std::unique_ptr<pcre2_real_match_context_8, Deleter> context_;
-  bool has_jit_ = false;
-};
-
-// Reads the pieces of one text in order; together they are the whole text. The time is linear in its length.
-class PieceReader {
- public:
-  // Both must outlive the reader; `text` must be valid UTF-8.
-  PieceReader(const PreTokenizer& pre_tokenizer, std::string_view text);
-
-  // nullopt after the last piece.
-  std::optional<std::string_view> Next();
+  // Calls `sink` with the pieces of `text`, which is valid UTF-8, in order. Linear in its length for the known patterns.
+  using Sink = Splitter::Sink;
+  void Cut(std::string_view text, const Sink& sink) const { CutFrom(0, text, sink); }
 
  private:
-  struct Deleter {
-    void operator()(pcre2_real_match_data_8* match) const;
-  };
-  int Match();
+  void CutFrom(size_t index, std::string_view text, const Sink& sink) const;
 
-  const PreTokenizer& pre_tokenizer_;
-  std::string_view text_;
-  size_t position_ = 0;
-  std::unique_ptr<pcre2_real_match_data_8, Deleter> match_;
+  std::vector<Splitter> splitters_;
 };
 
 }  // namespace autoglm

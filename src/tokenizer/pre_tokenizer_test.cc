@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "support/test_paths.h"
+#include "tokenizer/gguf_pre_tokenizer.h"
 
 namespace autoglm {
 namespace {
@@ -18,23 +19,26 @@ using testing::ElementsAre;
 
 std::vector<std::string> Cut(const PreTokenizer& pre_tokenizer, std::string_view text) {
   std::vector<std::string> pieces;
-  PieceReader reader(pre_tokenizer, text);
-  while (const auto piece = reader.Next()) pieces.emplace_back(*piece);
+  pre_tokenizer.Cut(text, [&](std::string_view piece) { pieces.emplace_back(piece); });
   return pieces;
 }
 
-std::vector<std::string> Cut(std::string_view name, std::string_view text) { return Cut(*PreTokenizer::Create(name), text); }
+PreTokenizer Named(std::string_view name, Regex::Jit jit = Regex::Jit::kWherePossible) {
+  return (*GgufPreTokenizer::Find(name))->Build(jit);
+}
+
+std::vector<std::string> Cut(std::string_view name, std::string_view text) { return Cut(Named(name), text); }
 
 TEST(PreTokenizer, CutsAsHuggingFaceDoes) {
   std::ifstream file(GoldenFile("tokenizer/cases.json"));
   const auto cases = nlohmann::json::parse(file).at("pieces");
   ASSERT_EQ(cases.size(), 4U);
   for (const auto& [name, examples] : cases.items()) {
-    const auto pre_tokenizer = PreTokenizer::Create(name);
-    ASSERT_TRUE(pre_tokenizer) << name;
+    ASSERT_TRUE(GgufPreTokenizer::Find(name)) << name;
+    const PreTokenizer pre_tokenizer = Named(name);
     for (const auto& example : examples) {
       const auto text = example.at("text").get<std::string>();
-      EXPECT_EQ(Cut(*pre_tokenizer, text), example.at("pieces").get<std::vector<std::string>>()) << name << ": " << text;
+      EXPECT_EQ(Cut(pre_tokenizer, text), example.at("pieces").get<std::vector<std::string>>()) << name << ": " << text;
     }
   }
 }
@@ -55,7 +59,7 @@ TEST(PreTokenizer, SmolLmDigit_EndsTheSpacesBeforeItAsTheEndOfTheTextDoes) {
 }
 
 TEST(PreTokenizer, UnknownName_IsRefusedWithTheKnownOnes) {
-  const auto pre_tokenizer = PreTokenizer::Create("tekken");
+  const auto pre_tokenizer = GgufPreTokenizer::Find("tekken");
   ASSERT_FALSE(pre_tokenizer);
   EXPECT_EQ(pre_tokenizer.error().code, ErrorCode::kUnsupported);
   EXPECT_THAT(pre_tokenizer.error().message, testing::AllOf(testing::HasSubstr("tekken"), testing::HasSubstr("qwen2")));
@@ -67,13 +71,13 @@ TEST(PreTokenizer, JitAndInterpreterCutAlike_AndLoseNoByte) {
       {"a", "Z", " ", "  ", "\n", "\r", "\t", "'s", "'RE", "1", "½", ".", "!?", "é", "你", "\u3000", "\u180e", "👍🏽", "\u0301"});
   Random random(kSeed);
   for (const char* const name : {"smollm", "gpt-2", "llama-bpe", "qwen2"}) {
-    const auto fast = PreTokenizer::Create(name);
-    const auto plain = PreTokenizer::Create(name, PreTokenizer::Jit::kNever);
+    const PreTokenizer fast = Named(name);
+    const PreTokenizer plain = Named(name, Regex::Jit::kNever);
     for (int round = 0; round < 300; ++round) {
       std::string text;
       for (uint64_t i = random.NextBelow(30); i > 0; --i) text += atoms[random.NextBelow(atoms.size())];
-      const auto pieces = Cut(*fast, text);
-      EXPECT_EQ(pieces, Cut(*plain, text)) << name << ", seed " << kSeed;
+      const auto pieces = Cut(fast, text);
+      EXPECT_EQ(pieces, Cut(plain, text)) << name << ", seed " << kSeed;
       std::string joined;
       for (const auto& piece : pieces) joined += piece;
       EXPECT_EQ(joined, text) << name << ", seed " << kSeed;
@@ -86,8 +90,8 @@ TEST(PreTokenizer, RunsLongerThanPcresDefaultLimits_AreCutRight) {
   constexpr size_t kNumSpaces = 12'000'000;
   const std::string text = std::string(kNumSpaces, ' ') + "x";
   for (const char* const name : {"smollm", "llama-bpe"}) {
-    for (const auto jit : {PreTokenizer::Jit::kWherePossible, PreTokenizer::Jit::kNever}) {
-      const auto pieces = Cut(*PreTokenizer::Create(name, jit), text);
+    for (const auto jit : {Regex::Jit::kWherePossible, Regex::Jit::kNever}) {
+      const auto pieces = Cut(Named(name, jit), text);
       ASSERT_EQ(pieces.size(), 2U) << name;
       EXPECT_EQ(pieces[0].size(), kNumSpaces - 1);
       EXPECT_EQ(pieces[1], " x");

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "tokenizer/vocabulary.h"
@@ -31,8 +32,16 @@ class PlainBytes {
 // User-defined tokens are ordinary text and match anywhere; control tokens only where no byte is plain.
 class SpecialMatcher {
  public:
+  // What Hugging Face calls lstrip, rstrip and single_word.
+  struct Options {
+    bool takes_space_before = false;  // the match includes the white space before the spelling
+    bool takes_space_after = false;
+    bool is_single_word = false;  // no match where a letter, a digit or an underscore stands next to the spelling
+  };
+  using OptionsByToken = std::unordered_map<TokenId, Options>;
+
   // The matcher reads the vocabulary's bytes; it must outlive the matcher.
-  explicit SpecialMatcher(const Vocabulary& vocabulary);
+  explicit SpecialMatcher(const Vocabulary& vocabulary, const OptionsByToken& options = {});
 
   struct Match {
     size_t begin = 0;
@@ -48,11 +57,13 @@ class SpecialMatcher {
     std::string_view spelling;
     TokenId token = 0;
     bool is_control = false;
+    Options options;
   };
-  std::optional<Match> MatchAt(std::string_view text, size_t begin, PlainBytes plain) const;
+  const Entry* MatchAt(std::string_view text, size_t begin, PlainBytes plain) const;
+  static Match WithSpaces(const Entry& entry, std::string_view text, size_t from, size_t begin);
 
-  std::vector<Entry> entries_;           // sorted by spelling
-  std::array<bool, 256> first_bytes_{};  // some spelling starts with this byte
+  std::vector<Entry> entries_;             // sorted by spelling
+  std::array<uint32_t, 257> first_bytes_;  // [b, b + 1): the entries whose spelling starts with byte b
 };
 
 }  // namespace autoglm

@@ -12,7 +12,7 @@ class SpecialMatcherTest : public testing::Test {
  protected:
   // "begin+num_bytes:token" of the first match from `from`, or "none".
   std::string Find(std::string_view text, PlainBytes plain = PlainBytes::None(), size_t from = 0) {
-    const auto vocabulary = Vocabulary::Create(tiny_.data());
+    const auto vocabulary = ReadByteLevelVocabulary(tiny_.data());
     const auto match = SpecialMatcher(*vocabulary).FindNext(text, from, plain);
     if (!match) return "none";
     return std::to_string(match->begin) + "+" + std::to_string(match->num_bytes) + ":" + std::to_string(match->token);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,23 +12,26 @@
 
 namespace autoglm {
 
+struct TokenizerModel;
 struct VocabularyData;
 
 // Whether the spelling of a special token ("<|im_end|>") inside a text stands for the token or for its characters.
 // Text that a user wrote is kPlain; what a chat template wrote around it is kParse.
 enum class SpecialTokens { kPlain, kParse };
 
-// Text to token ids and back, byte-level BPE ("gpt2" in GGUF). Immutable after Load, so any thread may use it.
+// Text to token ids and back: byte-level BPE, BPE of characters with byte fallback, SentencePiece's BPE, tiktoken.
+// Immutable after loading, so any thread may use it.
 class Tokenizer {
  public:
-  // Reads tokenizer.ggml.*. Errors: kCorruptFile (lengths disagree, a merge of unknown tokens, ids out of range),
-  // kUnsupported (another model or pre-tokenizer; the message lists those that are known).
+  // Reads tokenizer.ggml.* (gguf_tokenizer.h has the errors).
   static Result<std::unique_ptr<Tokenizer>> FromGguf(const GgufFile& file);
-  // The same from what a file says (tokenizer/vocabulary.h): for tests and fuzzers, which have no file.
+  // The same from what a file says (gguf_vocabulary.h): for tests and fuzzers, which have no file.
   static Result<std::unique_ptr<Tokenizer>> Create(const VocabularyData& data);
+  static std::unique_ptr<Tokenizer> Create(TokenizerModel model);
   ~Tokenizer();
 
-  // Invalid UTF-8 is encoded byte by byte; bytes that the vocabulary lacks are left out. No BOS is added here: see add_bos.
+  // Invalid UTF-8 is encoded byte by byte; bytes that the vocabulary lacks are left out, or become its unknown token. No BOS
+  // is added here: see add_bos.
   std::vector<TokenId> Encode(std::string_view text, SpecialTokens specials) const;
 
   // Encodes `text` where bytes [0, n) with is_plain[i] true never form part of a special token's spelling. Text that crosses
@@ -42,7 +46,8 @@ class Tokenizer {
   // The id of a special token by its spelling, or of a normal token by its bytes; -1 is never returned: kNotFound.
   Result<TokenId> FindToken(std::string_view spelling) const;
 
-  // The bytes of all tokens, which need not be valid UTF-8: for tests and tools; streams use Detokenizer.
+  // The bytes of all tokens, which need not be valid UTF-8: for tests and tools; streams use Detokenizer. Without the space
+  // that encoding put before the text (drops_first_space).
   std::string Decode(const std::vector<TokenId>& tokens) const;
 
   int64_t vocab_size() const;                      // ids [0, vocab_size) hold every token that is not mere filling
@@ -50,6 +55,8 @@ class Tokenizer {
   bool add_bos() const;                            // prefix plain prompts with bos_token()
   TokenId bos_token() const;                       // meaningful where has_bos
   bool has_bos() const;
+  // Whether the first space of a decoded text is one that encoding puts before every text, as in Llama 2 and ChatGLM3.
+  bool drops_first_space() const;
 
  private:
   struct Impl;

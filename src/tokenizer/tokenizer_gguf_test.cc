@@ -94,8 +94,8 @@ TEST_F(TokenizerGguf, ValuesOfAnotherKind_AreRefused) {
 TEST_F(TokenizerGguf, OtherModelsAndPreTokenizers_AreUnsupported) {
   values_["tokenizer.ggml.pre"] = std::string("tekken");
   ExpectRefused(ErrorCode::kUnsupported, "tekken");
-  values_["tokenizer.ggml.model"] = std::string("llama");
-  ExpectRefused(ErrorCode::kUnsupported, "\"llama\" is not known; known is gpt2");
+  values_["tokenizer.ggml.model"] = std::string("bert");
+  ExpectRefused(ErrorCode::kUnsupported, "\"bert\" is not known; known are gpt2 and llama");
 }
 
 }  // namespace

@@ -3,14 +3,11 @@
 #include <algorithm>
 #include <bit>
 #include <functional>
-#include <limits>
 
-#include "tokenizer/byte_alphabet.h"
+#include "base/check.h"
 
 namespace autoglm {
 namespace {
-
-constexpr size_t kTokensMax = std::numeric_limits<TokenId>::max() / 4;
 
 uint64_t PairOf(TokenId left, TokenId right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
@@ -21,90 +18,43 @@ uint32_t TagOf(uint64_t hash) { return static_cast<uint32_t>(hash >> 32); }
 
 size_t SlotsFor(size_t num_entries) { return std::bit_ceil(2 * num_entries + 2); }
 
-// llama.cpp's converters fill the rows that the model has beyond its tokens with "[PAD<id>]".
-bool IsFiller(std::string_view spelling, size_t token) {
-  return spelling.starts_with("[PAD") && spelling == "[PAD" + std::to_string(token) + "]";
-}
-
-Result<TokenType> TypeOf(const VocabularyData& data, size_t token) {
-  const int64_t type = data.types.empty() ? static_cast<int64_t>(TokenType::kNormal) : data.types[token];
-  if (type < 0 || type > static_cast<int64_t>(TokenType::kByte)) {
-    return Fail(ErrorCode::kCorruptFile,
-                "tokenizer.ggml.token_type of token " + std::to_string(token) + " is " + std::to_string(type));
-  }
-  if (IsFiller(data.tokens[token], token)) return TokenType::kUnused;
-  return static_cast<TokenType>(type) == TokenType::kByte ? TokenType::kNormal : static_cast<TokenType>(type);
-}
-
 }  // namespace
 
-Result<Vocabulary> Vocabulary::Create(const VocabularyData& data) {
-  Vocabulary vocabulary;
-  AUTOGLM_TRY_VOID(vocabulary.AddTokens(data));
-  AUTOGLM_TRY_VOID(vocabulary.AddMerges(data.merges));
-  return vocabulary;
+Vocabulary::Vocabulary(size_t num_tokens, size_t num_merges)
+    : normal_slots_(SlotsFor(num_tokens)), merge_slots_(SlotsFor(num_merges)), num_merges_left_(num_merges) {
+  AUTOGLM_CHECK(num_tokens <= kTokensMax && num_merges <= kMergesMax);
+  ends_.reserve(num_tokens);
+  types_.reserve(num_tokens);
+  byte_tokens_.fill(kNoToken);
 }
 
-Status Vocabulary::AddTokens(const VocabularyData& data) {
-  if (data.tokens.empty()) return Fail(ErrorCode::kCorruptFile, "tokenizer.ggml.tokens is empty");
-  if (data.tokens.size() > kTokensMax) return Fail(ErrorCode::kCorruptFile, "tokenizer.ggml.tokens has too many tokens");
-  if (!data.types.empty() && data.types.size() != data.tokens.size()) {
-    return Fail(ErrorCode::kCorruptFile, "tokenizer.ggml.tokens has " + std::to_string(data.tokens.size()) +
-                                             " items, tokenizer.ggml.token_type " + std::to_string(data.types.size()));
-  }
-
-  ends_.reserve(data.tokens.size());
-  types_.reserve(data.tokens.size());
-  normal_slots_.resize(SlotsFor(data.tokens.size()));
-  for (size_t i = 0; i < data.tokens.size(); ++i) {
-    AUTOGLM_TRY(const TokenType type, TypeOf(data, i));
-    // A normal token outside the alphabet is read as it is written; no merge leads to it.
-    const bool is_in_alphabet = type == TokenType::kNormal && AppendBytesFromAlphabet(data.tokens[i], arena_);
-    if (!is_in_alphabet) arena_.append(data.tokens[i]);
-    ends_.push_back(arena_.size());
-    types_.push_back(type);
-    if (is_in_alphabet) IndexNormal(static_cast<TokenId>(i));
-  }
-
-  for (size_t byte = 0; byte < byte_tokens_.size(); ++byte) {
-    const auto character = static_cast<char>(byte);
-    byte_tokens_[byte] = FindNormal({&character, 1}).value_or(kNoToken);
-  }
-  return {};
-}
-
-Status Vocabulary::AddMerges(std::span<const std::string> merges) {
-  if (merges.size() > kTokensMax) return Fail(ErrorCode::kCorruptFile, "tokenizer.ggml.merges has too many merges");
-  merge_slots_.resize(SlotsFor(merges.size()));
-  for (size_t i = 0; i < merges.size(); ++i) AUTOGLM_TRY_VOID(AddMerge(merges[i], static_cast<int32_t>(i)));
-  return {};
-}
-
-Status Vocabulary::AddMerge(std::string_view merge, int32_t rank) {
-  const size_t space = merge.find(' ');
-  std::string joined;
-  const bool has_left = AppendBytesFromAlphabet(merge.substr(0, space), joined);
-  const size_t num_left = joined.size();
-  const bool has_right = space != std::string_view::npos && AppendBytesFromAlphabet(merge.substr(space + 1), joined);
-  const auto left = FindNormal(std::string_view(joined).substr(0, num_left));
-  const auto right = FindNormal(std::string_view(joined).substr(num_left));
-  const auto merged = FindNormal(joined);
-  if (!has_left || !has_right || !left || !right || !merged) {
-    return Fail(ErrorCode::kCorruptFile, "tokenizer.ggml.merges: \"" + std::string(merge) +
-                                             "\" is not two tokens of tokenizer.ggml.tokens that join to a third");
-  }
-  MergeSlot& slot = merge_slots_[MergePlace(PairOf(*left, *right))];
-  // Of a merge that is listed twice, the better rank counts.
-  if (slot.pair == kNoPair) slot = {PairOf(*left, *right), {rank, *merged}};
-  return {};
+TokenId Vocabulary::Add(std::string_view token_bytes, TokenType type, Lookup lookup) {
+  AUTOGLM_CHECK(2 * types_.size() < normal_slots_.size());
+  const TokenId token = size();
+  arena_.append(token_bytes);
+  ends_.push_back(arena_.size());
+  types_.push_back(type);
+  if (lookup == Lookup::kByText) IndexNormal(token);
+  return token;
 }
 
 void Vocabulary::IndexNormal(TokenId token) {
   const std::string_view token_bytes = bytes(token);
+  if (token_bytes.empty()) return;
   const uint64_t hash = HashOf(token_bytes);
   NormalSlot& slot = normal_slots_[NormalPlace(token_bytes, hash)];
-  if (slot.token == kNoToken) slot = {TagOf(hash), token};  // of two tokens with the same bytes, the first is used
+  if (slot.token != kNoToken) return;  // of two tokens with the same bytes, the first is used
+  slot = {TagOf(hash), token};
   normal_bytes_max_ = std::max(normal_bytes_max_, token_bytes.size());
+  if (token_bytes.size() != 1) return;
+  TokenId& byte_token = byte_tokens_[static_cast<uint8_t>(token_bytes[0])];
+  if (byte_token == kNoToken) byte_token = token;
+}
+
+void Vocabulary::AddMerge(TokenId left, TokenId right, int32_t rank, TokenId merged) {
+  AUTOGLM_CHECK(Contains(left) && Contains(right) && Contains(merged) && num_merges_left_-- > 0);
+  MergeSlot& slot = merge_slots_[MergePlace(PairOf(left, right))];
+  if (slot.pair == kNoPair || rank < slot.merge.rank) slot = {PairOf(left, right), {rank, merged}};
 }
 
 std::string_view Vocabulary::bytes(TokenId token) const {

@@ -3,7 +3,6 @@
 #include <array>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,7 +11,7 @@
 
 namespace autoglm {
 
-// tokenizer.ggml.token_type of GGUF.
+// tokenizer.ggml.token_type of GGUF, and the piece types of SentencePiece.
 enum class TokenType : uint8_t {
   kUndefined = 0,
   kNormal = 1,
@@ -23,28 +22,30 @@ enum class TokenType : uint8_t {
   kByte = 6,
 };
 
-// What a GGUF file says about its tokenizer. A view: the arrays must outlive the call they are passed to.
-struct VocabularyData {
-  std::string_view pre = "default";     // tokenizer.ggml.pre
-  std::span<const std::string> tokens;  // spelled in GPT-2's byte alphabet where normal, else as they are
-  std::span<const int64_t> types;       // as TokenType; empty: all are normal
-  std::span<const std::string> merges;  // "left right", best first
-  std::optional<int64_t> bos;
-  std::vector<int64_t> eos;  // tokenizer.ggml.{eos,eot,eom}_token_id
-  std::optional<bool> add_bos;
-};
-
-// The tokens of a byte-level BPE and the merges between them; lookups allocate nothing. Immutable.
+// The tokens of a tokenizer by id and by bytes, and the merges between them; lookups allocate nothing. Filled by whoever
+// reads a file (gguf_vocabulary.h, tokenizer_json.h, ...), immutable afterwards.
 class Vocabulary {
  public:
-  // Errors: kCorruptFile (no tokens, lengths that disagree, an unknown type, a merge of unknown tokens).
-  static Result<Vocabulary> Create(const VocabularyData& data);
+  static constexpr size_t kTokensMax = size_t{1} << 24;
+  static constexpr size_t kMergesMax = size_t{1} << 24;
+
+  // Room for so many entries, each at most the maximum above.
+  Vocabulary(size_t num_tokens, size_t num_merges);
+
+  // kByText: FindNormal finds the token; of two with the same bytes the first.
+  enum class Lookup { kByText, kNever };
+  // The next id. `bytes`: what a normal, user-defined or byte token stands for; the spelling of any other.
+  TokenId Add(std::string_view bytes, TokenType type, Lookup lookup);
+  // Of a merge that is added twice, the better rank counts: merges come in the order of their ranks, or are equal.
+  void AddMerge(TokenId left, TokenId right, int32_t rank, TokenId merged);
+  // The token that stands for a byte on its own; by default the normal token of that byte.
+  void SetByteToken(uint8_t byte, TokenId token) { byte_tokens_[byte] = token; }
 
   TokenId size() const { return static_cast<TokenId>(types_.size()); }
   bool Contains(int64_t token) const { return token >= 0 && token < size(); }
-  // kByte reads as kNormal; the converter's filler tokens ("[PAD151646]") as kUnused, as which older files do not mark them.
   TokenType type(TokenId token) const { return types_[static_cast<size_t>(token)]; }
-  // The bytes a normal or user-defined token stands for; the spelling of any other.
+  // Control tokens and the unknown token: they have a spelling but stand for no text.
+  bool IsControl(TokenId token) const { return type(token) == TokenType::kControl || type(token) == TokenType::kUnknown; }
   std::string_view bytes(TokenId token) const;
 
   struct Merge {
@@ -52,10 +53,12 @@ class Vocabulary {
     TokenId merged = 0;
   };
   std::optional<Merge> FindMerge(TokenId left, TokenId right) const;
-  // The normal token of exactly these bytes.
+  // The token of exactly these bytes among those that are found by text.
   std::optional<TokenId> FindNormal(std::string_view bytes) const;
-  // As FindNormal for one byte. Some vocabularies lack bytes that did not occur in their training text.
+  // Some vocabularies lack bytes that did not occur in their training text.
   std::optional<TokenId> FindByte(uint8_t byte) const;
+  // Of the longest token that FindNormal finds.
+  size_t normal_bytes_max() const { return normal_bytes_max_; }
 
  private:
   static constexpr TokenId kNoToken = -1;
@@ -69,10 +72,6 @@ class Vocabulary {
     Merge merge;
   };
 
-  Vocabulary() = default;
-  Status AddTokens(const VocabularyData& data);
-  Status AddMerges(std::span<const std::string> merges);
-  Status AddMerge(std::string_view merge, int32_t rank);
   void IndexNormal(TokenId token);
   size_t NormalPlace(std::string_view bytes, uint64_t hash) const;
   size_t MergePlace(uint64_t pair) const;
@@ -82,8 +81,9 @@ class Vocabulary {
   std::vector<TokenType> types_;
   std::vector<NormalSlot> normal_slots_;  // by hash of the bytes, open addressing, at most half full
   std::vector<MergeSlot> merge_slots_;    // by hash of the pair, likewise
+  size_t num_merges_left_;
   std::array<TokenId, 256> byte_tokens_;
-  size_t normal_bytes_max_ = 0;  // of the longest normal token
+  size_t normal_bytes_max_ = 0;
 };
 
 }  // namespace autoglm

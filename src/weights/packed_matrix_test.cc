@@ -78,8 +78,8 @@ struct FloatTensor {
   FloatTensor() : values(21 * 64) {
     Random random(5);
     for (size_t i = 0; i < values.size(); ++i) {
-      const size_t row = i / 64;
-      values[i] = static_cast<float>((random.NextDouble() - 0.5) * std::pow(2.0, static_cast<double>(row) - 10));
+      const auto row = static_cast<int>(i / 64);
+      values[i] = static_cast<float>(std::ldexp(random.NextDouble() - 0.5, row - 10));
     }
     std::fill_n(values.begin() + 3 * 64, 64, 0.0f);
     view = {.name = "float", .dtype = DType::kF32, .shape = {21, 64}, .bytes = std::as_bytes(std::span(values))};

@@ -11,7 +11,7 @@ namespace {
 
 // Grids that reach from one step less than the range of the values to one step more: a grid that cuts the outermost values off
 // has smaller steps for all others.
-constexpr int kTrialsEachWay = 20;
+constexpr int kNumTrials = 41;
 constexpr float kTrialStep = 0.05f;
 
 struct WeightedSums {
@@ -45,8 +45,9 @@ AffineFit FitAffine(std::span<const float> values, std::span<const float> weight
   AffineFit best{.scale = range / top, .minimum = lowest};
   float best_error = INFINITY;
   std::array<float, kBlock> levels;
-  for (int trial = -kTrialsEachWay; trial <= kTrialsEachWay; ++trial) {
-    const float inverse_scale = (top + static_cast<float>(trial) * kTrialStep) / range;
+  for (int trial = 0; trial < kNumTrials; ++trial) {
+    const int step = trial - kNumTrials / 2;
+    const float inverse_scale = (top + static_cast<float>(step) * kTrialStep) / range;
     WeightedSums sums;
     for (size_t i = 0; i < values.size(); ++i) {
       levels[i] = RoundToLevel((values[i] - lowest) * inverse_scale, 0, top);

@@ -224,8 +224,9 @@ TEST(QuantizeDeathTest, SpansOfOtherLengthsAreABug) {
 }
 
 TEST(FitAffine, FindsAGridThatIsThere) {
-  std::vector<float> values(16);
-  for (size_t i = 0; i < 16; ++i) values[i] = static_cast<float>(i) * 0.05f - 0.3f;
+  std::vector<float> values;
+  values.reserve(16);
+  for (int i = 0; i < 16; ++i) values.push_back(static_cast<float>(i) * 0.05f - 0.3f);
   const std::vector<float> weights(values.size(), 1.0f);
   const AffineFit fit = FitAffine(values, weights, 15, MinimumSign::kAny);
   EXPECT_NEAR(fit.scale, 0.05f, 1e-6f);

@@ -1,5 +1,6 @@
 #include "weights/safetensors_folder.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -25,8 +26,7 @@ std::vector<std::byte> FileWith(std::string_view tensor, int value = 1) {
 std::string IndexOf(const std::vector<std::pair<std::string, std::string>>& entries) {
   std::string members;
   for (const auto& [tensor, shard] : entries) {
-    if (!members.empty()) members += ",";
-    members.append("\"").append(tensor).append("\":\"").append(shard).append("\"");
+    members += fmt::format(R"({}"{}":"{}")", members.empty() ? "" : ",", tensor, shard);
   }
   return R"({"metadata": {"total_size": 16, "more": [1, {"a": null}]}, "weight_map": {)" + members + "}}";
 }

@@ -1,9 +1,13 @@
 """The commands a person types, run as they are."""
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
+
+from serving import wait_until
 
 ROOT_COMMANDS = ["serve", "chat", "model"]
 MODEL_COMMANDS = ["info", "perplexity", "logits", "tokenize", "template"]
@@ -124,3 +128,27 @@ def test_a_mistake_in_the_configuration_file_is_shown_with_its_line(autoglm, mod
     result = autoglm("serve", model, "--config", config)
     assert result.returncode not in (0, -6, -11)
     assert f"{config}:2" in result.stderr
+
+
+def open_files(pid):
+    """{descriptor: what it is}"""
+    found = {}
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found[int(link.name)] = os.readlink(link)
+        except FileNotFoundError:
+            pass
+    return found
+
+
+@pytest.mark.parametrize("stream", [0, 1, 2], ids=["stdin", "stdout", "stderr"])
+def test_the_number_of_a_closed_standard_stream_is_taken_by_nothing(binary, model, stream):
+    null = subprocess.DEVNULL
+    shell = ["sh", "-c", f'exec "$@" {stream}>&-', "sh", str(binary), "serve", str(model), "--port", "0"]
+    process = subprocess.Popen(shell, stdin=null, stdout=null, stderr=null)
+    try:
+        assert wait_until(lambda: any(f.startswith("socket:") for f in open_files(process.pid).values()), 30)
+        assert open_files(process.pid)[stream] == "/dev/null"
+    finally:
+        process.terminate()
+        process.wait(30)

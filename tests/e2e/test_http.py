@@ -42,6 +42,33 @@ def test_invalid_utf8_is_a_bad_request(server, bad):
     assert error_of(answer)["message"]
 
 
+def test_what_stands_behind_a_nul_byte_is_not_dropped(server):
+    status, _, answer = server.post("/v1/chat/completions", json.dumps(CHAT).encode() + b'\0, "n": 9}')
+    assert status == 400
+    assert "NUL" in error_of(answer)["message"]
+
+
+def test_an_error_does_not_send_a_large_body_back(server):
+    status, _, answer = server.post("/v1/chat/completions", CHAT | {"model": "x" * 1_000_000})
+    assert status == 404
+    assert error_of(answer)["code"] == "model_not_found"
+    assert len(answer) < 2000
+
+
+def test_an_encoded_body_is_an_unsupported_media_type(server):
+    status, _, answer = server.request("POST", "/v1/chat/completions", b"\x1f\x8b", {"Content-Encoding": "gzip"})
+    assert status == 415
+    assert "Content-Encoding" in error_of(answer)["message"]
+
+
+def test_tools_are_refused_by_a_template_without_them(server):
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    status, _, answer = server.post("/v1/chat/completions", CHAT | {"tools": tools})
+    assert status == 400
+    assert error_of(answer)["param"] == "tools"
+    assert server.post("/v1/chat/completions", CHAT | {"tools": tools, "tool_choice": "none"})[0] == 200
+
+
 def test_a_body_over_the_limit_is_refused_before_it_is_read(server):
     head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 999999999\r\n\r\n"
     answer = exchange(server, head)

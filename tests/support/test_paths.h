@@ -30,27 +30,29 @@ inline std::optional<std::filesystem::path> ParityFile(std::string_view relative
   return folder / relative;
 }
 
-// SmolLM2-135M-Instruct.Q4_1.gguf: $AUTOGLM_TEST_MODEL, else the cache folder that ./run and ./test fill. The model is no
-// part of the repository, so a test that needs it skips, with a message, where this is empty.
-inline std::optional<std::filesystem::path> TestModel() {
-  const auto existing = [](const std::filesystem::path& path) -> std::optional<std::filesystem::path> {
-    std::error_code error;
-    if (!std::filesystem::is_regular_file(path, error)) return std::nullopt;
-    return path;
-  };
-  const auto variable = [](const char* name) -> std::filesystem::path {
-    const char* value = std::getenv(name);
-    return value == nullptr ? std::filesystem::path() : std::filesystem::path(value);
-  };
-
-  if (const auto model = variable("AUTOGLM_TEST_MODEL"); !model.empty()) return existing(model);
-  auto cache = variable("XDG_CACHE_HOME");
-  if (cache.empty()) {
-    const auto home = variable("HOME");
-    if (home.empty()) return std::nullopt;
-    cache = home / ".cache";
+// A model in the cache folder, $XDG_CACHE_HOME/autoglm. Models are no part of the repository, so a test that needs one skips,
+// with a message, where this is empty.
+inline std::optional<std::filesystem::path> CachedModel(std::string_view name) {
+  std::filesystem::path cache;
+  if (const char* folder = std::getenv("XDG_CACHE_HOME"); folder != nullptr && *folder != '\0') {
+    cache = folder;
+  } else if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') {
+    cache = std::filesystem::path(home) / ".cache";
+  } else {
+    return std::nullopt;
   }
-  return existing(cache / "autoglm" / "SmolLM2-135M-Instruct.Q4_1.gguf");
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(cache / "autoglm" / name, error)) return std::nullopt;
+  return cache / "autoglm" / name;
+}
+
+// SmolLM2-135M-Instruct.Q4_1.gguf: $AUTOGLM_TEST_MODEL, else the cache folder that ./run and ./test fill.
+inline std::optional<std::filesystem::path> TestModel() {
+  const char* variable = std::getenv("AUTOGLM_TEST_MODEL");
+  if (variable == nullptr || *variable == '\0') return CachedModel("SmolLM2-135M-Instruct.Q4_1.gguf");
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(variable, error)) return std::nullopt;
+  return variable;
 }
 
 }  // namespace autoglm

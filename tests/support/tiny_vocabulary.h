@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "tokenizer/byte_alphabet.h"
+#include "tokenizer/gguf_vocabulary.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/vocabulary.h"
 

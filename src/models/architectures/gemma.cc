@@ -25,17 +25,25 @@ void SetCommon(ModelConfig& config) {
   config.embedding_scale = std::sqrt(static_cast<float>(config.hidden_size));
 }
 
+// Which layers slide where every `period`-th sees everything.
+std::vector<bool> FullEvery(int64_t period, int64_t num_layers) {
+  std::vector<bool> sliding(static_cast<size_t>(num_layers));
+  for (size_t layer = 0; layer < sliding.size(); ++layer) sliding[layer] = (static_cast<int64_t>(layer) + 1) % period != 0;
+  return sliding;
+}
+
 // GGUF has no key for query_pre_attn_scalar. Only the 27B models differ from head_dim: there it is hidden size / heads.
 void SetGgufScale(int64_t num_layers_of_27b, ModelConfig& config) {
   if (config.num_layers != num_layers_of_27b) return;
-  config.attention_scale = 1.0f / std::sqrt(static_cast<float>(config.hidden_size / config.num_heads));
+  const int64_t scalar = config.hidden_size / config.num_heads;
+  config.attention_scale = 1.0f / std::sqrt(static_cast<float>(scalar));
 }
 
 Status ReadGguf2(const GgufKeys& keys, ModelConfig& config) {
   SetCommon(config);
   SetGgufScale(46, config);
   AUTOGLM_TRY(config.sliding_window, keys.Integer("attention.sliding_window", 1, kContextMax));
-  for (int64_t layer = 0; layer < config.num_layers; ++layer) config.layer_is_sliding.push_back(layer % 2 == 0);
+  config.layer_is_sliding = FullEvery(2, config.num_layers);
   config.sliding_rope = config.rope;
   AUTOGLM_TRY(const double scores, keys.FloatOr("attn_logit_softcapping", 50));
   AUTOGLM_TRY(const double logits, keys.FloatOr("final_logit_softcapping", 30));
@@ -52,9 +60,7 @@ Result<std::vector<bool>> SlidingLayers(const GgufKeys& keys, int64_t num_layers
     if (const auto* list = std::get_if<std::vector<bool>>(&value->second)) return *list;
   }
   AUTOGLM_TRY(const int64_t period, keys.IntegerOr(kKey, kFullEvery, 1, kLayersMax));
-  std::vector<bool> sliding;
-  for (int64_t layer = 0; layer < num_layers; ++layer) sliding.push_back((layer + 1) % period != 0);
-  return sliding;
+  return FullEvery(period, num_layers);
 }
 
 Status ReadGguf3(const GgufKeys& keys, ModelConfig& config) {
@@ -86,8 +92,7 @@ Result<std::vector<bool>> SlidingLayers(const ConfigFields& fields, int64_t num_
     return sliding;
   }
   AUTOGLM_TRY(const int64_t period, fields.IntegerOr(period_key, period_otherwise, 1, kLayersMax));
-  for (int64_t layer = 0; layer < num_layers; ++layer) sliding.push_back((layer + 1) % period != 0);
-  return sliding;
+  return FullEvery(period, num_layers);
 }
 
 Status ReadCommonJson(const ConfigFields& fields, ModelConfig& config) {

@@ -1,4 +1,4 @@
-#include "tokenizer/vocabulary.h"
+#include "tokenizer/gguf_vocabulary.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,16 +11,16 @@ namespace {
 using testing::HasSubstr;
 
 void ExpectCorrupt(const TinyVocabulary& tiny, std::string_view reason) {
-  const auto vocabulary = Vocabulary::Create(tiny.data());
+  const auto vocabulary = ReadByteLevelVocabulary(tiny.data());
   ASSERT_FALSE(vocabulary) << reason;
   EXPECT_EQ(vocabulary.error().code, ErrorCode::kCorruptFile);
   EXPECT_THAT(vocabulary.error().message, HasSubstr(std::string(reason)));
 }
 
-TEST(Vocabulary, FindsTokensByTheirBytes) {
+TEST(GgufVocabulary, FindsTokensByTheirBytes) {
   TinyVocabulary tiny;
   const TokenId word = tiny.AddNormal(" wörd");
-  const auto vocabulary = Vocabulary::Create(tiny.data());
+  const auto vocabulary = ReadByteLevelVocabulary(tiny.data());
   ASSERT_TRUE(vocabulary);
   EXPECT_EQ(vocabulary->size(), 257);
   EXPECT_EQ(vocabulary->bytes(word), " wörd");
@@ -31,37 +31,37 @@ TEST(Vocabulary, FindsTokensByTheirBytes) {
   EXPECT_EQ(vocabulary->FindNormal(std::string(1000, 'x')), std::nullopt);
 }
 
-TEST(Vocabulary, OfTwoTokensWithTheSameBytes_TheFirstIsUsed) {
+TEST(GgufVocabulary, OfTwoTokensWithTheSameBytes_TheFirstIsUsed) {
   TinyVocabulary tiny;
   const TokenId first = tiny.AddNormal("word");
   const TokenId second = tiny.AddNormal("word");
-  const auto vocabulary = Vocabulary::Create(tiny.data());
+  const auto vocabulary = ReadByteLevelVocabulary(tiny.data());
   EXPECT_EQ(vocabulary->FindNormal("word"), first);
   EXPECT_EQ(vocabulary->bytes(second), "word");
 }
 
-TEST(Vocabulary, SpecialTokens_AreNoNormalOnes) {
+TEST(GgufVocabulary, SpecialTokens_AreNoNormalOnes) {
   TinyVocabulary tiny;
   const TokenId end = tiny.AddToken("<|end|>", TokenType::kControl);
-  const auto vocabulary = Vocabulary::Create(tiny.data());
+  const auto vocabulary = ReadByteLevelVocabulary(tiny.data());
   EXPECT_EQ(vocabulary->bytes(end), "<|end|>");
   EXPECT_EQ(vocabulary->FindNormal("<|end|>"), std::nullopt);
 }
 
-TEST(Vocabulary, NormalTokenOutsideTheAlphabet_StandsForItself) {
+TEST(GgufVocabulary, NormalTokenOutsideTheAlphabet_StandsForItself) {
   TinyVocabulary tiny;
   const TokenId odd = tiny.AddToken("你 好", TokenType::kNormal);
-  const auto vocabulary = Vocabulary::Create(tiny.data());
+  const auto vocabulary = ReadByteLevelVocabulary(tiny.data());
   EXPECT_EQ(vocabulary->bytes(odd), "你 好");
   EXPECT_EQ(vocabulary->FindNormal("你 好"), std::nullopt);
 }
 
-TEST(Vocabulary, Merges_HaveTheRankOfTheirPlaceInTheList) {
+TEST(GgufVocabulary, Merges_HaveTheRankOfTheirPlaceInTheList) {
   TinyVocabulary tiny;
   tiny.AddMerge("a", "b");
   const TokenId abc = tiny.AddMerge("ab", "c");
   tiny.merges.push_back("a b");  // listed twice: the first counts
-  const auto vocabulary = Vocabulary::Create(tiny.data());
+  const auto vocabulary = ReadByteLevelVocabulary(tiny.data());
   ASSERT_TRUE(vocabulary);
   EXPECT_EQ(vocabulary->FindMerge('a', 'b')->rank, 0);
   EXPECT_EQ(vocabulary->FindMerge(256, 'c')->rank, 1);
@@ -69,24 +69,24 @@ TEST(Vocabulary, Merges_HaveTheRankOfTheirPlaceInTheList) {
   EXPECT_EQ(vocabulary->FindMerge('b', 'a'), std::nullopt);
 }
 
-TEST(Vocabulary, FillerTokens_AreUnusedWhateverTheirType) {
+TEST(GgufVocabulary, FillerTokens_AreUnusedWhateverTheirType) {
   TinyVocabulary tiny;
   const TokenId filler = tiny.AddToken("[PAD256]", TokenType::kUserDefined);
   const TokenId word = tiny.AddToken("[PAD1]", TokenType::kUserDefined);
-  const auto vocabulary = Vocabulary::Create(tiny.data());
+  const auto vocabulary = ReadByteLevelVocabulary(tiny.data());
   EXPECT_EQ(vocabulary->type(filler), TokenType::kUnused);
   EXPECT_EQ(vocabulary->type(word), TokenType::kUserDefined);
 }
 
-TEST(Vocabulary, AbsentTypes_MeanNormalTokens) {
+TEST(GgufVocabulary, AbsentTypes_MeanNormalTokens) {
   TinyVocabulary tiny;
   tiny.types.clear();
-  const auto vocabulary = Vocabulary::Create(tiny.data());
+  const auto vocabulary = ReadByteLevelVocabulary(tiny.data());
   ASSERT_TRUE(vocabulary);
   EXPECT_EQ(vocabulary->type('a'), TokenType::kNormal);
 }
 
-TEST(Vocabulary, MergesOfUnknownTokens_AreRefused) {
+TEST(GgufVocabulary, MergesOfUnknownTokens_AreRefused) {
   for (const char* const merge : {"a zz", "zz a", "a b", "ab", "", " ", "a ", " a", "a b c", "\xFF \xFF"}) {
     TinyVocabulary tiny;
     tiny.merges = {merge};
@@ -94,7 +94,7 @@ TEST(Vocabulary, MergesOfUnknownTokens_AreRefused) {
   }
 }
 
-TEST(Vocabulary, ListsThatDoNotFit_AreRefused) {
+TEST(GgufVocabulary, ListsThatDoNotFit_AreRefused) {
   TinyVocabulary too_short;
   too_short.types.pop_back();
   ExpectCorrupt(too_short, "token_type 255");
