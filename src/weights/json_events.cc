@@ -5,6 +5,10 @@
 namespace autoglm {
 
 Status JsonEvents::Read(std::string_view text, std::string_view what, JsonEvents& events) {
+  // The parser takes a NUL byte for the end, and would not see what comes behind it.
+  if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
+    return Fail(ErrorCode::kCorruptFile, std::string(what) + ": the JSON is broken at byte " + std::to_string(nul));
+  }
   // Without exceptions: nlohmann reports through parse_error.
   if (Json::sax_parse(text.begin(), text.end(), &events)) return {};
   if (events.message_.empty()) events.message_ = std::string(what) + " is no valid JSON";

@@ -64,6 +64,7 @@ std::vector<HostileCase> JsonCases() {
       {"Number", "7", "the header has a number where it may not"},
       {"CutShort", R"({"t": {"dtype": "F32")", "tensor 't': the JSON is broken"},
       {"TextBehind", "{} {}", "broken at byte"},
+      {"NulBehind", std::string("{}\0x", 4), "broken at byte 2"},
       {"InvalidUtf8", "{\"\xff\": 1}", "broken at byte"},
       {"Deep", std::string(100000, '['), "a list where it may not"},
       {"DeepObjects", R"({"a":{"dtype":{"a":{"a":{}}}}})", "tensor 'a' has an object where it may not"},
