@@ -41,8 +41,7 @@ int NumThreads(int64_t threads) {
 
 Result<OpenedModel> OpenModel(const std::filesystem::path& path, const ComputeOptions& options) {
   OpenedModel opened{.pool = std::make_unique<ThreadPool>(NumThreads(options.threads)), .model = nullptr};
-  Result<std::shared_ptr<LoadedModel>> model =
-      LoadedModel::Load(path, {.isa = options.isa, .arithmetic = options.arithmetic}, *opened.pool);
+  Result<std::shared_ptr<LoadedModel>> model = LoadedModel::Load(path, {.isa = options.isa, .arithmetic = options.arithmetic});
   if (!model) {
     const bool names_file = model.error().message.find(path.string()) != std::string::npos;
     return Fail(model.error().code, (names_file ? "" : path.string() + ": ") + model.error().message);

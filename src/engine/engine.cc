@@ -71,6 +71,7 @@ struct Engine::Impl {
   void PublishStats();
   void StopAll();
   bool TakePlace();
+  bool IsLoaded() const { return model->lm().load_progress().is_complete(); }
 
   const std::shared_ptr<LoadedModel> model;
   const EngineOptions options;
@@ -199,7 +200,11 @@ void Engine::Impl::ThreadMain() {
     AcceptArrivals();
     AnswerIntegrityChecks();
     Deliver(scheduler.DropCancelled());
-    if (scheduler.HasWork()) RunStep();
+    if (scheduler.HasWork()) {
+      RunStep();
+    } else if (!IsLoaded()) {
+      model->lm().LoadNext(*pool);  // a layer at a time, so that an arrival does not wait long
+    }
     PublishStats();
   }
   StopAll();
@@ -207,7 +212,7 @@ void Engine::Impl::ThreadMain() {
 
 // Takes what has arrived; sleeps where there is nothing else to do.
 void Engine::Impl::AcceptArrivals() {
-  if (!scheduler.HasWork()) {
+  if (!scheduler.HasWork() && IsLoaded()) {
     if (std::optional<Arrival> arrival = inbox.WaitPop()) Accept(*std::move(arrival));
   }
   while (std::optional<Arrival> arrival = inbox.TryPop()) Accept(*std::move(arrival));

@@ -56,8 +56,7 @@ class Collector {
 class EngineTest : public testing::Test {
  protected:
   std::unique_ptr<Engine> StartEngine(EngineOptions options = {}) {
-    ThreadPool pool(1);
-    auto model = LoadedModel::Load(GoldenFile("gguf/llama.gguf"), {.isa = DetectIsa()}, pool);
+    auto model = LoadedModel::Load(GoldenFile("gguf/llama.gguf"), {.isa = DetectIsa()});
     EXPECT_TRUE(model) << model.error().message;
     if (options.num_threads == 0) options.num_threads = 2;
     if (options.kv_memory_bytes == 0) options.kv_memory_bytes = 4 << 20;

@@ -49,8 +49,7 @@ Result<std::vector<int64_t>> EosTokens(const ModelConfig& config, const std::fil
 
 }  // namespace
 
-Result<std::shared_ptr<LoadedModel>> LoadedModel::Load(const std::filesystem::path& path, const ModelLoadOptions& options,
-                                                       ThreadPool& pool) {
+Result<std::shared_ptr<LoadedModel>> LoadedModel::Load(const std::filesystem::path& path, const ModelLoadOptions& options) {
   std::shared_ptr<LoadedModel> model(new LoadedModel());
   model->path_ = path;
   // "models/glm/" names the folder, not what stands behind the slash.
@@ -59,9 +58,9 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::Load(const std::filesystem::pa
   model->created_unix_seconds_ = ChangedUnixSeconds(path);
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) {
-    AUTOGLM_TRY_VOID(model->LoadFolder(options, pool));
+    AUTOGLM_TRY_VOID(model->LoadFolder(options));
   } else {
-    AUTOGLM_TRY_VOID(model->LoadFile(options, pool));
+    AUTOGLM_TRY_VOID(model->LoadFile(options));
   }
   if (model->tokenizer_->vocab_size() > model->lm_->config().vocab_size) {
     return Fail(ErrorCode::kCorruptFile, "the tokenizer has " + std::to_string(model->tokenizer_->vocab_size()) +
@@ -70,18 +69,18 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::Load(const std::filesystem::pa
   return model;
 }
 
-Status LoadedModel::LoadFile(const ModelLoadOptions& options, ThreadPool& pool) {
+Status LoadedModel::LoadFile(const ModelLoadOptions& options) {
   AUTOGLM_TRY(std::unique_ptr<GgufFile> file, GgufFile::Open(path_));
   AUTOGLM_TRY(tokenizer_, Tokenizer::FromGguf(*file));
   if (const std::string* source = file->FindString("tokenizer.chat_template")) {
     AUTOGLM_TRY(chat_template_, ChatTemplate::Parse(*source));
   }
-  AUTOGLM_TRY(lm_, CausalLm::Load(*file, options, pool));
+  AUTOGLM_TRY(lm_, CausalLm::Open(*file, options));
   source_ = std::move(file);
   return {};
 }
 
-Status LoadedModel::LoadFolder(const ModelLoadOptions& options, ThreadPool& pool) {
+Status LoadedModel::LoadFolder(const ModelLoadOptions& options) {
   AUTOGLM_TRY(std::unique_ptr<SafetensorsFolder> folder, SafetensorsFolder::Open(path_));
   AUTOGLM_TRY(const Json json, ReadConfig(path_ / "config.json"));
   AUTOGLM_TRY(ModelConfig config, ModelConfig::FromJson(json));
@@ -91,7 +90,7 @@ Status LoadedModel::LoadFolder(const ModelLoadOptions& options, ThreadPool& pool
   if (source) {
     AUTOGLM_TRY(chat_template_, ChatTemplate::Parse(*source));
   }
-  AUTOGLM_TRY(lm_, CausalLm::Load(*folder, std::move(config), options, pool));
+  AUTOGLM_TRY(lm_, CausalLm::Open(*folder, std::move(config), options));
   source_ = std::move(folder);
   return {};
 }

@@ -7,7 +7,6 @@
 #include <string>
 
 #include "base/result.h"
-#include "base/thread_pool.h"
 #include "kernels/isa.h"
 #include "models/causal_lm.h"
 #include "tokenizer/chat_template.h"
@@ -17,13 +16,12 @@
 namespace autoglm {
 
 // A model with everything needed to serve it: weights, tokenizer, chat template; from a GGUF file or a Hugging Face folder.
-// Immutable after Load.
+// What describes it is there and unchanging after Load; the weights arrive as CausalLm says.
 class LoadedModel {
  public:
   // Errors: as GgufFile::Open and SafetensorsFolder::Open; kUnsupported for another architecture or tensor type; kCorruptFile for
   // missing tensors or wrong shapes, naming them.
-  static Result<std::shared_ptr<LoadedModel>> Load(const std::filesystem::path& path, const ModelLoadOptions& options,
-                                                   ThreadPool& pool);
+  static Result<std::shared_ptr<LoadedModel>> Load(const std::filesystem::path& path, const ModelLoadOptions& options);
 
   const std::string& name() const { return name_; }  // the file's name without ".gguf", the folder's: the id in /v1/models
   const std::filesystem::path& path() const { return path_; }
@@ -36,8 +34,8 @@ class LoadedModel {
  private:
   LoadedModel() = default;
 
-  Status LoadFile(const ModelLoadOptions& options, ThreadPool& pool);
-  Status LoadFolder(const ModelLoadOptions& options, ThreadPool& pool);
+  Status LoadFile(const ModelLoadOptions& options);
+  Status LoadFolder(const ModelLoadOptions& options);
 
   std::string name_;
   std::filesystem::path path_;

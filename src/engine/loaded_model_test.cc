@@ -20,7 +20,7 @@ class LoadedModelTest : public testing::Test {
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   Result<std::shared_ptr<LoadedModel>> Load(const std::filesystem::path& path) {
-    return LoadedModel::Load(path, {.isa = DetectIsa(), .arithmetic = Arithmetic::kExact}, pool_);
+    return LoadedModel::Load(path, {.isa = DetectIsa(), .arithmetic = Arithmetic::kExact});
   }
   // A copy of a golden folder, to be damaged.
   std::filesystem::path Copy(const std::string& model) {

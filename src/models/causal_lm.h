@@ -12,6 +12,7 @@
 #include "models/model_config.h"
 #include "weights/gguf_file.h"
 #include "weights/packed_matrix.h"
+#include "weights/prepared_cache.h"
 #include "weights/tensor_source.h"
 
 namespace autoglm {
@@ -29,21 +30,39 @@ struct ModelLoadOptions {
   Isa isa = Isa::kScalar;                     // what to compute with; see DetectIsa
   Arithmetic arithmetic = Arithmetic::kFast;  // kExact: float32 activations and KV
   WeightPrecision precision = WeightPrecision::kAsStored;
+  PreparedCacheOptions prepared_cache;  // without a folder nothing is cached
 };
 
-// A decoder-only transformer, ready to run.
+// How much of a model's weights is there.
+struct LoadProgress {
+  int64_t num_stages = 0;  // layers, and one for what the logits need
+  int64_t num_loaded = 0;
+  bool is_prepared = false;  // mapped from the cache of prepared weights, not packed
+
+  bool is_complete() const { return num_loaded == num_stages; }
+};
+
+// A decoder-only transformer. It can compute from the start: weights that have not arrived yet are loaded by the step that
+// needs them, layer by layer.
 class CausalLm {
  public:
-  // Errors: kUnsupported (architecture, tensor type), kCorruptFile (missing tensor, wrong shape).
-  static Result<std::unique_ptr<CausalLm>> Load(const GgufFile& file, const ModelLoadOptions& options, ThreadPool& pool);
+  // Reads headers only; every error of a model shows here. Errors: kUnsupported (architecture, tensor type), kCorruptFile
+  // (missing tensor, wrong shape). The file must outlive the model.
+  static Result<std::unique_ptr<CausalLm>> Open(const GgufFile& file, const ModelLoadOptions& options);
   // A Hugging Face folder: its tensors, and its config.json read by ModelConfig::FromJson. Errors: as for GGUF.
-  static Result<std::unique_ptr<CausalLm>> Load(const TensorSource& folder, ModelConfig config, const ModelLoadOptions& options,
-                                                ThreadPool& pool);
+  static Result<std::unique_ptr<CausalLm>> Open(const TensorSource& folder, ModelConfig config, const ModelLoadOptions& options);
   virtual ~CausalLm() = default;
 
   virtual const ModelConfig& config() const = 0;
   virtual KvLayout kv_layout() const = 0;
-  virtual int64_t weight_bytes() const = 0;  // of memory held, packed
+  virtual int64_t weight_bytes() const = 0;  // of memory that the packed weights take once they are all loaded
+
+  // Any thread.
+  virtual LoadProgress load_progress() const = 0;
+  // Loads one more stage, when there is time for it; only while the progress is not complete. One caller at a time, as Forward.
+  virtual void LoadNext(ThreadPool& pool) = 0;
+  // Waits until prepared weights are written into the cache, where they are to be. Errors: as PreparedCache::Store.
+  virtual Status WaitForCache() = 0;
 
   // Computes all slices in one pass, writes their KV into the pool's blocks, and puts the logits asked for, [rows,
   // vocab_size] in slice order, into `logits`. A token's logits do not depend on the other slices, on how its sequence was

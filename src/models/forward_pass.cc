@@ -42,8 +42,22 @@ void ForwardPass::Run(std::span<const ForwardSlice> slices, std::vector<float>& 
   LayOut(slices);
   logits.resize(logits_tokens_.size() * static_cast<size_t>(config_.vocab_size));
   logits_ = logits.data();
+  const int64_t num_steps = config_.num_layers + 1;
+  if (weights_.loader->is_complete()) return RunSteps({0, num_steps});
+  for (int64_t step = 0; step < num_steps; ++step) {
+    LoadWeightsOf(step);
+    RunSteps({step, step + 1});
+  }
+}
+
+void ForwardPass::LoadWeightsOf(int64_t step) {
+  const bool is_needed = step < config_.num_layers || !logits_tokens_.empty() || capture_ != nullptr;
+  while (is_needed && weights_.loader->num_loaded() <= step) weights_.loader->LoadNext(pool_);
+}
+
+void ForwardPass::RunSteps(StepRange steps) {
   pool_.ResetItems();
-  pool_.Run([this](int member) { RunMember(member); });
+  pool_.Run([this, steps](int member) { RunMember(member, steps); });
 }
 
 void ForwardPass::LayOut(std::span<const ForwardSlice> slices) {
@@ -128,30 +142,37 @@ void ForwardPass::FillAll(ActivationBuffer& out, std::initializer_list<const Pac
   for (int64_t tile = 0; tile < out.tiling().num_tiles(); ++tile) fill_tile(tile);
 }
 
-void ForwardPass::RunMember(int member) {
+void ForwardPass::RunMember(int member, StepRange steps) {
   ItemClaims claims(pool_);
-  // Embeddings and rotation angles, a tile of tokens at a time.
+  if (steps.begin == 0) {
+    EmbedAll(claims);
+    Capture(member, 0);
+  }
+  for (int64_t step = steps.begin; step < steps.end; ++step) {
+    if (RunsByTokens()) {
+      StepByTokens(member, claims, step);
+    } else {
+      StepByRows(member, claims, step);
+    }
+  }
+  if (steps.end > config_.num_layers) ComputeLogits(member, claims);
+}
+
+// Embeddings and rotation angles, a tile of tokens at a time.
+void ForwardPass::EmbedAll(ItemClaims& claims) {
   const int64_t num_tiles = (num_tokens_ + kMaxTileTokens - 1) / kMaxTileTokens;
   for (int64_t tile; (tile = claims.Next(num_tiles)) != ItemClaims::kNone;) {
     EmbedTokens({tile * kMaxTileTokens, std::min(num_tokens_, (tile + 1) * kMaxTileTokens)});
   }
   pool_.Barrier();
-  Capture(member, 0);
-  if (RunsByTokens()) {
-    RunByTokens(member, claims);
-  } else {
-    RunByRows(member, claims);
-  }
-  ComputeLogits(member, claims);
 }
 
-void ForwardPass::RunByRows(int member, ItemClaims& claims) {
-  for (int64_t l = 0; l < config_.num_layers; ++l) {
-    const LayerView layer = View(l);
-    AttendByRows(member, claims, layer);
-    MlpByRows(member, claims, layer);
-    Capture(member, l + 1);
-  }
+void ForwardPass::StepByRows(int member, ItemClaims& claims, int64_t step) {
+  if (step > 0) Capture(member, step);
+  if (step == config_.num_layers) return;
+  const LayerView layer = View(step);
+  AttendByRows(member, claims, layer);
+  MlpByRows(member, claims, layer);
 }
 
 void ForwardPass::AttendByRows(int member, ItemClaims& claims, const LayerView& layer) {
@@ -229,7 +250,7 @@ void ForwardPass::MlpByRows(int member, ItemClaims& claims, const LayerView& lay
 
 // x += norm(matrix . input), without the norm where there is none. Ends with a barrier.
 void ForwardPass::AddByRows(MemberBuffers& own, ItemClaims& claims, const PackedMatrix& matrix, const ActivationBuffer& input,
-                            const std::vector<float>& post_norm) {
+                            std::span<const float> post_norm) {
   float* out = post_norm.empty() ? x_ : sublayer_;
   const Epilogue epilogue = post_norm.empty() ? Epilogue::kAdd : Epilogue::kStore;
   for (int64_t claim; (claim = claims.Next(NumClaims(matrix.num_panels()))) != ItemClaims::kNone;) {
@@ -245,7 +266,7 @@ void ForwardPass::AddByRows(MemberBuffers& own, ItemClaims& claims, const Packed
   pool_.Barrier();
 }
 
-void ForwardPass::RunByTokens(int member, ItemClaims& claims) {
+void ForwardPass::StepByTokens(int member, ItemClaims& claims, int64_t step) {
   MemberBuffers& own = buffers_.members[member];
   const int64_t chunk_tokens = ChunkTokens(num_tokens_, pool_.num_threads());
   const int64_t num_chunks = (num_tokens_ + chunk_tokens - 1) / chunk_tokens;
@@ -255,15 +276,13 @@ void ForwardPass::RunByTokens(int member, ItemClaims& claims) {
             [&](int64_t tile) { FillNormTile(own, {weights.attention_norm.data(), range.begin}, own.activations, tile); });
     for (int64_t unit = 0; unit < num_qkv_units(); ++unit) ProjectQkvUnit(own, layer, unit, own.activations, range);
   };
-  for (int64_t l = 0; l <= config_.num_layers; ++l) {
-    for (int64_t chunk; (chunk = claims.Next(num_chunks)) != ItemClaims::kNone;) {
-      const TokenRange range{chunk * chunk_tokens, std::min(num_tokens_, (chunk + 1) * chunk_tokens)};
-      if (l > 0) FinishLayerByTokens(own, View(l - 1), range, chunk_tokens);
-      if (l < config_.num_layers) project_qkv(View(l), range);
-    }
-    pool_.Barrier();
-    if (l > 0) Capture(member, l);
+  for (int64_t chunk; (chunk = claims.Next(num_chunks)) != ItemClaims::kNone;) {
+    const TokenRange range{chunk * chunk_tokens, std::min(num_tokens_, (chunk + 1) * chunk_tokens)};
+    if (step > 0) FinishLayerByTokens(own, View(step - 1), range, chunk_tokens);
+    if (step < config_.num_layers) project_qkv(View(step), range);
   }
+  pool_.Barrier();
+  if (step > 0) Capture(member, step);
 }
 
 // All of a layer that follows the keys and values, for one chunk.
@@ -287,7 +306,7 @@ void ForwardPass::FinishLayerByTokens(MemberBuffers& own, const LayerView& layer
 }
 
 // As AddByRows, for the rows of one chunk, whose input stands in own.activations.
-void ForwardPass::AddByTokens(MemberBuffers& own, const PackedMatrix& matrix, const std::vector<float>& post_norm,
+void ForwardPass::AddByTokens(MemberBuffers& own, const PackedMatrix& matrix, std::span<const float> post_norm,
                               TokenRange range) {
   const int64_t hidden = config_.hidden_size;
   if (post_norm.empty()) {

@@ -8,7 +8,8 @@
 
 namespace autoglm {
 
-// One call of Transformer::Forward. All tokens of all slices stand in one list; every member of the pool runs RunMember.
+// One call of Transformer::Forward. All tokens of all slices stand in one list; every member of the pool runs RunMember: a step
+// for each layer and one for the logits, all in one go, or one by one while their weights are still being loaded.
 //
 // Two ways to share the work, with equal results bit by bit:
 //   by rows    few tokens, or experts: each matrix is cut by rows, every weight is read once. Five barriers a layer:
@@ -50,17 +51,26 @@ class ForwardPass {
     int64_t range;
   };
 
+  // Step l < num_layers begins layer l, step num_layers ends in logits.
+  struct StepRange {
+    int64_t begin = 0;
+    int64_t end = 0;
+  };
+
   void LayOut(std::span<const ForwardSlice> slices);
   void LayOutByRows();
-  void RunMember(int member);
-  void RunByRows(int member, ItemClaims& claims);
+  void LoadWeightsOf(int64_t step);
+  void RunSteps(StepRange steps);
+  void RunMember(int member, StepRange steps);
+  void EmbedAll(ItemClaims& claims);
+  void StepByRows(int member, ItemClaims& claims, int64_t step);
   void AttendByRows(int member, ItemClaims& claims, const LayerView& layer);
   void MlpByRows(int member, ItemClaims& claims, const LayerView& layer);
   void AddByRows(MemberBuffers& own, ItemClaims& claims, const PackedMatrix& matrix, const ActivationBuffer& input,
-                 const std::vector<float>& post_norm);
-  void RunByTokens(int member, ItemClaims& claims);
+                 std::span<const float> post_norm);
+  void StepByTokens(int member, ItemClaims& claims, int64_t step);
   void FinishLayerByTokens(MemberBuffers& own, const LayerView& layer, TokenRange range, int64_t chunk_tokens);
-  void AddByTokens(MemberBuffers& own, const PackedMatrix& matrix, const std::vector<float>& post_norm, TokenRange range);
+  void AddByTokens(MemberBuffers& own, const PackedMatrix& matrix, std::span<const float> post_norm, TokenRange range);
   void ComputeLogits(int member, ItemClaims& claims);
   void Capture(int member, int64_t layer);
 
@@ -88,14 +98,14 @@ class ForwardPass {
     int64_t first_head;
     int64_t num_heads;
   };
-  void NormHeads(const HeadRows& heads, const std::vector<float>& norm);
+  void NormHeads(const HeadRows& heads, std::span<const float> norm);
   void Rotate(const HeadRows& heads, const LayerView& layer);
   enum class KvHalf { kKeys, kValues };
   void WriteKvHalf(int64_t layer_index, const HeadRows& heads, KvHalf half);
   void GateUpUnit(MemberBuffers& own, const MlpWeights& mlp, int64_t panel_begin, int64_t panel_end, const ActivationBuffer& x,
                   int64_t num_tokens, float* out);
   // Adds rows of a sublayer's answer to the residual stream, each normalised.
-  void AddNormed(MemberBuffers& own, const float* rows, const std::vector<float>& norm, TokenRange range);
+  void AddNormed(MemberBuffers& own, const float* rows, std::span<const float> norm, TokenRange range);
 
   // forward_pass_moe.cc
   void RouteTokens(MemberBuffers& own, ItemClaims& claims, const LayerView& layer);

@@ -87,7 +87,7 @@ void ForwardPass::ProjectQkvUnit(MemberBuffers& own, const LayerView& layer, int
   const bool is_key = !is_query && unit < query_units + kv_units;
   const LayerWeights& weights = layer.weights;
   const PackedMatrix& matrix = is_query ? weights.query : (is_key ? weights.key : weights.value);
-  const std::vector<float>& bias = is_query ? weights.query_bias : (is_key ? weights.key_bias : weights.value_bias);
+  const std::span<const float> bias = is_query ? weights.query_bias : (is_key ? weights.key_bias : weights.value_bias);
   const int64_t index = is_query ? unit : (is_key ? unit - query_units : unit - query_units - kv_units);
   float* out = is_query ? query_ : (is_key ? key_ : value_);
 
@@ -115,7 +115,7 @@ void ForwardPass::ProjectQkvUnit(MemberBuffers& own, const LayerView& layer, int
   }
 }
 
-void ForwardPass::NormHeads(const HeadRows& heads, const std::vector<float>& norm) {
+void ForwardPass::NormHeads(const HeadRows& heads, std::span<const float> norm) {
   if (norm.empty()) return;
   for (int64_t token = heads.range.begin; token < heads.range.end; ++token) {
     for (int64_t head = heads.first_head; head < heads.first_head + heads.num_heads; ++head) {
@@ -171,7 +171,7 @@ void ForwardPass::GateUpUnit(MemberBuffers& own, const MlpWeights& mlp, int64_t 
   }
 }
 
-void ForwardPass::AddNormed(MemberBuffers& own, const float* rows, const std::vector<float>& norm, TokenRange range) {
+void ForwardPass::AddNormed(MemberBuffers& own, const float* rows, std::span<const float> norm, TokenRange range) {
   const int64_t hidden = config_.hidden_size;
   float* normed = own.rows.Get<float>(kMaxTileTokens * hidden);
   for (int64_t token = range.begin; token < range.end; ++token) {

@@ -48,11 +48,7 @@ class ReferenceModel : public testing::TestWithParam<Reference> {
 
   Runner Load(Arithmetic arithmetic) {
     const ModelLoadOptions options{.isa = GetParam().isa, .arithmetic = arithmetic};
-    return Runner(
-        [&](ThreadPool& pool) {
-          return file_ ? CausalLm::Load(*file_, options, pool) : CausalLm::Load(*folder_, config_, options, pool);
-        },
-        2, 64);
+    return Runner(std::move(*(file_ ? CausalLm::Open(*file_, options) : CausalLm::Open(*folder_, config_, options))), 2, 64);
   }
 
   std::unique_ptr<GgufFile> file_;

@@ -19,6 +19,12 @@ KvLayout Transformer::kv_layout() const {
           .head_dim = (config_.head_dim + 15) / 16 * 16};
 }
 
+LoadProgress Transformer::load_progress() const {
+  return {.num_stages = weights_.loader->num_stages(),
+          .num_loaded = weights_.loader->num_loaded(),
+          .is_prepared = weights_.loader->is_prepared()};
+}
+
 void Transformer::Forward(std::span<const ForwardSlice> slices, KvPool& kv, ThreadPool& pool, std::vector<float>& logits) {
   ForwardPass(config_, weights_, kernels_, arithmetic_, buffers_, kv, pool, capture_).Run(slices, logits);
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -20,12 +19,10 @@ using Logits = ForwardSlice::Logits;
 class Runner {
  public:
   Runner(const GgufFile& file, Isa isa, Arithmetic arithmetic, int num_threads, int64_t num_blocks = 64)
-      : Runner([&](ThreadPool& pool) { return CausalLm::Load(file, {.isa = isa, .arithmetic = arithmetic}, pool); }, num_threads,
-               num_blocks) {}
-  using LoadFunction = std::function<Result<std::unique_ptr<CausalLm>>(ThreadPool&)>;
-  Runner(const LoadFunction& load, int num_threads, int64_t num_blocks)
+      : Runner(std::move(*CausalLm::Open(file, {.isa = isa, .arithmetic = arithmetic})), num_threads, num_blocks) {}
+  Runner(std::unique_ptr<CausalLm> lm, int num_threads, int64_t num_blocks)
       : pool_(num_threads),
-        lm_(std::move(*load(pool_))),
+        lm_(std::move(lm)),
         kv_(std::move(*KvPool::Create(lm_->kv_layout(), num_blocks))),
         num_blocks_(num_blocks) {}
 

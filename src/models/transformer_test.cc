@@ -219,11 +219,10 @@ TEST(TransformerQuantized, FastArithmetic_CloseToExact) {
 }
 
 TEST(TransformerLoad, BrokenFiles_AreRefusedWithTheTensorsName) {
-  ThreadPool pool(1);
   const auto load = [&](GgufBuilder builder) {
     const std::vector<std::byte> bytes = builder.Build();
     const auto file = std::move(*GgufFile::Parse(bytes));
-    return CausalLm::Load(*file, {.isa = Isa::kScalar, .arithmetic = Arithmetic::kExact}, pool).error();
+    return CausalLm::Open(*file, {.isa = Isa::kScalar, .arithmetic = Arithmetic::kExact}).error();
   };
   const Error missing = load(LlamaBuilder({.skip_tensor = "blk.1.ffn_up.weight"}));
   EXPECT_EQ(missing.code, ErrorCode::kNotFound);

@@ -41,8 +41,7 @@ class ApiServerTest : public ::testing::Test {
   void LoadModel(EngineOptions options = {}) {
     options.num_threads = 1;
     options.kv_memory_bytes = 16 << 20;
-    ThreadPool pool(1);
-    auto model = LoadedModel::Load(GoldenFile("gguf/llama.gguf"), {}, pool).value();
+    auto model = LoadedModel::Load(GoldenFile("gguf/llama.gguf"), {}).value();
     engine_ = Engine::Start(std::move(model), options, Clock::Real()).value();
     server_->Serve(engine_);
   }

@@ -39,6 +39,16 @@ tl::unexpected<Error> FailWithErrno(std::string_view action, const std::filesyst
               "cannot " + std::string(action) + " " + path.string() + ": " + std::generic_category().message(error));
 }
 
+int64_t Nanoseconds(const timespec& time) { return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
+
+FileIdentity IdentityOf(const struct stat& info) {
+  return {.device = info.st_dev,
+          .inode = info.st_ino,
+          .num_bytes = static_cast<uint64_t>(info.st_size),
+          .modified_ns = Nanoseconds(info.st_mtim),
+          .changed_ns = Nanoseconds(info.st_ctim)};
+}
+
 }  // namespace
 
 Result<MappedFile> MappedFile::Open(const std::filesystem::path& path) {
@@ -52,19 +62,20 @@ Result<MappedFile> MappedFile::Open(const std::filesystem::path& path) {
   if (!S_ISREG(info.st_mode)) return Fail(ErrorCode::kInvalidArgument, path.string() + " is not a regular file");
 
   // mmap refuses a length of 0.
-  if (info.st_size == 0) return MappedFile(std::span<const std::byte>());
+  if (info.st_size == 0) return MappedFile(std::span<const std::byte>(), IdentityOf(info));
   const auto num_bytes = static_cast<size_t>(info.st_size);
   void* address = mmap(nullptr, num_bytes, PROT_READ, MAP_PRIVATE, file.fd(), 0);
   if (address == MAP_FAILED) return FailWithErrno("map", path, errno);
-  return MappedFile(std::span(static_cast<const std::byte*>(address), num_bytes));
+  return MappedFile(std::span(static_cast<const std::byte*>(address), num_bytes), IdentityOf(info));
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+MappedFile::MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})), identity_(other.identity_) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   if (this == &other) return *this;
   Unmap();
   bytes_ = std::exchange(other.bytes_, {});
+  identity_ = other.identity_;
   return *this;
 }
 

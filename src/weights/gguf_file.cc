@@ -256,4 +256,9 @@ void GgufFile::DropPages(const TensorView& tensor) const {
   if (file_ != nullptr) file_->DropPages(tensor.bytes);
 }
 
+std::vector<FileIdentity> GgufFile::Identities() const {
+  if (file_ == nullptr) return {};
+  return {file_->identity()};
+}
+
 }  // namespace autoglm

@@ -65,6 +65,7 @@ class GgufFile : public TensorSource {
   bool HasTensor(std::string_view name) const override;
   Result<const TensorView*> FindTensor(std::string_view name) const override;
   void DropPages(const TensorView& tensor) const override;
+  std::vector<FileIdentity> Identities() const override;
 
  private:
   struct TensorPlace {

@@ -37,34 +37,32 @@ int64_t PackedMatrix::PackedBytes(const TensorView& tensor, WeightPrecision prec
   return (tensor.num_rows() + kPanelRows - 1) / kPanelRows * PanelBytes(*format, tensor.num_columns());
 }
 
-Result<PackedMatrix> PackedMatrix::Pack(const TensorView& tensor, MatrixShape shape, const PackTarget& target) {
-  if (tensor.shape.size() != 2 || tensor.shape[0] != shape.rows || tensor.shape[1] != shape.columns) {
+Result<PackedMatrix> PackedMatrix::Plan(const TensorView& tensor, MatrixShape expected, WeightPrecision precision,
+                                        WeightArena& arena) {
+  if (tensor.shape.size() != 2 || tensor.shape[0] != expected.rows || tensor.shape[1] != expected.columns) {
     std::string found;
     for (const int64_t extent : tensor.shape) found += (found.empty() ? "" : ", ") + std::to_string(extent);
     return Fail(ErrorCode::kCorruptFile, "tensor " + tensor.name + " has shape [" + found + "], expected [" +
-                                             std::to_string(shape.rows) + ", " + std::to_string(shape.columns) + "]");
+                                             std::to_string(expected.rows) + ", " + std::to_string(expected.columns) + "]");
   }
-  AUTOGLM_TRY(const PackedFormat format, FormatOf(tensor, target.precision));
+  AUTOGLM_TRY(const PackedFormat format, FormatOf(tensor, precision));
   PackedMatrix matrix;
-  matrix.rows_ = shape.rows;
-  matrix.view_ = {format, shape.columns, PanelBytes(format, shape.columns), nullptr};
-  std::byte* data = target.arena.Allocate(matrix.num_bytes());  // zeroed: the padding needs no work
-  matrix.view_.data = data;
-
-  target.pool.ResetItems();
-  target.pool.Run([&](int) {
-    for (int64_t panel = target.pool.NextItem(); panel < matrix.num_panels(); panel = target.pool.NextItem()) {
-      const int64_t first_row = panel * kPanelRows;
-      const int64_t num_rows = std::min(kPanelRows, shape.rows - first_row);
-      std::byte* bytes = data + panel * matrix.view_.panel_bytes;
-      if (format == PackedFormat::kI8) {
-        PackInt8Panel(tensor, first_row, num_rows, bytes);
-      } else {
-        PackPanel(tensor, first_row, num_rows, bytes);
-      }
-    }
-  });
+  matrix.rows_ = expected.rows;
+  matrix.view_ = {format, expected.columns, PanelBytes(format, expected.columns), nullptr};
+  matrix.panels_ = arena.Allocate(matrix.num_bytes());  // zeroed: the padding needs no work
+  matrix.view_.data = matrix.panels_;
   return matrix;
+}
+
+void PackedMatrix::PackPanelFrom(const TensorView& tensor, int64_t index) {
+  const int64_t first_row = index * kPanelRows;
+  const int64_t num_rows = std::min(kPanelRows, rows_ - first_row);
+  std::byte* panel = panels_ + index * view_.panel_bytes;
+  if (format() == PackedFormat::kI8) {
+    PackInt8Panel(tensor, first_row, num_rows, panel);
+  } else {
+    PackPanel(tensor, first_row, num_rows, panel);
+  }
 }
 
 }  // namespace autoglm

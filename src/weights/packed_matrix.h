@@ -5,7 +5,6 @@
 #include <memory>
 
 #include "base/result.h"
-#include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
 #include "kernels/packed_format.h"
 #include "tensor/tensor_view.h"
@@ -32,22 +31,18 @@ struct MatrixShape {
   int64_t columns = 0;
 };
 
-// Where matrices go, who packs them, and as what.
-struct PackTarget {
-  WeightArena& arena;
-  ThreadPool& pool;
-  WeightPrecision precision = WeightPrecision::kAsStored;
-};
-
 // A weight matrix [rows, columns] in the panel layout of kernels/packed_format.h.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
 
-  // Copies a matrix, or a RowSlice of one, into panels of the arena, which must outlive the matrix and have room for
-  // PackedBytes(tensor); the pool's members share the work. Errors: kUnsupported for a type without a panel format;
+  // Memory of the arena for a matrix, or a RowSlice of one, in panels; the arena must outlive the matrix and have room for
+  // PackedBytes(tensor). The panels are zero until they are packed. Errors: kUnsupported for a type without a panel format;
   // kCorruptFile where the tensor's shape is not the expected one.
-  static Result<PackedMatrix> Pack(const TensorView& tensor, MatrixShape expected, const PackTarget& target);
+  static Result<PackedMatrix> Plan(const TensorView& tensor, MatrixShape expected, WeightPrecision precision, WeightArena& arena);
+  // Copies the rows of panel `index` out of the tensor that the matrix was planned for. Different panels may be packed at the
+  // same time.
+  void PackPanelFrom(const TensorView& tensor, int64_t index);
   // Bytes of a tensor in panels; 0 for a type without a panel format.
   static int64_t PackedBytes(const TensorView& tensor, WeightPrecision precision);
 
@@ -60,6 +55,7 @@ class PackedMatrix {
 
  private:
   PanelView view_;
+  std::byte* panels_ = nullptr;  // what view_ reads
   int64_t rows_ = 0;
 };
 

@@ -53,14 +53,13 @@ class PackedMatrixTest : public testing::Test {
  protected:
   PackedMatrix Pack(const TensorView& tensor, WeightPrecision precision = WeightPrecision::kAsStored) {
     arena_ = *WeightArena::Reserve(PackedMatrix::PackedBytes(tensor, precision) + 64);
-    auto packed = PackedMatrix::Pack(tensor, {tensor.num_rows(), tensor.num_columns()},
-                                     {.arena = arena_, .pool = pool_, .precision = precision});
+    auto packed = PackedMatrix::Plan(tensor, {tensor.num_rows(), tensor.num_columns()}, precision, arena_);
     EXPECT_TRUE(packed) << packed.error().message;
+    for (int64_t panel = 0; panel < packed->num_panels(); ++panel) packed->PackPanelFrom(tensor, panel);
     return *packed;
   }
 
   WeightArena arena_;
-  ThreadPool pool_{2};
 };
 
 class PackedType : public PackedMatrixTest, public testing::WithParamInterface<DType> {};
@@ -123,7 +122,7 @@ TEST_F(PackedMatrixTest, RowSlice_PacksAsAMatrixOfItsOwn) {
 
 TEST_F(PackedMatrixTest, UnexpectedShape_IsRefusedWithBothShapes) {
   const FloatTensor tensor;
-  const auto packed = PackedMatrix::Pack(tensor.view, {64, 21}, {.arena = arena_, .pool = pool_});
+  const auto packed = PackedMatrix::Plan(tensor.view, {64, 21}, WeightPrecision::kAsStored, arena_);
   ASSERT_FALSE(packed);
   EXPECT_EQ(packed.error().code, ErrorCode::kCorruptFile);
   EXPECT_THAT(packed.error().message, testing::AllOf(testing::HasSubstr("[21, 64]"), testing::HasSubstr("[64, 21]")));

@@ -157,4 +157,9 @@ void SafetensorsFile::DropPages(const TensorView& tensor) const {
   if (file_ != nullptr) file_->DropPages(tensor.bytes);
 }
 
+std::vector<FileIdentity> SafetensorsFile::Identities() const {
+  if (file_ == nullptr) return {};
+  return {file_->identity()};
+}
+
 }  // namespace autoglm

@@ -47,6 +47,7 @@ class SafetensorsFile : public TensorSource {
   bool HasTensor(std::string_view name) const override;
   Result<const TensorView*> FindTensor(std::string_view name) const override;
   void DropPages(const TensorView& tensor) const override;
+  std::vector<FileIdentity> Identities() const override;
 
  private:
   struct TensorPlace {

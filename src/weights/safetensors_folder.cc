@@ -180,4 +180,14 @@ void SafetensorsFolder::DropPages(const TensorView& tensor) const {
   entry->second->DropPages(tensor);
 }
 
+std::vector<FileIdentity> SafetensorsFolder::Identities() const {
+  std::vector<FileIdentity> identities;
+  for (const auto& file : files_) {
+    const std::vector<FileIdentity> of_file = file->Identities();
+    if (of_file.empty()) return {};
+    identities.insert(identities.end(), of_file.begin(), of_file.end());
+  }
+  return identities;
+}
+
 }  // namespace autoglm

@@ -33,6 +33,7 @@ class SafetensorsFolder : public TensorSource {
   bool HasTensor(std::string_view name) const override { return file_of_.contains(name); }
   Result<const TensorView*> FindTensor(std::string_view name) const override;
   void DropPages(const TensorView& tensor) const override;
+  std::vector<FileIdentity> Identities() const override;
 
  private:
   using WeightMap = std::map<std::string, std::string, std::less<>>;  // tensor to shard

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "tensor/mapped_file.h"
 #include "tensor/tensor_view.h"
 
 namespace autoglm {
@@ -22,6 +23,8 @@ class TensorSource {
   virtual Result<const TensorView*> FindTensor(std::string_view name) const = 0;
   // After the tensor's bytes have been copied elsewhere: lets the kernel take its pages back. No-op for bytes in memory.
   virtual void DropPages(const TensorView& tensor) const = 0;
+  // The files behind the tensors, as they were opened; empty where some are not from files.
+  virtual std::vector<FileIdentity> Identities() const = 0;
 };
 
 }  // namespace autoglm

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/result.h"
 
@@ -22,9 +23,12 @@ class WeightArena {
   // `bytes` of zeroed memory, aligned to 64, valid as long as the arena. The total must stay below the capacity.
   std::byte* Allocate(int64_t bytes);
   int64_t used_bytes() const { return used_; }
+  std::span<const std::byte> used() const { return {base_, static_cast<size_t>(used_)}; }
+  // Lets a file stand in the place of all that is allocated, read-only from then on. Errors: kIo; the arena is as before then.
+  Status MapFile(int fd, int64_t offset);
 
  private:
-  std::byte* base_ = nullptr;
+  std::byte* base_ = nullptr;  // at a multiple of 2 MiB
   int64_t capacity_ = 0;
   int64_t used_ = 0;
 };
