@@ -169,21 +169,20 @@ Result<int> RunChat(const ChatOptions& options, Console& console) {
   if (path.empty()) {
     AUTOGLM_TRY(path, FindDefaultModel());
   }
-  AUTOGLM_TRY(OpenedModel opened, OpenModel(path, options.compute));
+  AUTOGLM_TRY(const std::shared_ptr<LoadedModel> model, OpenModel(path, options.compute));
   EngineOptions engine_options;
   engine_options.num_threads = NumThreads(options.compute.threads);
   engine_options.context_length = options.context;
   engine_options.max_running = 1;
   engine_options.max_waiting = 1;
-  AUTOGLM_TRY(const std::unique_ptr<Engine> engine, Engine::Start(opened.model, engine_options, Clock::Real()));
-  opened.pool.reset();  // the engine has its own threads
+  AUTOGLM_TRY(const std::unique_ptr<Engine> engine, Engine::Start(model, engine_options, Clock::Real()));
 
   AUTOGLM_TRY(ChatSession session, ChatSession::Create(*engine, options.sampling));
   session.SetSystem(options.system);
   AUTOGLM_TRY(const std::unique_ptr<SignalWatcher> interrupts, SignalWatcher::Install({SIGINT}));
   AUTOGLM_TRY(const std::unique_ptr<LineReader> lines, LineReader::Create(console, *interrupts));
   if (console.in_is_terminal && console.out_is_terminal) {
-    console.out << Bold(console) << opened.model->name() << ResetStyle(console) << Dim(console)
+    console.out << Bold(console) << model->name() << ResetStyle(console) << Dim(console)
                 << fmt::format("  {}, {} threads, {} tokens of context\n", IsaName(options.compute.isa),
                                engine_options.num_threads, engine->context_length())
                 << "/help lists commands, Ctrl-D leaves.\n\n"

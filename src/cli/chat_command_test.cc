@@ -90,10 +90,10 @@ TEST(ChatCommand, ConversationLongerThanTheContextIsRefused) {
 class ChatSessionTest : public testing::Test {
  protected:
   void SetUp() override {
-    OpenedModel opened = *OpenModel(GoldenFile("gguf/llama.gguf"), {.threads = 1});
+    const std::shared_ptr<LoadedModel> model = *OpenModel(GoldenFile("gguf/llama.gguf"), {.threads = 1});
     EngineOptions options;
     options.num_threads = 1;
-    engine_ = *Engine::Start(opened.model, options, Clock::Real());
+    engine_ = *Engine::Start(model, options, Clock::Real());
     interrupts_ = *SignalWatcher::Install({SIGUSR1});
   }
 

@@ -62,14 +62,15 @@ void AddLogitsCommand(CLI::App& app, CommandAction& action) {
 }
 
 Result<int> RunLogits(const LogitsOptions& options, Console& console) {
-  AUTOGLM_TRY(const OpenedModel opened, OpenModel(options.model, options.compute));
-  AUTOGLM_TRY(const std::vector<TokenId> tokens, TokensToRun(options, opened.model->tokenizer()));
-  const int64_t model_context = opened.model->lm().config().context_length;
+  AUTOGLM_TRY(const std::shared_ptr<LoadedModel> model, OpenModel(options.model, options.compute));
+  AUTOGLM_TRY(const std::vector<TokenId> tokens, TokensToRun(options, model->tokenizer()));
+  const int64_t model_context = model->lm().config().context_length;
   if (std::ssize(tokens) > model_context) {
     return Fail(ErrorCode::kContextLengthExceeded,
                 fmt::format("{} tokens are more than the model's context of {}", tokens.size(), model_context));
   }
-  AUTOGLM_TRY(SequenceForward forward, SequenceForward::Create(opened.model->lm(), *opened.pool, std::ssize(tokens)));
+  ThreadPool pool(NumThreads(options.compute.threads));
+  AUTOGLM_TRY(SequenceForward forward, SequenceForward::Create(model->lm(), pool, std::ssize(tokens)));
   AUTOGLM_TRY_VOID(forward.Run(tokens, [&](int64_t position, std::span<const float> logits) {
     console.out << LogitsLine(position, tokens[position], logits);
   }));

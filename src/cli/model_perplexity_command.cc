@@ -86,16 +86,17 @@ void AddPerplexityCommand(CLI::App& app, CommandAction& action) {
 }
 
 Result<int> RunPerplexity(const PerplexityOptions& options, Console& console) {
-  AUTOGLM_TRY(const OpenedModel opened, OpenModel(options.model, options.compute));
-  AUTOGLM_TRY(const std::vector<TokenId> tokens, EncodeText(opened.model->tokenizer(), options.text_file));
-  const int64_t model_context = opened.model->lm().config().context_length;
+  AUTOGLM_TRY(const std::shared_ptr<LoadedModel> model, OpenModel(options.model, options.compute));
+  AUTOGLM_TRY(const std::vector<TokenId> tokens, EncodeText(model->tokenizer(), options.text_file));
+  const int64_t model_context = model->lm().config().context_length;
   const int64_t context = options.context == 0 ? std::min(model_context, kDefaultContextMax) : options.context;
   if (context > model_context) {
     return Fail(ErrorCode::kInvalidArgument,
                 fmt::format("--context {} is more than the model's {} tokens", context, model_context));
   }
   const int64_t window = std::min(context, std::ssize(tokens));
-  AUTOGLM_TRY(SequenceForward forward, SequenceForward::Create(opened.model->lm(), *opened.pool, window));
+  ThreadPool pool(NumThreads(options.compute.threads));
+  AUTOGLM_TRY(SequenceForward forward, SequenceForward::Create(model->lm(), pool, window));
 
   const Clock& clock = Clock::Real();
   const TimePoint started = clock.Now();
@@ -113,7 +114,7 @@ Result<int> RunPerplexity(const PerplexityOptions& options, Console& console) {
                                                      score->num_windows == 1 ? "" : "s", window)},
                               {"tokens/s", fmt::format("{:.1f}", static_cast<double>(tokens.size()) / elapsed_s)},
                               {"compute", fmt::format("{} arithmetic, {}, {} threads", ArithmeticName(options.compute.arithmetic),
-                                                      IsaName(options.compute.isa), opened.pool->num_threads())}});
+                                                      IsaName(options.compute.isa), pool.num_threads())}});
   return 0;
 }
 

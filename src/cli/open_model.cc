@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <thread>
 
+#include "cli/cache_folder.h"
 #include "cli/option_values.h"
 #include "cli/parsed_option.h"
 
@@ -13,13 +13,6 @@ namespace autoglm {
 namespace {
 
 constexpr std::string_view kDefaultModelFile = "SmolLM2-135M-Instruct.Q4_1.gguf";
-
-std::filesystem::path CacheFolder() {
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  if (cache != nullptr && *cache == '/') return cache;  // relative paths are to be ignored, says the XDG specification
-  const char* home = std::getenv("HOME");
-  return std::filesystem::path(home == nullptr ? "/" : home) / ".cache";
-}
 
 }  // namespace
 
@@ -32,6 +25,10 @@ void AddComputeOptions(CLI::App& app, ComputeOptions& options) {
       app,
       {"--arithmetic", "KIND", "fast: 8-bit activations and BF16 keys and values; exact: everything in float32 (default: fast)"},
       options.arithmetic, [](const std::string& text) { return ParseArithmetic(text); });
+  AddParsedOption<std::filesystem::path>(
+      app,
+      {"--prepared-cache", "FOLDER", "where packed weights are kept for the next start: auto, off or a folder (default: auto)"},
+      options.prepared_cache.folder, [](const std::string& text) { return ParsePreparedCache(text); });
 }
 
 int NumThreads(int64_t threads) {
@@ -39,19 +36,16 @@ int NumThreads(int64_t threads) {
   return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
 
-Result<OpenedModel> OpenModel(const std::filesystem::path& path, const ComputeOptions& options) {
-  OpenedModel opened{.pool = std::make_unique<ThreadPool>(NumThreads(options.threads)), .model = nullptr};
-  Result<std::shared_ptr<LoadedModel>> model = LoadedModel::Load(path, {.isa = options.isa, .arithmetic = options.arithmetic});
-  if (!model) {
-    const bool names_file = model.error().message.find(path.string()) != std::string::npos;
-    return Fail(model.error().code, (names_file ? "" : path.string() + ": ") + model.error().message);
-  }
-  opened.model = *std::move(model);
-  return opened;
+Result<std::shared_ptr<LoadedModel>> OpenModel(const std::filesystem::path& path, const ComputeOptions& options) {
+  Result<std::shared_ptr<LoadedModel>> model =
+      LoadedModel::Load(path, {.isa = options.isa, .arithmetic = options.arithmetic, .prepared_cache = options.prepared_cache});
+  if (model) return model;
+  const bool names_file = model.error().message.find(path.string()) != std::string::npos;
+  return Fail(model.error().code, (names_file ? "" : path.string() + ": ") + model.error().message);
 }
 
 Result<std::filesystem::path> FindDefaultModel() {
-  std::filesystem::path path = CacheFolder() / "autoglm" / kDefaultModelFile;
+  std::filesystem::path path = CacheFolder() / kDefaultModelFile;
   std::error_code error;
   if (std::filesystem::is_regular_file(path, error)) return path;
   return Fail(ErrorCode::kNotFound,

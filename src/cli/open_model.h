@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "base/result.h"
-#include "base/thread_pool.h"
+#include "cli/cache_folder.h"
 #include "engine/loaded_model.h"
 #include "kernels/isa.h"
 
@@ -20,22 +20,17 @@ struct ComputeOptions {
   int64_t threads = 0;  // 0: one per processor
   Isa isa = DetectIsa();
   Arithmetic arithmetic = Arithmetic::kFast;
+  PreparedCacheOptions prepared_cache = {.folder = *ParsePreparedCache("auto")};
 };
 
-// --threads, --isa, --arithmetic.
+// --threads, --isa, --arithmetic, --prepared-cache.
 void AddComputeOptions(CLI::App& app, ComputeOptions& options);
 
 // 0 becomes the number of processors this process may use.
 int NumThreads(int64_t threads);
 
-// A model and the threads that loaded it, which can also run it where there is no engine.
-struct OpenedModel {
-  std::unique_ptr<ThreadPool> pool;
-  std::shared_ptr<LoadedModel> model;
-};
-
 // Errors: as LoadedModel::Load; the message names the file.
-Result<OpenedModel> OpenModel(const std::filesystem::path& path, const ComputeOptions& options);
+Result<std::shared_ptr<LoadedModel>> OpenModel(const std::filesystem::path& path, const ComputeOptions& options);
 
 // Where ./run keeps the default model: $XDG_CACHE_HOME/autoglm (or ~/.cache/autoglm). Errors: kNotFound, with what to do,
 // where it is not there.

@@ -18,12 +18,13 @@ using testing::HasSubstr;
 class SequenceForwardTest : public testing::Test {
  protected:
   void SetUp() override {
-    Result<OpenedModel> opened = OpenModel(GoldenFile("gguf/llama.gguf"), {.threads = 2, .arithmetic = Arithmetic::kExact});
+    Result<std::shared_ptr<LoadedModel>> opened =
+        OpenModel(GoldenFile("gguf/llama.gguf"), {.threads = 2, .arithmetic = Arithmetic::kExact});
     ASSERT_TRUE(opened) << opened.error().message;
-    opened_ = *std::move(opened);
+    model_ = *std::move(opened);
   }
 
-  SequenceForward Create(int64_t max_tokens) { return *SequenceForward::Create(opened_.model->lm(), *opened_.pool, max_tokens); }
+  SequenceForward Create(int64_t max_tokens) { return *SequenceForward::Create(model_->lm(), pool_, max_tokens); }
 
   static std::vector<float> AllLogits(SequenceForward& forward, std::span<const TokenId> tokens) {
     std::vector<float> all;
@@ -36,7 +37,8 @@ class SequenceForwardTest : public testing::Test {
     return all;
   }
 
-  OpenedModel opened_;
+  std::shared_ptr<LoadedModel> model_;
+  ThreadPool pool_{2};
 };
 
 TEST_F(SequenceForwardTest, LogitsEqualTheReference) {

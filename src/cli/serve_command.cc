@@ -80,9 +80,12 @@ EngineOptions EngineOptionsOf(const ServeConfig& config) {
 }
 
 Result<std::shared_ptr<Engine>> StartEngine(const ServeConfig& config) {
-  const ComputeOptions compute{.threads = config.threads, .isa = config.isa, .arithmetic = config.arithmetic};
-  AUTOGLM_TRY(OpenedModel opened, OpenModel(config.model, compute));
-  AUTOGLM_TRY(std::unique_ptr<Engine> engine, Engine::Start(std::move(opened.model), EngineOptionsOf(config), Clock::Real()));
+  const ComputeOptions compute{.threads = config.threads,
+                               .isa = config.isa,
+                               .arithmetic = config.arithmetic,
+                               .prepared_cache = {.folder = config.prepared_cache, .max_bytes = config.prepared_cache_bytes}};
+  AUTOGLM_TRY(std::shared_ptr<LoadedModel> model, OpenModel(config.model, compute));
+  AUTOGLM_TRY(std::unique_ptr<Engine> engine, Engine::Start(std::move(model), EngineOptionsOf(config), Clock::Real()));
   return std::shared_ptr<Engine>(std::move(engine));
 }
 

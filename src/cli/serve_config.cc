@@ -80,6 +80,11 @@ constexpr ServeOption kOptions[] = {
        if (v[0] == "auto") return Assign(c.kv_memory_bytes, Result<int64_t>(0));
        return Assign(c.kv_memory_bytes, ParseByteSize(v[0]));
      }},
+    {"prepared-cache", "FOLDER", "Engine",
+     "where packed weights are kept for the next start: auto, off or a folder (default: auto)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.prepared_cache, ParsePreparedCache(v[0])); }},
+    {"prepared-cache-size", "SIZE", "Engine", "most that folder may hold; what was not used for longest goes (default: 64G)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.prepared_cache_bytes, ParseByteSize(v[0])); }},
 
     {"max-running", "N", "Scheduling", "requests computed at the same time (default: 64)",
      [](ServeConfig& c, const Values& v) { return Assign(c.max_running, ParseInteger(v[0], 1, 4096)); }},

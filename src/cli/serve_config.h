@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/cache_folder.h"
 #include "kernels/isa.h"
 #include "telemetry/log.h"
+#include "weights/prepared_cache.h"
 
 namespace autoglm {
 
@@ -29,8 +31,10 @@ struct ServeConfig {
   int64_t threads = 0;  // auto
   Isa isa = DetectIsa();
   Arithmetic arithmetic = Arithmetic::kFast;
-  int64_t context = 0;          // tokens; auto
-  int64_t kv_memory_bytes = 0;  // auto
+  int64_t context = 0;                                                 // tokens; auto
+  int64_t kv_memory_bytes = 0;                                         // auto
+  std::filesystem::path prepared_cache = *ParsePreparedCache("auto");  // empty: off
+  int64_t prepared_cache_bytes = PreparedCacheOptions().max_bytes;
 
   int64_t max_running = 64;
   int64_t max_queue = 256;

@@ -30,6 +30,8 @@ std::vector<Sample> Samples() {
           {"arithmetic", "exact"},
           {"context", "4096"},
           {"kv-memory", "2G"},
+          {"prepared-cache", "weights"},
+          {"prepared-cache-size", "3G"},
           {"max-running", "7"},
           {"max-queue", "9"},
           {"max-batch-tokens", "300"},

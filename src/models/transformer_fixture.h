@@ -41,6 +41,10 @@ class Runner {
     return sequence;
   }
 
+  void LoadAll() {
+    while (!lm_->load_progress().is_complete()) lm_->LoadNext(pool_);
+  }
+
   // Computes the next `count` tokens of every sequence in one pass; logits of all of them.
   std::vector<float> Forward(std::vector<std::pair<Sequence*, int64_t>> parts, Logits wanted = Logits::kAll) {
     std::vector<ForwardSlice> slices;

@@ -1,9 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <filesystem>
 
 #include "base/random.h"
 #include "models/transformer_fixture.h"
@@ -171,6 +173,19 @@ TEST_P(BatchInvariance, AnyThreadCount_SameBits) {
   }
 }
 
+TEST_P(BatchInvariance, LoadedBeforehand_SameBitsAsLoadedByTheStep) {
+  Runner runner(*file_, GetParam().isa, GetParam().arithmetic, 2);
+  runner.LoadAll();
+  auto sequence = runner.NewSequence(tokens_, kLength);
+  EXPECT_EQ(runner.Forward({{&sequence, 5}}), Expected(0, 5));
+  // By rows, with layers that arrive in between.
+  Runner late(*file_, GetParam().isa, GetParam().arithmetic, 2);
+  auto other = late.NewSequence(tokens_, kLength);
+  EXPECT_FALSE(late.lm().load_progress().is_complete());
+  EXPECT_EQ(late.Forward({{&other, 5}}), Expected(0, 5));
+  EXPECT_TRUE(late.lm().load_progress().is_complete());
+}
+
 TEST_P(BatchInvariance, ChunkedPrefill_SameBitsAsWhole) {
   for (const int num_threads : {1, 2}) {
     Runner runner(*file_, GetParam().isa, GetParam().arithmetic, num_threads);
@@ -216,6 +231,23 @@ TEST(TransformerQuantized, FastArithmetic_CloseToExact) {
   auto a = exact.NewSequence(tokens, 50), b = fast.NewSequence(tokens, 50);
   const std::vector<float> expected = exact.Forward({{&a, 50}});
   EXPECT_LT(LargestDifference(fast.Forward({{&b, 50}}), expected), 0.3 * StandardDeviation(expected));
+}
+
+TEST(TransformerLoad, PreparedWeights_GiveTheSameLogits) {
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / ("prepared_" + std::to_string(getpid()));
+  const auto file = std::move(*GgufFile::Open(GoldenFile("gguf/glm4_moe.gguf")));
+  const ModelLoadOptions options{.isa = DetectIsa(), .prepared_cache = {.folder = folder, .min_image_bytes = 0}};
+  const auto logits = [&](bool expect_prepared) {
+    Runner runner(std::move(*CausalLm::Open(*file, options)), 2, 64);
+    EXPECT_EQ(runner.lm().load_progress().is_prepared, expect_prepared);
+    auto sequence = runner.NewSequence(SomeTokens(50, 512), 50);
+    std::vector<float> result = runner.Forward({{&sequence, 50}});
+    EXPECT_TRUE(runner.lm().WaitForCache());
+    return result;
+  };
+  const std::vector<float> packed = logits(false);
+  EXPECT_EQ(logits(true), packed);
+  std::filesystem::remove_all(folder);
 }
 
 TEST(TransformerLoad, BrokenFiles_AreRefusedWithTheTensorsName) {
