@@ -15,6 +15,7 @@
 #include "cli/model_info_command.h"
 #include "cli/model_logits_command.h"
 #include "cli/model_perplexity_command.h"
+#include "cli/model_quantize_command.h"
 #include "cli/model_template_command.h"
 #include "cli/model_tokenize_command.h"
 #include "cli/serve_command.h"
@@ -28,9 +29,12 @@ constexpr int kExitFailure = 1;
 constexpr int kExitUsage = 2;
 
 void AddModelCommands(CLI::App& app, CommandAction& action) {
-  CLI::App* model = app.add_subcommand("model", "Look into a model file: info, tokenize, template, logits, perplexity.");
+  CLI::App* model = app.add_subcommand(
+      "model",
+      "Look into a model file, or write it in another precision: info, tokenize, template, logits, perplexity, quantize.");
   model->require_subcommand(1);
   AddModelInfoCommand(*model, action);
+  AddQuantizeCommand(*model, action);
   AddTokenizeCommand(*model, action);
   AddTemplateCommand(*model, action);
   AddLogitsCommand(*model, action);

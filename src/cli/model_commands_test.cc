@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <regex>
 #include <sstream>
@@ -191,6 +192,73 @@ TEST_F(ModelCommandsTest, PerplexityRefusesWhatItCannotScore) {
   EXPECT_THAT(Fail({"perplexity", model_, "--text", testing::TempDir()}), HasSubstr("is a folder"));
   EXPECT_THAT(Fail({"perplexity", model_, "--text", WriteTemporary("two.txt", "ab cd"), "--context", "600"}),
               HasSubstr("more than the model's 512"));
+}
+
+class QuantizeCommandTest : public ModelCommandsTest {
+ protected:
+  QuantizeCommandTest() { std::filesystem::remove(target_); }
+  ~QuantizeCommandTest() override { std::filesystem::remove(target_); }
+
+  const std::string target_ = (std::filesystem::path(testing::TempDir()) / "model_commands_test_quantised.gguf").string();
+};
+
+TEST_F(QuantizeCommandTest, WritesAModelThatAnswersAsBefore) {
+  EXPECT_THAT(Succeed({"quantize", model_, target_, "--to", "q8_0"}), AllOf(HasSubstr(target_), HasSubstr("bits a weight")));
+  const auto last_logits = [](const std::string& model) {
+    return JsonLines(Succeed({"logits", model, "--tokens", "5,6,7,8", "--arithmetic", "exact"})).back()["logits"];
+  };
+  const Json before = last_logits(model_), after = last_logits(target_);
+  ASSERT_EQ(before.size(), after.size());
+  double error = 0, size = 0;
+  for (size_t i = 0; i < before.size(); ++i) {
+    error += std::pow(before[i].get<double>() - after[i].get<double>(), 2);
+    size += std::pow(before[i].get<double>(), 2);
+  }
+  EXPECT_LT(std::sqrt(error / size), 0.03);
+  EXPECT_GT(error, 0);
+}
+
+TEST_F(QuantizeCommandTest, ReplacesAFileOnlyWhenToldTo) {
+  Succeed({"quantize", model_, target_, "--to", "q4_0"});
+  const auto size = std::filesystem::file_size(target_);
+  EXPECT_THAT(Fail({"quantize", model_, target_, "--to", "f32"}), HasSubstr("--force"));
+  EXPECT_EQ(std::filesystem::file_size(target_), size);
+  Succeed({"quantize", model_, target_, "--to", "f32", "--force"});
+  EXPECT_GT(std::filesystem::file_size(target_), size);
+}
+
+TEST_F(QuantizeCommandTest, NeverWritesOverItsSource) {
+  std::filesystem::copy_file(model_, target_);
+  EXPECT_THAT(Fail({"quantize", target_, target_, "--to", "q8_0", "--force"}), HasSubstr("source itself"));
+  EXPECT_EQ(std::filesystem::file_size(target_), std::filesystem::file_size(model_));
+}
+
+TEST_F(QuantizeCommandTest, ClumsyCallsAreRefusedWithAReason) {
+  EXPECT_THAT(Fail({"quantize", model_, testing::TempDir(), "--to", "q8_0"}), HasSubstr("folder"));
+  EXPECT_THAT(Fail({"quantize", "missing.gguf", target_, "--to", "q8_0"}), HasSubstr("missing.gguf"));
+  EXPECT_THAT(Fail({"quantize", model_, "/nowhere/at/all.gguf", "--to", "q8_0"}), HasSubstr("/nowhere/at/all.gguf"));
+  const Outcome wrong_type = Run({"quantize", model_, target_, "--to", "int4"});
+  EXPECT_EQ(wrong_type.exit_code, 2);
+  EXPECT_THAT(wrong_type.err, AllOf(HasSubstr("int4"), HasSubstr("q4_k")));
+  EXPECT_EQ(Run({"quantize", model_, target_}).exit_code, 2);
+  EXPECT_FALSE(std::filesystem::exists(target_));
+}
+
+TEST_F(QuantizeCommandTest, CutSource_LeavesNoFile) {
+  std::ifstream whole(model_, std::ios::binary);
+  const std::string bytes(std::istreambuf_iterator<char>(whole), {});
+  const std::string cut = WriteTemporary("cut.gguf", bytes.substr(0, bytes.size() - 100));
+  EXPECT_THAT(Fail({"quantize", cut, target_, "--to", "q8_0"}), HasSubstr("cut.gguf"));
+  EXPECT_FALSE(std::filesystem::exists(target_));
+}
+
+TEST_F(ModelCommandsTest, Int8Precision_StaysNearTheModel) {
+  const std::string text = WriteTemporary("text.txt", "The quick brown fox jumps over the lazy dog, again and again.");
+  const double plain = Perplexity(Succeed({"perplexity", model_, "--text", text}));
+  const double int8 = Perplexity(Succeed({"perplexity", model_, "--text", text, "--precision", "int8"}));
+  EXPECT_NE(plain, int8);
+  EXPECT_NEAR(int8 / plain, 1, 0.02);
+  EXPECT_THAT(Run({"perplexity", model_, "--text", text, "--precision", "int4"}).err, HasSubstr("as-stored"));
 }
 
 }  // namespace

@@ -25,6 +25,11 @@ void AddComputeOptions(CLI::App& app, ComputeOptions& options) {
       app,
       {"--arithmetic", "KIND", "fast: 8-bit activations and BF16 keys and values; exact: everything in float32 (default: fast)"},
       options.arithmetic, [](const std::string& text) { return ParseArithmetic(text); });
+  AddParsedOption<WeightPrecision>(app,
+                                   {"--precision", "KIND",
+                                    "as-stored, or int8: F32, F16 and BF16 matrices rounded to 8 bits with a scale for each row "
+                                    "(default: as-stored)"},
+                                   options.precision, [](const std::string& text) { return ParsePrecision(text); });
   AddParsedOption<std::filesystem::path>(
       app,
       {"--prepared-cache", "FOLDER", "where packed weights are kept for the next start: auto, off or a folder (default: auto)"},
@@ -37,8 +42,10 @@ int NumThreads(int64_t threads) {
 }
 
 Result<std::shared_ptr<LoadedModel>> OpenModel(const std::filesystem::path& path, const ComputeOptions& options) {
-  Result<std::shared_ptr<LoadedModel>> model =
-      LoadedModel::Load(path, {.isa = options.isa, .arithmetic = options.arithmetic, .prepared_cache = options.prepared_cache});
+  Result<std::shared_ptr<LoadedModel>> model = LoadedModel::Load(path, {.isa = options.isa,
+                                                                        .arithmetic = options.arithmetic,
+                                                                        .precision = options.precision,
+                                                                        .prepared_cache = options.prepared_cache});
   if (model) return model;
   const bool names_file = model.error().message.find(path.string()) != std::string::npos;
   return Fail(model.error().code, (names_file ? "" : path.string() + ": ") + model.error().message);

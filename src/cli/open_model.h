@@ -20,10 +20,11 @@ struct ComputeOptions {
   int64_t threads = 0;  // 0: one per processor
   Isa isa = DetectIsa();
   Arithmetic arithmetic = Arithmetic::kFast;
+  WeightPrecision precision = WeightPrecision::kAsStored;
   PreparedCacheOptions prepared_cache = {.folder = *ParsePreparedCache("auto")};
 };
 
-// --threads, --isa, --arithmetic, --prepared-cache.
+// --threads, --isa, --arithmetic, --precision, --prepared-cache.
 void AddComputeOptions(CLI::App& app, ComputeOptions& options);
 
 // 0 becomes the number of processors this process may use.

@@ -59,6 +59,8 @@ std::string_view FindName(T wanted, const std::array<std::pair<std::string_view,
 
 constexpr std::array<std::pair<std::string_view, Arithmetic>, 2> kArithmetics = {
     {{"fast", Arithmetic::kFast}, {"exact", Arithmetic::kExact}}};
+constexpr std::array<std::pair<std::string_view, WeightPrecision>, 2> kPrecisions = {
+    {{"as-stored", WeightPrecision::kAsStored}, {"int8", WeightPrecision::kInt8}}};
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {
     {{"debug", LogLevel::kDebug}, {"info", LogLevel::kInfo}, {"warning", LogLevel::kWarning}, {"error", LogLevel::kError}}};
 
@@ -106,6 +108,9 @@ Result<int64_t> ParseByteSize(std::string_view text) {
 
 Result<Arithmetic> ParseArithmetic(std::string_view text) { return ParseName(text, kArithmetics); }
 std::string_view ArithmeticName(Arithmetic arithmetic) { return FindName(arithmetic, kArithmetics); }
+
+Result<WeightPrecision> ParsePrecision(std::string_view text) { return ParseName(text, kPrecisions); }
+std::string_view PrecisionName(WeightPrecision precision) { return FindName(precision, kPrecisions); }
 
 Result<LogLevel> ParseLogLevel(std::string_view text) { return ParseName(text, kLogLevels); }
 std::string_view LogLevelName(LogLevel level) { return FindName(level, kLogLevels); }

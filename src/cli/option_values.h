@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "kernels/isa.h"
 #include "telemetry/log.h"
+#include "weights/packed_matrix.h"
 
 namespace autoglm {
 
@@ -24,6 +25,9 @@ Result<int64_t> ParseByteSize(std::string_view text);
 // "fast", "exact".
 Result<Arithmetic> ParseArithmetic(std::string_view text);
 std::string_view ArithmeticName(Arithmetic arithmetic);
+// "as-stored", "int8".
+Result<WeightPrecision> ParsePrecision(std::string_view text);
+std::string_view PrecisionName(WeightPrecision precision);
 // "debug", "info", "warning", "error".
 Result<LogLevel> ParseLogLevel(std::string_view text);
 std::string_view LogLevelName(LogLevel level);

@@ -19,6 +19,7 @@ ServiceDescription DescribeService(const ServeConfig& config, const Engine& engi
           .num_threads = NumThreads(config.threads),
           .isa = config.isa,
           .arithmetic = config.arithmetic,
+          .precision = config.precision,
           .context_length = engine.context_length(),
           .kv_bytes = num_blocks * model.lm().kv_layout().block_bytes(),
           .kv_tokens = num_blocks * kBlockSizeTokens,
@@ -40,7 +41,8 @@ std::string CurlArguments(const ServiceDescription& service) {
 
 std::string ServeBanner(const ServiceDescription& service, const Console& console) {
   const std::string table = FormatTable({
-      {"model", fmt::format("{} ({}, {})", service.model, service.architecture, FormatBytes(service.weight_bytes))},
+      {"model", fmt::format("{} ({}, {}{})", service.model, service.architecture, FormatBytes(service.weight_bytes),
+                            service.precision == WeightPrecision::kInt8 ? ", int8" : "")},
       {"compute", fmt::format("{} thread{}, {}, {} arithmetic", service.num_threads, service.num_threads == 1 ? "" : "s",
                               IsaName(service.isa), ArithmeticName(service.arithmetic))},
       {"context", fmt::format("{} tokens", service.context_length)},

@@ -18,6 +18,7 @@ struct ServiceDescription {
   int64_t num_threads = 0;
   Isa isa = Isa::kScalar;
   Arithmetic arithmetic = Arithmetic::kFast;
+  WeightPrecision precision = WeightPrecision::kAsStored;
   int64_t context_length = 0;
   int64_t kv_bytes = 0;
   int64_t kv_tokens = 0;

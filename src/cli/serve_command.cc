@@ -83,6 +83,7 @@ Result<std::shared_ptr<Engine>> StartEngine(const ServeConfig& config) {
   const ComputeOptions compute{.threads = config.threads,
                                .isa = config.isa,
                                .arithmetic = config.arithmetic,
+                               .precision = config.precision,
                                .prepared_cache = {.folder = config.prepared_cache, .max_bytes = config.prepared_cache_bytes}};
   AUTOGLM_TRY(std::shared_ptr<LoadedModel> model, OpenModel(config.model, compute));
   AUTOGLM_TRY(std::unique_ptr<Engine> engine, Engine::Start(std::move(model), EngineOptionsOf(config), Clock::Real()));

@@ -13,6 +13,7 @@
 #include "cli/cache_folder.h"
 #include "kernels/isa.h"
 #include "telemetry/log.h"
+#include "weights/packed_matrix.h"
 #include "weights/prepared_cache.h"
 
 namespace autoglm {
@@ -31,6 +32,7 @@ struct ServeConfig {
   int64_t threads = 0;  // auto
   Isa isa = DetectIsa();
   Arithmetic arithmetic = Arithmetic::kFast;
+  WeightPrecision precision = WeightPrecision::kAsStored;
   int64_t context = 0;                                                 // tokens; auto
   int64_t kv_memory_bytes = 0;                                         // auto
   std::filesystem::path prepared_cache = *ParsePreparedCache("auto");  // empty: off

@@ -28,6 +28,7 @@ std::vector<Sample> Samples() {
           {"threads", "3"},
           {"isa", "scalar"},
           {"arithmetic", "exact"},
+          {"precision", "int8"},
           {"context", "4096"},
           {"kv-memory", "2G"},
           {"prepared-cache", "weights"},

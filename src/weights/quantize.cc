@@ -92,4 +92,21 @@ void QuantizeRow(DType type, std::span<const float> row, std::span<std::byte> ou
   }
 }
 
+void QuantizeRowByChannel(std::span<const float> row, std::span<std::byte> out) {
+  const Result<int64_t> num_bytes = QuantizedRowBytes(DType::kQ8_0, static_cast<int64_t>(row.size()));
+  AUTOGLM_CHECK(num_bytes && static_cast<int64_t>(out.size()) == *num_bytes);
+  const auto finite = [](float value) { return std::isnan(value) ? 0.0f : std::clamp(value, -kFloatMax, kFloatMax); };
+  float largest = 0;
+  for (const float value : row) largest = std::max(largest, std::fabs(finite(value)));
+  std::array<std::byte, 2> scale_bytes;
+  const float scale = StoreHalf(largest / 127, scale_bytes.data());
+  const float inverse = scale > 0 ? 1 / scale : 0.0f;
+  for (size_t k = 0; k < row.size(); ++k) {
+    std::byte* block = out.data() + k / kBlock * (kBlock + 2);
+    if (k % kBlock == 0) std::memcpy(block, scale_bytes.data(), 2);
+    const auto level = static_cast<int>(std::nearbyint(std::clamp(finite(row[k]) * inverse, -127.0f, 127.0f)));
+    block[2 + k % kBlock] = static_cast<std::byte>(level);
+  }
+}
+
 }  // namespace autoglm

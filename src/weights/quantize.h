@@ -27,4 +27,8 @@ Result<int64_t> QuantizedRowBytes(DType type, int64_t num_columns);
 // Deterministic, and free of state: threads may share it.
 void QuantizeRow(DType type, std::span<const float> row, std::span<std::byte> out, std::span<const float> importance = {});
 
+// Writes a row as Q8_0 whose blocks all have the row's scale, the largest magnitude / 127 as a half: INT8 with one scale for each
+// output channel. Numbers that are not finite as above.
+void QuantizeRowByChannel(std::span<const float> row, std::span<std::byte> out);
+
 }  // namespace autoglm
