@@ -14,7 +14,6 @@
 
 #include "base/bounded_queue.h"
 #include "base/check.h"
-#include "base/thread_pool.h"
 #include "engine/loaded_model.h"
 #include "engine/model_runner.h"
 
@@ -42,15 +41,16 @@ struct Arrival {
 }  // namespace
 
 struct Engine::Impl {
-  Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& engine_options, int64_t num_blocks, int64_t context,
-       const Clock& real_clock, std::unique_ptr<ThreadPool> threads, ModelRunner model_runner)
+  Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& engine_options, int64_t context, const Clock& real_clock,
+       EngineResources resources)
       : model(std::move(loaded)),
         options(engine_options),
         context_length(context),
         clock(real_clock),
-        pool(std::move(threads)),
-        runner(std::move(model_runner)),
-        blocks(num_blocks),
+        team(std::move(resources.team)),
+        kv(std::move(resources.kv)),
+        runner(*model, kv->pool(), team->pool()),
+        blocks(kv->blocks()),
         scheduler({.budget = engine_options.budget,
                    .max_running = engine_options.max_running,
                    // Submit has already bounded the queue; what it accepted must fit.
@@ -70,6 +70,7 @@ struct Engine::Impl {
   void AnswerIntegrityChecks();
   void PublishStats();
   void StopAll();
+  void JoinThread();
   bool TakePlace();
   bool IsLoaded() const { return model->lm().load_progress().is_complete(); }
 
@@ -78,10 +79,12 @@ struct Engine::Impl {
   const int64_t context_length;
   const Clock& clock;
 
+  const std::shared_ptr<ComputeTeam> team;
+
   // Engine thread only.
-  std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<KvCache> kv;
   ModelRunner runner;
-  BlockManager blocks;
+  BlockManager& blocks;
   Scheduler scheduler;
   std::unordered_map<Sequence*, std::shared_ptr<TokenStream>> streams;
   TimePoint last_finish{};
@@ -100,10 +103,9 @@ struct Engine::Impl {
   std::thread thread;
 };
 
-Result<std::unique_ptr<Engine>> Engine::Start(std::shared_ptr<LoadedModel> model, const EngineOptions& options,
-                                              const Clock& clock) {
-  const int64_t block_bytes = model->lm().kv_layout().block_bytes();
-  const int64_t wanted = options.context_length > 0 ? options.context_length : model->lm().config().context_length;
+Result<KvPlan> Engine::PlanKv(const LoadedModel& model, const EngineOptions& options) {
+  const int64_t block_bytes = model.lm().kv_layout().block_bytes();
+  const int64_t wanted = options.context_length > 0 ? options.context_length : model.lm().config().context_length;
   int64_t num_blocks = KvMemoryBytes(options) / block_bytes;
   // Without a stated KV size, a stated context decides how much is needed at least.
   if (options.kv_memory_bytes == 0) num_blocks = std::max(num_blocks, (wanted + kBlockSizeTokens - 1) / kBlockSizeTokens);
@@ -112,9 +114,18 @@ Result<std::unique_ptr<Engine>> Engine::Start(std::shared_ptr<LoadedModel> model
     return Fail(ErrorCode::kInvalidArgument, "the KV memory holds " + std::to_string(num_blocks) + " blocks of " +
                                                  std::to_string(block_bytes) + " bytes: give --kv-memory more");
   }
-  auto pool = std::make_unique<ThreadPool>(NumThreads(options));
-  AUTOGLM_TRY(ModelRunner runner, ModelRunner::Create(*model, num_blocks, *pool));
-  auto impl = std::make_unique<Impl>(std::move(model), options, num_blocks, context, clock, std::move(pool), std::move(runner));
+  return KvPlan{.num_blocks = num_blocks, .context_length = context, .num_bytes = num_blocks * block_bytes};
+}
+
+Result<std::unique_ptr<Engine>> Engine::Start(std::shared_ptr<LoadedModel> model, const EngineOptions& options,
+                                              const Clock& clock, EngineResources resources) {
+  AUTOGLM_TRY(const KvPlan plan, PlanKv(*model, options));
+  if (resources.team == nullptr) resources.team = std::make_shared<ComputeTeam>(NumThreads(options));
+  if (resources.kv == nullptr) {
+    AUTOGLM_TRY(resources.kv, KvCache::Create(model->lm().kv_layout(), plan.num_blocks));
+  }
+  AUTOGLM_CHECK(resources.kv->pool().num_blocks() == plan.num_blocks && resources.kv->pool().layout() == model->lm().kv_layout());
+  auto impl = std::make_unique<Impl>(std::move(model), options, plan.context_length, clock, std::move(resources));
   impl->PublishStats();
   impl->thread = std::thread([raw = impl.get()] { raw->ThreadMain(); });
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
@@ -122,11 +133,19 @@ Result<std::unique_ptr<Engine>> Engine::Start(std::shared_ptr<LoadedModel> model
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-Engine::~Engine() {
-  impl_->draining = true;
-  impl_->stopping = true;
-  impl_->inbox.Wake();
-  impl_->thread.join();
+Engine::~Engine() { impl_->JoinThread(); }
+
+void Engine::Impl::JoinThread() {
+  draining = true;
+  stopping = true;
+  inbox.Wake();
+  if (thread.joinable()) thread.join();
+}
+
+std::unique_ptr<KvCache> Engine::Stop(std::unique_ptr<Engine> engine) {
+  engine->impl_->JoinThread();
+  std::unique_ptr<KvCache> kv = std::move(engine->impl_->kv);
+  return kv;
 }
 
 // Counts a request in, from here to its end. Exact however fast others submit: what has a place is never refused later.
@@ -203,7 +222,8 @@ void Engine::Impl::ThreadMain() {
     if (scheduler.HasWork()) {
       RunStep();
     } else if (!IsLoaded()) {
-      model->lm().LoadNext(*pool);  // a layer at a time, so that an arrival does not wait long
+      const auto turn = team->TakeTurn();
+      model->lm().LoadNext(team->pool());  // a layer at a time, so that an arrival does not wait long
     }
     PublishStats();
   }
@@ -238,7 +258,11 @@ void Engine::Impl::Accept(Arrival arrival) {
 void Engine::Impl::RunStep() {
   const StepPlan& plan = scheduler.Plan();
   AUTOGLM_CHECK(!plan.empty());
-  Deliver(scheduler.Commit(runner.Run(plan)));
+  const StepResult& result = [&]() -> const StepResult& {
+    const auto turn = team->TakeTurn();
+    return runner.Run(plan);
+  }();
+  Deliver(scheduler.Commit(result));
 }
 
 void Engine::Impl::Deliver(const std::vector<SequenceUpdate>& updates) {

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/compute_team.h"
 #include "base/result.h"
+#include "engine/kv_cache.h"
 #include "engine/token_stream.h"
 #include "kernels/isa.h"
 #include "kvcache/block_manager.h"
@@ -35,6 +37,19 @@ struct EngineStats {
   BlockManagerStats blocks;
 };
 
+// The KV memory an engine of a model will have.
+struct KvPlan {
+  int64_t num_blocks = 0;
+  int64_t context_length = 0;  // tokens
+  int64_t num_bytes = 0;
+};
+
+// What an engine shares with others, or takes over from one before it. What is missing it makes for itself.
+struct EngineResources {
+  std::shared_ptr<ComputeTeam> team;  // num_threads of the options is not looked at then
+  std::unique_ptr<KvCache> kv;        // of the same model and as large as PlanKv says
+};
+
 // What a caller asks of the engine. Prompt tokens in, token stream out.
 struct GenerationRequest {
   std::string id;
@@ -46,10 +61,15 @@ struct GenerationRequest {
 // accept arrivals, drop the cancelled, plan, run, commit, deliver. Sleeps when there is none.
 class Engine {
  public:
+  // Errors: kInvalidArgument where the KV memory does not hold one sequence.
+  static Result<KvPlan> PlanKv(const LoadedModel& model, const EngineOptions& options);
+  // Errors: as PlanKv; kIo as KvPool::Create.
   static Result<std::unique_ptr<Engine>> Start(std::shared_ptr<LoadedModel> model, const EngineOptions& options,
-                                               const Clock& clock);
+                                               const Clock& clock, EngineResources resources = {});
   // Cancels what runs, then joins the engine thread.
   ~Engine();
+  // Ends the engine and hands out its keys and values with all prefixes known in them.
+  static std::unique_ptr<KvCache> Stop(std::unique_ptr<Engine> engine);
 
   // Any thread. Checks the request and puts it into the bounded queue. Errors: kInvalidArgument,
   // kContextLengthExceeded (the message has both numbers), kResourceExhausted (queue full), kUnavailable (draining).

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "kernels/isa.h"
@@ -29,6 +30,8 @@ class LoadedModel {
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   // nullptr where the file has none.
   const ChatTemplate* chat_template() const { return chat_template_.get(); }
+  // The files it was opened from; what they make of a prompt is the same as long as these are.
+  std::vector<FileIdentity> identities() const { return source_->Identities(); }
   int64_t created_unix_seconds() const { return created_unix_seconds_; }
 
  private:

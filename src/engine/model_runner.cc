@@ -5,11 +5,6 @@
 
 namespace autoglm {
 
-Result<ModelRunner> ModelRunner::Create(LoadedModel& model, int64_t num_blocks, ThreadPool& pool) {
-  AUTOGLM_TRY(KvPool kv, KvPool::Create(model.lm().kv_layout(), num_blocks));
-  return ModelRunner(model, std::move(kv), pool);
-}
-
 const StepResult& ModelRunner::Run(const StepPlan& plan) {
   slices_.clear();
   for (const SequenceSlice& slice : plan.slices) {

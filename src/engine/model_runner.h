@@ -15,17 +15,15 @@ namespace autoglm {
 // Engine thread only.
 class ModelRunner {
  public:
-  // `model` and `pool` outlive the runner. Errors: as KvPool::Create.
-  static Result<ModelRunner> Create(LoadedModel& model, int64_t num_blocks, ThreadPool& pool);
+  // All three outlive the runner.
+  ModelRunner(LoadedModel& model, KvPool& kv, ThreadPool& pool) : model_(model), kv_(kv), pool_(pool) {}
 
   // The result is valid until the next call.
   const StepResult& Run(const StepPlan& plan);
 
  private:
-  ModelRunner(LoadedModel& model, KvPool kv, ThreadPool& pool) : model_(model), kv_(std::move(kv)), pool_(pool) {}
-
   LoadedModel& model_;
-  KvPool kv_;
+  KvPool& kv_;
   ThreadPool& pool_;
   std::vector<ForwardSlice> slices_;  // kept between steps, as the rest, to allocate nothing in a step
   std::vector<float> logits_;

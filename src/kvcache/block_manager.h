@@ -57,6 +57,8 @@ class BlockManager {
   void ClearCache();
 
   BlockManagerStats stats() const;
+  // Whether the block holds nothing that anybody could ask for.
+  bool IsFree(BlockIndex block) const { return pool_.IsFree(block); }
   // Blocks that Grow could hand out now: free and cached ones.
   int64_t num_available() const { return pool_.num_free() + tree_.num_unreferenced(); }
 

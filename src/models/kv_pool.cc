@@ -1,6 +1,7 @@
 #include "models/kv_pool.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -23,6 +24,13 @@ Result<KvPool> KvPool::Create(const KvLayout& layout, int64_t num_blocks) {
 
 KvPool::KvPool(KvPool&& other) noexcept
     : layout_(other.layout_), num_blocks_(other.num_blocks_), base_(std::exchange(other.base_, nullptr)) {}
+
+void KvPool::DropBlock(int64_t block) {
+  const int64_t page_bytes = sysconf(_SC_PAGESIZE);
+  const int64_t begin = (block * layout_.block_bytes() + page_bytes - 1) / page_bytes * page_bytes;
+  const int64_t end = (block + 1) * layout_.block_bytes() / page_bytes * page_bytes;
+  if (begin < end) (void)madvise(base_ + begin, static_cast<size_t>(end - begin), MADV_DONTNEED);
+}
 
 KvPool::~KvPool() {
   if (base_ != nullptr) munmap(base_, static_cast<size_t>(layout_.block_bytes() * num_blocks_));

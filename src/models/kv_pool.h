@@ -20,6 +20,8 @@ struct KvLayout {
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;  // padded to a multiple of 16 with zeros
 
+  bool operator==(const KvLayout&) const = default;
+
   int64_t element_bytes() const { return type == KvType::kBf16 ? 2 : 4; }
   int64_t half_head_bytes() const { return 32 * head_dim * element_bytes(); }  // keys, or values, of one head
   int64_t layer_bytes() const { return num_kv_heads * 2 * half_head_bytes(); }
@@ -41,6 +43,8 @@ class KvPool {
   std::byte* Head(int64_t block, int64_t layer, int64_t kv_head) const {
     return base_ + block * layout_.block_bytes() + layer * layout_.layer_bytes() + kv_head * 2 * layout_.half_head_bytes();
   }
+  // Gives the whole pages of a block back to the system; its contents are lost.
+  void DropBlock(int64_t block);
 
  private:
   KvPool(const KvLayout& layout, int64_t num_blocks, std::byte* base) : layout_(layout), num_blocks_(num_blocks), base_(base) {}

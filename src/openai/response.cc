@@ -29,7 +29,9 @@ Json ModelJson(const ModelCard& card) {
           {"object", "model"},
           {"created", card.created_unix_seconds},
           {"owned_by", "autoglm"},
-          {"max_model_len", card.context_length}};
+          {"max_model_len", card.context_length > 0 ? Json(card.context_length) : Json()},
+          {"state", card.state},
+          {"memory_bytes", card.memory_bytes}};
 }
 
 }  // namespace

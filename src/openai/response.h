@@ -44,7 +44,9 @@ std::string BuildResponse(const ResponseHead& head, std::span<const Choice> choi
 struct ModelCard {
   std::string id = {};
   int64_t created_unix_seconds = 0;
-  int64_t context_length = 0;
+  int64_t context_length = 0;  // 0: not known before the model was loaded once
+  std::string state = {};      // "loaded", "unloaded", ...
+  int64_t memory_bytes = 0;    // weights and KV, held now
 };
 std::string BuildModel(const ModelCard& card);
 std::string BuildModelList(std::span<const ModelCard> cards);

@@ -38,10 +38,14 @@ TEST(BuildResponse, TextCompletion_HasTheFormOfOpenAi) {
 }
 
 TEST(BuildModelList, Cards_AreListedInOrder) {
-  const std::vector<ModelCard> cards = {{.id = "a", .created_unix_seconds = 1, .context_length = 2048}, {.id = "b"}};
+  const std::vector<ModelCard> cards = {
+      {.id = "a", .created_unix_seconds = 1, .context_length = 2048, .state = "loaded", .memory_bytes = 5},
+      {.id = "b", .state = "unloaded"}};
   EXPECT_EQ(BuildModelList(cards), R"({"object":"list","data":[)"
-                                   R"({"id":"a","object":"model","created":1,"owned_by":"autoglm","max_model_len":2048},)"
-                                   R"({"id":"b","object":"model","created":0,"owned_by":"autoglm","max_model_len":0}]})");
+                                   R"({"id":"a","object":"model","created":1,"owned_by":"autoglm","max_model_len":2048,)"
+                                   R"("state":"loaded","memory_bytes":5},)"
+                                   R"({"id":"b","object":"model","created":0,"owned_by":"autoglm","max_model_len":null,)"
+                                   R"("state":"unloaded","memory_bytes":0}]})");
   EXPECT_EQ(BuildModelList({}), R"({"object":"list","data":[]})");
 }
 

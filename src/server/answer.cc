@@ -33,6 +33,7 @@ Answer::Answer(Parts parts, DeliveryThread& delivery, ServerMetrics& metrics, co
       record_(std::move(parts.record)),
       delivery_(delivery),
       metrics_(metrics),
+      model_metrics_(metrics.ForModel(record_.model)),
       clock_(clock) {}
 
 DeliveryJob::State Answer::Deliver() {
@@ -80,7 +81,7 @@ void Answer::TakeNews(size_t choice) {
   if (generation.finish()) return;
   const int64_t num_before = generation.num_completion_tokens();
   const std::string text = generation.Take();
-  metrics_.generation_tokens.Increment(static_cast<double>(generation.num_completion_tokens() - num_before));
+  model_metrics_.generation_tokens.Increment(static_cast<double>(generation.num_completion_tokens() - num_before));
   if (!text.empty()) writer_->Text(choice, text);
   const std::optional<FinishReason> finish = generation.finish();
   if (finish == FinishReason::kStop || finish == FinishReason::kLength) writer_->Finish(choice, *finish);
@@ -110,7 +111,7 @@ void Answer::Close(int status) {
   is_done_ = true;
   for (AnswerChoice& choice : choices_) {
     choice.generation.SetWake(nullptr);
-    RecordGeneration(choice.generation, choice.generation.finish().value_or(FinishReason::kCancelled), metrics_);
+    RecordGeneration(choice.generation, choice.generation.finish().value_or(FinishReason::kCancelled), model_metrics_);
     const TimePoint first_token = choice.generation.times().first_token;
     if (first_token == TimePoint{}) continue;
     const Duration time_to_first_token = first_token - record_.accepted;

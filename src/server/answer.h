@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "engine/engine.h"
+#include "engine/model_registry.h"
 #include "server/answer_writer.h"
 #include "server/delivery_thread.h"
 #include "server/request_record.h"
@@ -25,7 +25,7 @@ struct AnswerChoice {
 class Answer final : public DeliveryJob, public std::enable_shared_from_this<Answer> {
  public:
   struct Parts {
-    std::shared_ptr<Engine> engine;  // kept alive for its tokenizer
+    ModelRegistry::Lease engine;  // keeps the model loaded
     std::vector<AnswerChoice> choices;
     std::unique_ptr<AnswerWriter> writer;
     std::shared_ptr<http::Exchange> exchange;
@@ -50,13 +50,14 @@ class Answer final : public DeliveryJob, public std::enable_shared_from_this<Ans
   void Close(int status);
   Usage CountUsage() const;
 
-  const std::shared_ptr<Engine> engine_;
+  const ModelRegistry::Lease engine_;
   std::vector<AnswerChoice> choices_;
   const std::unique_ptr<AnswerWriter> writer_;
   const std::shared_ptr<http::Exchange> exchange_;
   RequestRecord record_;
   DeliveryThread& delivery_;
   ServerMetrics& metrics_;
+  ModelMetrics& model_metrics_;
   const Clock& clock_;
   std::atomic<bool> is_client_gone_{false};
   bool is_attached_ = false;

@@ -45,11 +45,12 @@ class AnswerTest : public ::testing::Test {
     parts.record = {.id = "r", .method = "POST", .route = "/v1/chat/completions", .accepted = clock_.Now(), .model = "m"};
     return std::make_shared<Answer>(std::move(parts), delivery_, metrics_, clock_);
   }
-  double NumFinished(const char* reason) { return metrics_.RequestsFinished(reason).Value(); }
+  double NumFinished(const char* reason) { return of_model_.RequestsFinished(reason).Value(); }
   double NumAnswers(int code) { return metrics_.HttpRequests("/v1/chat/completions", code).Value(); }
 
   ManualClock clock_;
-  ServerMetrics metrics_{"m"};
+  ServerMetrics metrics_;
+  ModelMetrics& of_model_ = metrics_.ForModel("m");
   DeliveryThread delivery_{std::chrono::hours(1)};
   TinyVocabulary vocabulary_;
   std::unique_ptr<Tokenizer> tokenizer_ = vocabulary_.Build();
@@ -70,8 +71,8 @@ TEST_F(AnswerTest, WholeAnswer_IsSentWhenTheStreamEnds) {
   EXPECT_EQ(body["usage"]["prompt_tokens_details"]["cached_tokens"], 4);
   EXPECT_EQ(NumFinished("length"), 1);
   EXPECT_EQ(NumAnswers(200), 1);
-  EXPECT_EQ(metrics_.generation_tokens.Value(), 2);
-  EXPECT_EQ(metrics_.prompt_tokens.Value(), 7);
+  EXPECT_EQ(of_model_.generation_tokens.Value(), 2);
+  EXPECT_EQ(of_model_.prompt_tokens.Value(), 7);
 }
 
 TEST_F(AnswerTest, ChoicesOfOnePrompt_CountItsTokensOnce) {
@@ -176,12 +177,12 @@ TEST_F(AnswerTest, Times_AreObservedFromTheFirstByteOfTheRequest) {
   clock_.Advance(std::chrono::milliseconds(400));
   EXPECT_EQ(answer->Deliver(), DeliveryJob::State::kDone);
   const auto sum = [](prometheus::Histogram& histogram) { return histogram.Collect().histogram.sample_sum; };
-  EXPECT_DOUBLE_EQ(sum(metrics_.queue_time), 0.010);
-  EXPECT_DOUBLE_EQ(sum(metrics_.prefill_time), 0.100);
-  EXPECT_DOUBLE_EQ(sum(metrics_.decode_time), 0.200);
-  EXPECT_DOUBLE_EQ(sum(metrics_.time_per_output_token), 0.100);
-  EXPECT_DOUBLE_EQ(sum(metrics_.time_to_first_token), 0.111);
-  EXPECT_DOUBLE_EQ(sum(metrics_.e2e_latency), 0.400);
+  EXPECT_DOUBLE_EQ(sum(of_model_.queue_time), 0.010);
+  EXPECT_DOUBLE_EQ(sum(of_model_.prefill_time), 0.100);
+  EXPECT_DOUBLE_EQ(sum(of_model_.decode_time), 0.200);
+  EXPECT_DOUBLE_EQ(sum(of_model_.time_per_output_token), 0.100);
+  EXPECT_DOUBLE_EQ(sum(of_model_.time_to_first_token), 0.111);
+  EXPECT_DOUBLE_EQ(sum(of_model_.e2e_latency), 0.400);
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <random>
 #include <span>
@@ -26,6 +28,8 @@ namespace autoglm {
 namespace {
 
 constexpr std::string_view kModelsPrefix = "/v1/models/";
+constexpr std::string_view kLoadSuffix = "/load";
+constexpr std::string_view kUnloadSuffix = "/unload";
 // A drained or loading server is not the one to come back to soon; a balancer knows others.
 constexpr int64_t kRetryAfterNotReadySeconds = 5;
 constexpr std::chrono::milliseconds kConnectionPoll{5};
@@ -34,6 +38,14 @@ constexpr std::chrono::milliseconds kFarewellPatience{500};
 
 int64_t UnixSeconds() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+ModelCard CardOf(const ModelStatus& status, const std::string& id) {
+  return {.id = id,
+          .created_unix_seconds = status.created_unix_seconds,
+          .context_length = status.context_length,
+          .state = std::string(ModelStateName(status.state)),
+          .memory_bytes = status.weight_bytes + status.kv_bytes + status.kept_kv_bytes};
 }
 
 uint64_t RandomSeed() {
@@ -57,6 +69,12 @@ struct ApiServer::Impl {
     std::string_view path;  // one that ends in '/' stands for everything below it
     std::string_view name;  // in metrics and logs
     Handler handler;
+    std::string_view suffix = {};  // of the paths below
+
+    bool Matches(std::string_view given) const {
+      if (!path.ends_with('/')) return path == given;
+      return given.size() > path.size() + suffix.size() && given.starts_with(path) && given.ends_with(suffix);
+    }
   };
 
   Impl(const ApiServerOptions& server_options, ServerMetrics& server_metrics, const Clock& server_clock)
@@ -68,28 +86,36 @@ struct ApiServer::Impl {
 
   void Handle(std::shared_ptr<const http::Request> request, std::shared_ptr<http::Exchange> exchange);
   void Dispatch(Call call);
-  void HandleChatCompletion(const Call& call) { Generate(call, PlanChatCompletion); }
-  void HandleCompletion(const Call& call) { Generate(call, PlanCompletion); }
+  void HandleChatCompletion(const Call& call) { Generate(call, ParseChatCompletion); }
+  void HandleCompletion(const Call& call) { Generate(call, ParseCompletion); }
   void HandleModels(const Call& call);
   void HandleModel(const Call& call);
+  void HandleLoad(const Call& call);
+  void HandleUnload(const Call& call);
   void HandleHealth(const Call& call);
   void HandleReady(const Call& call);
   void HandleMetrics(const Call& call);
   void HandleVersion(const Call& call);
 
-  using Planner = Result<GenerationPlan> (*)(std::string_view body, const ServedModel& model);
-  void Generate(const Call& call, Planner plan);
+  using Parser = Result<ParsedGeneration> (*)(std::string_view body);
+  void Generate(const Call& call, Parser parse);
+  void GenerateWith(const Call& call, const ParsedGeneration& parsed, const ServedModel& model);
+  // Calls back once, with the model or after the reply has been made to say why there is none.
+  void WithModel(const Call& call, const std::string& name, std::function<void(const ServedModel&)> body);
   void StartAnswer(const Call& call, const ServedModel& model, const GenerationPlan& plan, std::vector<AnswerChoice> choices);
   std::unique_ptr<AnswerWriter> MakeWriter(const Call& call, const ServedModel& model, const GenerationPlan& plan);
 
-  // nullptr while loading.
-  std::shared_ptr<const ServedModel> CurrentModel() const;
-  // The model, or why it takes no requests now.
-  Result<std::shared_ptr<const ServedModel>> ReadyModel() const;
+  // nullptr before Serve.
+  std::shared_ptr<ModelRegistry> Registry() const;
+  // The models, or why none takes requests now.
+  Result<std::shared_ptr<ModelRegistry>> ReadyRegistry() const;
   void Reply(const Call& call, http::Response response);
-  void ReplyError(const Call& call, const Error& error);
+  void ReplyError(const Call& call, const Error& error, int64_t retry_after_seconds = kRetryAfterNotReadySeconds);
+  void ReplyWithCard(const Call& call, const std::string& name);
   RequestRecord RecordOf(const Call& call) const;
-  void TakeEngineMetrics(const Engine& engine);
+  void TakeModelMetrics(const ModelRegistry& models);
+  void EndAcquire();
+  void WaitForAcquires();
   bool WaitForConnectionsToEnd(std::chrono::milliseconds limit);
 
   static std::span<const Route> Routes();
@@ -100,9 +126,11 @@ struct ApiServer::Impl {
   IdSource ids;
   DeliveryThread delivery;
   std::atomic<bool> is_draining{false};
-  mutable std::mutex mutex;                  // of the next one
-  std::shared_ptr<const ServedModel> model;  // nullptr until Serve
-  std::unique_ptr<http::Server> http;        // last: its threads use all of the above
+  mutable std::mutex mutex;                 // of the next two
+  std::shared_ptr<ModelRegistry> registry;  // nullptr until Serve
+  int64_t num_acquiring = 0;                // requests that wait for their model
+  std::condition_variable acquired;
+  std::unique_ptr<http::Server> http;  // last: its threads use all of the above
 };
 
 std::span<const ApiServer::Impl::Route> ApiServer::Impl::Routes() {
@@ -110,6 +138,8 @@ std::span<const ApiServer::Impl::Route> ApiServer::Impl::Routes() {
       {"POST", "/v1/chat/completions", "/v1/chat/completions", &Impl::HandleChatCompletion},
       {"POST", "/v1/completions", "/v1/completions", &Impl::HandleCompletion},
       {"GET", "/v1/models", "/v1/models", &Impl::HandleModels},
+      {"POST", kModelsPrefix, "/v1/models/{id}/load", &Impl::HandleLoad, kLoadSuffix},
+      {"POST", kModelsPrefix, "/v1/models/{id}/unload", &Impl::HandleUnload, kUnloadSuffix},
       {"GET", kModelsPrefix, "/v1/models/{id}", &Impl::HandleModel},
       {"GET", "/health", "/health", &Impl::HandleHealth},
       {"GET", "/ready", "/ready", &Impl::HandleReady},
@@ -129,12 +159,8 @@ void ApiServer::Impl::Handle(std::shared_ptr<const http::Request> request, std::
 
 void ApiServer::Impl::Dispatch(Call call) {
   const std::string_view path = call.path;
-  const auto matches = [path](const Route& route) {
-    if (!route.path.ends_with('/')) return route.path == path;
-    return path.size() > route.path.size() && path.starts_with(route.path);
-  };
   const auto routes = Routes();
-  const auto route = std::find_if(routes.begin(), routes.end(), matches);
+  const auto route = std::ranges::find_if(routes, [path](const Route& one) { return one.Matches(path); });
   if (route == routes.end()) {
     return ReplyError(call, {.code = ErrorCode::kNotFound, .message = "There is nothing at " + call.request->path});
   }
@@ -150,22 +176,64 @@ void ApiServer::Impl::Dispatch(Call call) {
   Reply(call, std::move(response));
 }
 
-void ApiServer::Impl::Generate(const Call& call, Planner plan_request) {
-  const auto ready = ReadyModel();
-  if (!ready) return ReplyError(call, ready.error());
-  const ServedModel& served = **ready;
-  const Result<GenerationPlan> plan = plan_request(call.request->body, served);
+void ApiServer::Impl::Generate(const Call& call, Parser parse) {
+  if (const auto ready = ReadyRegistry(); !ready) return ReplyError(call, ready.error());
+  Result<ParsedGeneration> parsed = parse(call.request->body);
+  if (!parsed) return ReplyError(call, parsed.error());
+  const std::string name = parsed->model();
+  const auto kept = std::make_shared<const ParsedGeneration>(*std::move(parsed));
+  WithModel(call, name, [this, call, kept](const ServedModel& model) { GenerateWith(call, *kept, model); });
+}
+
+void ApiServer::Impl::GenerateWith(const Call& call, const ParsedGeneration& parsed, const ServedModel& model) {
+  const Result<GenerationPlan> plan = PlanGeneration(parsed, model);
   if (!plan) return ReplyError(call, plan.error());
-  Result<std::vector<AnswerChoice>> choices = SubmitChoices(*plan, served, call.channel.request_id);
-  if (!choices) return ReplyError(call, choices.error());
-  StartAnswer(call, served, *plan, *std::move(choices));
+  Result<std::vector<AnswerChoice>> choices = SubmitChoices(*plan, model, call.channel.request_id);
+  if (!choices) return ReplyError(call, choices.error(), model.engine().RetryAfterSeconds());
+  StartAnswer(call, model, *plan, *std::move(choices));
+}
+
+void ApiServer::Impl::WithModel(const Call& call, const std::string& name, std::function<void(const ServedModel&)> body) {
+  const auto ready = ReadyRegistry();
+  if (!ready) return ReplyError(call, ready.error());
+  const Result<std::string> model_name = (*ready)->Resolve(name);
+  if (!model_name) return ReplyError(call, model_name.error());
+  {
+    const std::lock_guard lock(mutex);
+    ++num_acquiring;
+  }
+  (*ready)->Acquire(*model_name, [this, call, model_name = *model_name,
+                                  body = std::move(body)](Result<ModelRegistry::Lease> lease) {
+    if (lease) {
+      body(ServedModel(*std::move(lease), model_name, options.version));
+    } else if (lease.error().code == ErrorCode::kInternal) {
+      // What is wrong with a file, and where it lies, is the operator's business.
+      Log(LogLevel::kError, "model_load_failed", {{"model", model_name}, {"problem", std::string_view(lease.error().message)}});
+      ReplyError(call, {.code = ErrorCode::kInternal,
+                        .message = "The model '" + model_name + "' cannot be loaded; the server's log says why."});
+    } else {
+      ReplyError(call, lease.error());
+    }
+    EndAcquire();
+  });
+}
+
+void ApiServer::Impl::EndAcquire() {
+  const std::lock_guard lock(mutex);
+  --num_acquiring;
+  acquired.notify_all();
+}
+
+void ApiServer::Impl::WaitForAcquires() {
+  std::unique_lock lock(mutex);
+  acquired.wait(lock, [this] { return num_acquiring == 0; });
 }
 
 void ApiServer::Impl::StartAnswer(const Call& call, const ServedModel& served, const GenerationPlan& plan,
                                   std::vector<AnswerChoice> choices) {
   RequestRecord record = RecordOf(call);
   record.model = served.name();
-  auto answer = std::make_shared<Answer>(Answer::Parts{.engine = served.shared_engine(),
+  auto answer = std::make_shared<Answer>(Answer::Parts{.engine = served.lease(),
                                                        .choices = std::move(choices),
                                                        .writer = MakeWriter(call, served, plan),
                                                        .exchange = call.channel.exchange,
@@ -189,30 +257,63 @@ std::unique_ptr<AnswerWriter> ApiServer::Impl::MakeWriter(const Call& call, cons
 }
 
 void ApiServer::Impl::HandleModels(const Call& call) {
-  const auto current = CurrentModel();
-  Reply(call, JsonReply(200, BuildModelList(current ? current->Cards() : std::vector<ModelCard>())));
+  const auto models = Registry();
+  std::vector<ModelCard> cards;
+  for (const ModelStatus& status : models ? models->Models() : std::vector<ModelStatus>()) {
+    cards.push_back(CardOf(status, status.name));
+    for (const std::string& alias : status.aliases) cards.push_back(CardOf(status, alias));
+  }
+  Reply(call, JsonReply(200, BuildModelList(cards)));
 }
 
-void ApiServer::Impl::HandleModel(const Call& call) {
-  const auto current = CurrentModel();
-  if (!current) return ReplyError(call, {.code = ErrorCode::kUnavailable, .message = "the model is still loading"});
-  const std::string id = call.path.substr(kModelsPrefix.size());
-  if (const Status known = current->CheckName(id); !known) return ReplyError(call, known.error());
-  const std::vector<ModelCard> cards = current->Cards();
-  const auto card = std::find_if(cards.begin(), cards.end(), [&](const ModelCard& one) { return one.id == id; });
-  Reply(call, JsonReply(200, BuildModel(card == cards.end() ? cards.front() : *card)));
+void ApiServer::Impl::HandleModel(const Call& call) { ReplyWithCard(call, call.path.substr(kModelsPrefix.size())); }
+
+void ApiServer::Impl::HandleLoad(const Call& call) {
+  const std::string name = call.path.substr(kModelsPrefix.size(), call.path.size() - kModelsPrefix.size() - kLoadSuffix.size());
+  WithModel(call, name, [this, call, name](const ServedModel&) { ReplyWithCard(call, name); });
+}
+
+void ApiServer::Impl::HandleUnload(const Call& call) {
+  const auto ready = ReadyRegistry();
+  if (!ready) return ReplyError(call, ready.error());
+  const std::string name = call.path.substr(kModelsPrefix.size(), call.path.size() - kModelsPrefix.size() - kUnloadSuffix.size());
+  {
+    const std::lock_guard lock(mutex);
+    ++num_acquiring;
+  }
+  (*ready)->Unload(name, [this, call, name](const Status& status) {
+    if (status) {
+      ReplyWithCard(call, name);
+    } else {
+      ReplyError(call, status.error());
+    }
+    EndAcquire();
+  });
+}
+
+void ApiServer::Impl::ReplyWithCard(const Call& call, const std::string& name) {
+  const auto models = Registry();
+  if (!models) return ReplyError(call, {.code = ErrorCode::kUnavailable, .message = "the model is still loading"});
+  const Result<std::string> resolved = models->Resolve(name);
+  if (!resolved) return ReplyError(call, resolved.error());
+  ModelStatus found{.name = *resolved};  // a precision nobody has asked for is as good as unloaded
+  for (ModelStatus& status : models->Models()) {
+    if (status.name == *resolved) found = std::move(status);
+  }
+  const bool is_alias = std::ranges::find(found.aliases, name) != found.aliases.end();
+  Reply(call, JsonReply(200, BuildModel(CardOf(found, is_alias ? name : found.name))));
 }
 
 void ApiServer::Impl::HandleHealth(const Call& call) { Reply(call, JsonReply(200, R"({"status":"ok"})")); }
 
 void ApiServer::Impl::HandleReady(const Call& call) {
-  const auto ready = ReadyModel();
+  const auto ready = ReadyRegistry();
   if (!ready) return ReplyError(call, ready.error());
   Reply(call, JsonReply(200, R"({"status":"ready"})"));
 }
 
 void ApiServer::Impl::HandleMetrics(const Call& call) {
-  if (const auto current = CurrentModel()) TakeEngineMetrics(current->engine());
+  if (const auto models = Registry()) TakeModelMetrics(*models);
   Reply(call, TextReply(200, metrics.RenderText(), "text/plain; version=0.0.4; charset=utf-8"));
 }
 
@@ -220,14 +321,14 @@ void ApiServer::Impl::HandleVersion(const Call& call) {
   Reply(call, JsonReply(200, DumpJson({{"name", "autoglm"}, {"version", options.version}})));
 }
 
-std::shared_ptr<const ServedModel> ApiServer::Impl::CurrentModel() const {
+std::shared_ptr<ModelRegistry> ApiServer::Impl::Registry() const {
   const std::lock_guard lock(mutex);
-  return model;
+  return registry;
 }
 
-Result<std::shared_ptr<const ServedModel>> ApiServer::Impl::ReadyModel() const {
+Result<std::shared_ptr<ModelRegistry>> ApiServer::Impl::ReadyRegistry() const {
   if (is_draining) return Fail(ErrorCode::kUnavailable, "the server is shutting down and takes no new requests");
-  std::shared_ptr<const ServedModel> current = CurrentModel();
+  std::shared_ptr<ModelRegistry> current = Registry();
   if (!current) return Fail(ErrorCode::kUnavailable, "the model is still loading");
   return current;
 }
@@ -241,25 +342,35 @@ void ApiServer::Impl::Reply(const Call& call, http::Response response) {
   call.channel.exchange->Send(std::move(response));
 }
 
-void ApiServer::Impl::ReplyError(const Call& call, const Error& error) {
-  const auto current = CurrentModel();
-  const bool is_queue_full = error.code == ErrorCode::kResourceExhausted && current;
-  Reply(call, ErrorReply(error, is_queue_full ? current->engine().RetryAfterSeconds() : kRetryAfterNotReadySeconds));
+void ApiServer::Impl::ReplyError(const Call& call, const Error& error, int64_t retry_after_seconds) {
+  Reply(call, ErrorReply(error, retry_after_seconds));
 }
 
 RequestRecord ApiServer::Impl::RecordOf(const Call& call) const {
   return {.id = call.channel.request_id, .method = call.request->method, .route = call.route, .accepted = call.channel.accepted};
 }
 
-void ApiServer::Impl::TakeEngineMetrics(const Engine& engine) {
-  const EngineStats stats = engine.stats();
-  metrics.num_requests_running.Set(static_cast<double>(stats.num_running));
-  metrics.num_requests_waiting.Set(static_cast<double>(stats.num_waiting));
-  const auto num_blocks = static_cast<double>(std::max<int64_t>(stats.blocks.num_blocks, 1));
-  metrics.kv_cache_usage.Set(static_cast<double>(stats.blocks.num_used) / num_blocks);
-  SetCounterTotal(metrics.preemptions, static_cast<double>(stats.num_preemptions));
-  SetCounterTotal(metrics.prefix_cache_queries, static_cast<double>(stats.blocks.prefix_queries));
-  SetCounterTotal(metrics.prefix_cache_hits, static_cast<double>(stats.blocks.prefix_hits));
+void ApiServer::Impl::TakeModelMetrics(const ModelRegistry& models) {
+  for (const ModelStatus& status : models.Models()) {
+    ModelMetrics& model = metrics.ForModel(status.name);
+    const EngineStats& stats = status.engine;
+    model.num_requests_running.Set(static_cast<double>(stats.num_running));
+    model.num_requests_waiting.Set(static_cast<double>(stats.num_waiting));
+    const auto num_blocks = static_cast<double>(std::max<int64_t>(stats.blocks.num_blocks, 1));
+    model.kv_cache_usage.Set(static_cast<double>(stats.blocks.num_used) / num_blocks);
+    SetCounterTotal(model.preemptions, static_cast<double>(stats.num_preemptions));
+    SetCounterTotal(model.prefix_cache_queries, static_cast<double>(stats.blocks.prefix_queries));
+    SetCounterTotal(model.prefix_cache_hits, static_cast<double>(stats.blocks.prefix_hits));
+    model.is_loaded.Set(status.state == ModelState::kLoaded ? 1 : 0);
+    SetCounterTotal(model.loads, static_cast<double>(status.num_loads));
+    SetCounterTotal(model.evictions, static_cast<double>(status.num_evictions));
+    model.load_seconds.Set(status.last_load_seconds);
+    model.weight_memory.Set(static_cast<double>(status.weight_bytes));
+    model.kv_memory.Set(static_cast<double>(status.kv_bytes));
+    model.kept_kv_memory.Set(static_cast<double>(status.kept_kv_bytes));
+  }
+  metrics.memory_budget.Set(static_cast<double>(models.memory_budget_bytes()));
+  metrics.memory_used.Set(static_cast<double>(models.memory_used_bytes()));
 }
 
 // Once every answer is complete, a connection is only sending its last bytes, or idle and closed by this.
@@ -285,24 +396,24 @@ ApiServer::ApiServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 ApiServer::~ApiServer() {
   // First every answer ends with a reason, then the connections go.
-  impl_->is_draining = true;
+  BeginDrain();
+  impl_->WaitForAcquires();
   impl_->delivery.Stop();
   impl_->WaitForConnectionsToEnd(kFarewellPatience);
   impl_->http.reset();
 }
 
-void ApiServer::Serve(std::shared_ptr<Engine> engine) {
-  auto served = std::make_shared<const ServedModel>(std::move(engine), impl_->options.served_model_names, impl_->options.version);
+void ApiServer::Serve(std::shared_ptr<ModelRegistry> registry) {
   const std::lock_guard lock(impl_->mutex);
-  AUTOGLM_CHECK(impl_->model == nullptr);
-  impl_->model = std::move(served);
+  AUTOGLM_CHECK(impl_->registry == nullptr);
+  impl_->registry = std::move(registry);
 }
 
 uint16_t ApiServer::port() const { return impl_->http->port(); }
 
 void ApiServer::BeginDrain() {
   impl_->is_draining = true;
-  if (const auto current = impl_->CurrentModel()) current->engine().BeginDrain();
+  if (const auto models = impl_->Registry()) models->BeginDrain();
 }
 
 bool ApiServer::WaitUntilDrained(std::chrono::milliseconds limit) {

@@ -4,11 +4,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "engine/engine.h"
+#include "engine/model_registry.h"
 #include "http/server.h"
 #include "telemetry/metrics.h"
 
@@ -17,15 +16,15 @@ namespace autoglm {
 struct ApiServerOptions {
   http::ServerOptions http;
   std::string version;                              // what /version answers
-  std::vector<std::string> served_model_names;      // ids in /v1/models; the first is in answers. Empty: the model's name
   std::chrono::milliseconds ping_interval{15'000};  // a stream silent for that long gets an SSE comment
 };
 
-// The OpenAI-compatible API of one engine:
+// The OpenAI-compatible API of the models of a registry:
 //   POST /v1/chat/completions · POST /v1/completions · GET /v1/models · GET /v1/models/{id}
+//   POST /v1/models/{id}/load · POST /v1/models/{id}/unload (answer when it is done)
 //   GET /health (200 while alive) · GET /ready (503 while loading or draining) · GET /metrics · GET /version
 //
-// Life: Start (port is bound, everything that needs the engine answers 503) -> Serve -> BeginDrain -> WaitUntilDrained
+// Life: Start (port is bound, everything that needs a model answers 503) -> Serve -> BeginDrain -> WaitUntilDrained
 // -> destroy. Every method may be called from any thread.
 class ApiServer {
  public:
@@ -34,8 +33,8 @@ class ApiServer {
   // Open answers end with an error that says so; then connections close and threads are joined.
   ~ApiServer();
 
-  // The model is loaded: from now on requests are taken. Call once.
-  void Serve(std::shared_ptr<Engine> engine);
+  // From now on requests are taken. Call once.
+  void Serve(std::shared_ptr<ModelRegistry> registry);
 
   uint16_t port() const;
 

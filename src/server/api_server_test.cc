@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,6 +18,7 @@
 namespace autoglm {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -30,20 +32,29 @@ class ApiServerTest : public ::testing::Test {
  protected:
   void TearDown() override {
     server_.reset();
-    if (!engine_) return;
-    EXPECT_TRUE(engine_->CheckIntegrity().has_value());
+    if (!registry_) return;
+    EXPECT_TRUE(registry_->CheckIntegrity().has_value());
   }
 
-  void StartServer() {
-    server_ =
-        ApiServer::Start({.http = {.port = 0}, .version = "1.2.3", .served_model_names = {}}, metrics_, Clock::Real()).value();
+  void StartServer() { server_ = ApiServer::Start({.http = {.port = 0}, .version = "1.2.3"}, metrics_, Clock::Real()).value(); }
+  static ModelSpec Spec(const std::string& name, EngineOptions options = {}) {
+    options.kv_memory_bytes = 16 << 20;
+    return {.name = name, .aliases = {}, .path = GoldenFile("gguf/llama.gguf"), .load = {}, .engine = options};
+  }
+  void LoadModels(std::vector<ModelSpec> specs, RegistryOptions options = {}) {
+    options.num_threads = 1;
+    registry_ = ModelRegistry::Create(std::move(specs), options, Clock::Real()).value();
+    server_->Serve(registry_);
   }
   void LoadModel(EngineOptions options = {}) {
-    options.num_threads = 1;
-    options.kv_memory_bytes = 16 << 20;
-    auto model = LoadedModel::Load(GoldenFile("gguf/llama.gguf"), {}).value();
-    engine_ = Engine::Start(std::move(model), options, Clock::Real()).value();
-    server_->Serve(engine_);
+    LoadModels({Spec("llama", options)});
+    std::promise<Result<ModelRegistry::Lease>> loaded;
+    registry_->Acquire("llama", [&](Result<ModelRegistry::Lease> lease) { loaded.set_value(std::move(lease)); });
+    ASSERT_TRUE(loaded.get_future().get());
+  }
+  bool IsIdle() const {
+    const EngineStats stats = registry_->Models().front().engine;
+    return stats.num_running + stats.num_waiting == 0 && registry_->Models().front().num_leases == 0;
   }
   void Serve(EngineOptions options = {}) {
     StartServer();
@@ -106,9 +117,9 @@ class ApiServerTest : public ::testing::Test {
     return false;
   }
 
-  ServerMetrics metrics_{"llama"};
+  ServerMetrics metrics_;
   std::unique_ptr<ApiServer> server_;
-  std::shared_ptr<Engine> engine_;
+  std::shared_ptr<ModelRegistry> registry_;
 };
 
 TEST_F(ApiServerTest, WhileLoading_TheServerIsAliveButNotReady) {
@@ -318,7 +329,7 @@ TEST_F(ApiServerTest, EveryRefusalOfTheTranscripts_ComesOverHttp) {
       EXPECT_THAT(error["message"].get<std::string>(), HasSubstr(api_case.says));
     }
   }
-  EXPECT_TRUE(engine_->IsIdle());
+  EXPECT_TRUE(IsIdle());
 }
 
 TEST_F(ApiServerTest, FullQueue_AsksToComeBackLaterAndLeavesNothingBehind) {
@@ -328,8 +339,8 @@ TEST_F(ApiServerTest, FullQueue_AsksToComeBackLaterAndLeavesNothingBehind) {
   EXPECT_GE(std::stoi(response.headers.at("retry-after")), 1);
   EXPECT_EQ(ErrorOf(response)["code"], "rate_limit_exceeded");
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (!engine_->IsIdle() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
-  EXPECT_TRUE(engine_->IsIdle());
+  while (!IsIdle() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_TRUE(IsIdle());
   EXPECT_EQ(PostChat(Chat("Hi")).status, 200);
 }
 
@@ -343,8 +354,8 @@ TEST_F(ApiServerTest, ClientThatVanishes_IsCancelled) {
     }
     client.Reset();
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
-    while (!engine_->IsIdle() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
-    EXPECT_TRUE(engine_->IsIdle());
+    while (!IsIdle() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    EXPECT_TRUE(IsIdle());
   }
   EXPECT_TRUE(AwaitMetric(R"(code="499")"));
   EXPECT_TRUE(AwaitMetric(R"(finished_reason="cancelled")"));
@@ -380,8 +391,8 @@ TEST_F(ApiServerTest, Metrics_CountRequestsTokensAndTimes) {
   EXPECT_EQ(metrics_.HttpRequests("/v1/chat/completions", 200).Value(), 1);
   EXPECT_EQ(metrics_.HttpRequests("/v1/chat/completions", 400).Value(), 1);
   EXPECT_EQ(metrics_.HttpRequests("other", 404).Value(), 1);
-  EXPECT_EQ(metrics_.time_to_first_token.Collect().histogram.sample_count, 1u);
-  EXPECT_GT(metrics_.prefix_cache_queries.Value(), 0);
+  EXPECT_EQ(metrics_.ForModel("llama").time_to_first_token.Collect().histogram.sample_count, 1u);
+  EXPECT_GT(metrics_.ForModel("llama").prefix_cache_queries.Value(), 0);
 }
 
 TEST_F(ApiServerTest, Drain_LetsRunningAnswersFinishAndRefusesNewOnes) {
@@ -412,6 +423,69 @@ TEST_F(ApiServerTest, EndWithoutDrain_BreaksAnswersOffWithAReason) {
   end.join();
   EXPECT_THAT(rest, HasSubstr("shutting down"));
   EXPECT_THAT(rest, Not(HasSubstr("[DONE]")));
+}
+
+TEST_F(ApiServerTest, SeveralModels_AreLoadedWhenAskedForAndListedWithTheirState) {
+  StartServer();
+  ModelSpec second = Spec("second");
+  second.aliases = {"other"};
+  LoadModels({Spec("first"), second});
+  const Json before = BodyOf(Get("/v1/models"))["data"];
+  ASSERT_EQ(before.size(), 3u);
+  EXPECT_EQ(before[0]["id"], "first");
+  EXPECT_EQ(before[0]["state"], "unloaded");
+  EXPECT_EQ(before[2]["id"], "other");
+  const RawResponse answer = PostChat(R"({"model":"other","messages":[{"role":"user","content":"Hi"}],"max_tokens":3})");
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  EXPECT_EQ(BodyOf(answer)["model"], "second");
+  EXPECT_EQ(BodyOf(Get("/v1/models/first"))["state"], "unloaded");
+  EXPECT_EQ(BodyOf(Get("/v1/models/other"))["state"], "loaded");
+  EXPECT_GT(BodyOf(Get("/v1/models/other"))["memory_bytes"], 16 << 20);
+  const std::string text = Get("/metrics").body;
+  EXPECT_THAT(text, HasSubstr("autoglm_model_loaded{model_name=\"first\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("autoglm_model_loaded{model_name=\"second\"} 1\n"));
+}
+
+TEST_F(ApiServerTest, LoadAndUnload_AnswerWhenItIsDone) {
+  Serve();
+  EXPECT_EQ(BodyOf(Post("/v1/models/llama/unload", ""))["state"], "unloaded");
+  EXPECT_EQ(BodyOf(Post("/v1/models/llama/unload", ""))["state"], "unloaded");
+  EXPECT_EQ(BodyOf(Post("/v1/models/default/load", ""))["state"], "loaded");
+  EXPECT_EQ(BodyOf(Post("/v1/models/llama@int8/load", ""))["id"], "llama@int8");
+  EXPECT_EQ(BodyOf(Get("/v1/models"))["data"].size(), 2u);
+  EXPECT_EQ(Post("/v1/models/nobody/load", "").status, 404);
+  EXPECT_EQ(Post("/v1/models/nobody/unload", "").status, 404);
+  EXPECT_EQ(Get("/v1/models/llama/load").status, 405);
+  EXPECT_EQ(PostChat(Chat("Hi")).status, 200);
+}
+
+TEST_F(ApiServerTest, BrokenModel_IsAServerErrorThatDoesNotTellPaths) {
+  StartServer();
+  ModelSpec broken = Spec("broken");
+  broken.path = "/secret/place/model.gguf";
+  LoadModels({Spec("llama"), broken});
+  const RawResponse response = PostChat(R"({"model":"broken","messages":[{"role":"user","content":"Hi"}]})");
+  EXPECT_EQ(response.status, 500);
+  EXPECT_THAT(response.body, AllOf(HasSubstr("broken"), Not(HasSubstr("secret"))));
+  EXPECT_EQ(BodyOf(Get("/v1/models/broken"))["state"], "failed");
+  EXPECT_EQ(PostChat(Chat("Hi")).status, 200);
+}
+
+TEST_F(ApiServerTest, WaitingForAModel_EndsWhenTheServerDoes) {
+  StartServer();
+  LoadModels({Spec("a"), Spec("b")}, {.memory_budget_bytes = 17 << 20});
+  std::promise<Result<ModelRegistry::Lease>> loaded;
+  registry_->Acquire("a", [&](Result<ModelRegistry::Lease> lease) { loaded.set_value(std::move(lease)); });
+  auto lease = loaded.get_future().get();
+  ASSERT_TRUE(lease) << lease.error().message;
+  RawHttpClient waiting = Connect();
+  SendRequest(waiting, "POST", "/v1/chat/completions", R"({"model":"b","messages":[{"role":"user","content":"Hi"}]})");
+  RawHttpClient other = Connect();
+  SendRequest(other, "GET", "/health", "");
+  EXPECT_EQ(other.ReadResponse().status, 200);
+  server_->BeginDrain();
+  EXPECT_EQ(waiting.ReadResponse().status, 503);
+  lease = tl::unexpected<Error>(Error{});
 }
 
 }  // namespace

@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "openai/chat_completion_request.h"
-#include "openai/completion_request.h"
-
 namespace autoglm {
 namespace {
 
@@ -23,20 +20,14 @@ SamplingParams SamplingOf(const GenerationPlan& plan, const std::vector<TokenId>
   return sampling;
 }
 
-}  // namespace
-
-Result<GenerationPlan> PlanChatCompletion(std::string_view body, const ServedModel& model) {
-  AUTOGLM_TRY(ChatCompletionRequest request, ParseChatCompletionRequest(body));
-  AUTOGLM_TRY_VOID(model.CheckName(request.params.model));
+Result<GenerationPlan> PlanChat(ChatCompletionRequest request, const ServedModel& model) {
   AUTOGLM_TRY(std::vector<TokenId> prompt, model.prompt_encoder().EncodeChat(request));
   GenerationPlan plan{.kind = ResponseKind::kChatCompletion, .params = std::move(request.params), .prompts = {}};
   plan.prompts.push_back(std::move(prompt));
   return plan;
 }
 
-Result<GenerationPlan> PlanCompletion(std::string_view body, const ServedModel& model) {
-  AUTOGLM_TRY(CompletionRequest request, ParseCompletionRequest(body));
-  AUTOGLM_TRY_VOID(model.CheckName(request.params.model));
+Result<GenerationPlan> PlanText(CompletionRequest request, const ServedModel& model) {
   GenerationPlan plan{.kind = ResponseKind::kTextCompletion, .params = std::move(request.params), .prompts = {}};
   for (const CompletionPrompt& text : request.prompts) {
     AUTOGLM_TRY(std::vector<TokenId> prompt, model.prompt_encoder().EncodeCompletion(text));
@@ -49,6 +40,27 @@ Result<GenerationPlan> PlanCompletion(std::string_view body, const ServedModel& 
                 "n");
   }
   return plan;
+}
+
+}  // namespace
+
+const std::string& ParsedGeneration::model() const {
+  return std::visit([](const auto& parsed) -> const std::string& { return parsed.params.model; }, request);
+}
+
+Result<ParsedGeneration> ParseChatCompletion(std::string_view body) {
+  AUTOGLM_TRY(ChatCompletionRequest request, ParseChatCompletionRequest(body));
+  return ParsedGeneration{std::move(request)};
+}
+
+Result<ParsedGeneration> ParseCompletion(std::string_view body) {
+  AUTOGLM_TRY(CompletionRequest request, ParseCompletionRequest(body));
+  return ParsedGeneration{std::move(request)};
+}
+
+Result<GenerationPlan> PlanGeneration(ParsedGeneration parsed, const ServedModel& model) {
+  if (auto* chat = std::get_if<ChatCompletionRequest>(&parsed.request)) return PlanChat(std::move(*chat), model);
+  return PlanText(std::get<CompletionRequest>(std::move(parsed.request)), model);
 }
 
 Result<std::vector<AnswerChoice>> SubmitChoices(const GenerationPlan& plan, const ServedModel& model,

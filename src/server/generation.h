@@ -3,9 +3,12 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/result.h"
+#include "openai/chat_completion_request.h"
+#include "openai/completion_request.h"
 #include "openai/generation_params.h"
 #include "openai/response.h"
 #include "server/answer.h"
@@ -22,9 +25,18 @@ struct GenerationPlan {
   size_t num_choices() const { return prompts.size() * static_cast<size_t>(params.num_choices); }
 };
 
-// Parse -> model name -> chat template -> tokens. Errors name the field at fault.
-Result<GenerationPlan> PlanChatCompletion(std::string_view body, const ServedModel& model);
-Result<GenerationPlan> PlanCompletion(std::string_view body, const ServedModel& model);
+// A body that has been checked, before it is known which model it meets.
+struct ParsedGeneration {
+  std::variant<ChatCompletionRequest, CompletionRequest> request;
+
+  const std::string& model() const;  // as the client named it; may be empty
+};
+
+// Errors name the field at fault.
+Result<ParsedGeneration> ParseChatCompletion(std::string_view body);
+Result<ParsedGeneration> ParseCompletion(std::string_view body);
+// Chat template -> tokens. Errors name the field at fault.
+Result<GenerationPlan> PlanGeneration(ParsedGeneration parsed, const ServedModel& model);
 
 // Hands every choice to the engine, or none: where one is refused, those before it are cancelled. Errors: Engine::Submit's.
 Result<std::vector<AnswerChoice>> SubmitChoices(const GenerationPlan& plan, const ServedModel& model,

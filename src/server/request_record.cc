@@ -46,12 +46,13 @@ void RecordRequest(const RequestRecord& record, ServerMetrics& metrics, TimePoin
   metrics.HttpRequests(std::string(record.route), record.status).Increment();
   const Duration e2e = now - record.accepted;
   if (!record.finish) return LogOther(record, Milliseconds(e2e));
-  if (record.time_to_first_token) metrics.time_to_first_token.Observe(Seconds(*record.time_to_first_token));
-  metrics.e2e_latency.Observe(Seconds(e2e));
+  ModelMetrics& of_model = metrics.ForModel(record.model);
+  if (record.time_to_first_token) of_model.time_to_first_token.Observe(Seconds(*record.time_to_first_token));
+  of_model.e2e_latency.Observe(Seconds(e2e));
   LogGeneration(record, Milliseconds(e2e));
 }
 
-void RecordGeneration(const TextGeneration& generation, FinishReason finish, ServerMetrics& metrics) {
+void RecordGeneration(const TextGeneration& generation, FinishReason finish, ModelMetrics& metrics) {
   const SequenceTimes& times = generation.times();
   const int64_t num_generated = generation.num_completion_tokens();
   metrics.RequestsFinished(std::string(FinishReasonName(finish))).Increment();

@@ -32,6 +32,6 @@ struct RequestRecord {
 void RecordRequest(const RequestRecord& record, ServerMetrics& metrics, TimePoint now);
 
 // Observes one finished generation: tokens, reason, and the stages as far as it came.
-void RecordGeneration(const TextGeneration& generation, FinishReason finish, ServerMetrics& metrics);
+void RecordGeneration(const TextGeneration& generation, FinishReason finish, ModelMetrics& metrics);
 
 }  // namespace autoglm

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <map>
 #include <mutex>
 #include <string_view>
 #include <utility>
@@ -50,102 +51,105 @@ double UnixSeconds() { return std::chrono::duration<double>(std::chrono::system_
 }  // namespace
 
 struct ServerMetrics::Families {
-  explicit Families(const std::string& model_name);
+  Families();
 
-  prometheus::Histogram& AddHistogram(const std::string& name, const std::string& help, const Buckets& buckets) {
-    return prometheus::BuildHistogram().Name(name).Help(help).Labels(model).Register(registry).Add({}, buckets);
+  prometheus::Counter& AddCounter(const std::string& name, const std::string& help, const prometheus::Labels& labels) {
+    return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add(labels);
   }
-  prometheus::Counter& AddCounter(const std::string& name, const std::string& help) {
-    return prometheus::BuildCounter().Name(name).Help(help).Labels(model).Register(registry).Add({});
+  prometheus::Gauge& AddGauge(const std::string& name, const std::string& help, const prometheus::Labels& labels) {
+    return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add(labels);
   }
-  prometheus::Gauge& AddGauge(const std::string& name, const std::string& help) {
-    return prometheus::BuildGauge().Name(name).Help(help).Labels(model).Register(registry).Add({});
-  }
+  std::unique_ptr<ModelMetrics> AddModel(const std::string& model_name);
   void AddProcessFacts();
 
   prometheus::Registry registry;
-  const prometheus::Labels model;
   prometheus::Family<prometheus::Counter>& requests_finished;
   prometheus::Family<prometheus::Counter>& http_requests;
   prometheus::Gauge& resident_memory;
   prometheus::Counter& cpu_seconds;
+  std::mutex mutex;  // of the models
+  std::map<std::string, std::unique_ptr<ModelMetrics>> models;
 };
 
-ServerMetrics::Families::Families(const std::string& model_name)
-    : model{{"model_name", model_name}},
-      requests_finished(prometheus::BuildCounter()
+ServerMetrics::Families::Families()
+    : requests_finished(prometheus::BuildCounter()
                             .Name("autoglm_request_success_total")
                             .Help("Requests that ended, by reason.")
-                            .Labels(model)
                             .Register(registry)),
       http_requests(prometheus::BuildCounter()
                         .Name("autoglm_http_requests_total")
                         .Help("HTTP requests answered, by route and status code.")
-                        .Labels(model)
                         .Register(registry)),
-      resident_memory(prometheus::BuildGauge()
-                          .Name("process_resident_memory_bytes")
-                          .Help("Memory of this process in RAM.")
-                          .Register(registry)
-                          .Add({})),
-      cpu_seconds(prometheus::BuildCounter()
-                      .Name("process_cpu_seconds_total")
-                      .Help("User and system CPU time of this process.")
-                      .Register(registry)
-                      .Add({})) {
-  // A series that exists from the start makes the first event visible to rate().
-  for (const char* reason : {"stop", "length", "cancelled", "error"}) requests_finished.Add({{"finished_reason", reason}});
+      resident_memory(AddGauge("process_resident_memory_bytes", "Memory of this process in RAM.", {})),
+      cpu_seconds(AddCounter("process_cpu_seconds_total", "User and system CPU time of this process.", {})) {
   AddProcessFacts();
 }
 
 void ServerMetrics::Families::AddProcessFacts() {
-  prometheus::BuildGauge()
-      .Name("process_start_time_seconds")
-      .Help("When this process began to count, in Unix time.")
-      .Register(registry)
-      .Add({})
-      .Set(UnixSeconds());
-  prometheus::BuildGauge()
-      .Name("autoglm_build_info")
-      .Help("Always 1; the label tells the version.")
-      .Register(registry)
-      .Add({{"version", AUTOGLM_VERSION}})
-      .Set(1);
+  AddGauge("process_start_time_seconds", "When this process began to count, in Unix time.", {}).Set(UnixSeconds());
+  AddGauge("autoglm_build_info", "Always 1; the label tells the version.", {{"version", AUTOGLM_VERSION}}).Set(1);
 }
 
-ServerMetrics::ServerMetrics(const std::string& model_name) : ServerMetrics(std::make_unique<Families>(model_name), model_name) {}
+std::unique_ptr<ModelMetrics> ServerMetrics::Families::AddModel(const std::string& model_name) {
+  const prometheus::Labels model{{"model_name", model_name}};
+  const auto histogram = [&](const std::string& name, const std::string& help, const Buckets& buckets) -> prometheus::Histogram& {
+    return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add(model, buckets);
+  };
+  const auto counter = [&](const std::string& name, const std::string& help) -> prometheus::Counter& {
+    return AddCounter(name, help, model);
+  };
+  const auto gauge = [&](const std::string& name, const std::string& help) -> prometheus::Gauge& {
+    return AddGauge(name, help, model);
+  };
+  // A series that exists from the start makes the first event visible to rate().
+  for (const char* reason : {"stop", "length", "cancelled", "error"}) {
+    requests_finished.Add({{"model_name", model_name}, {"finished_reason", reason}});
+  }
+  return std::unique_ptr<ModelMetrics>(new ModelMetrics{
+      .time_to_first_token = histogram("autoglm_time_to_first_token_seconds",
+                                       "From the first byte of a request to its first token.", kFirstTokenSeconds),
+      .time_per_output_token = histogram("autoglm_time_per_output_token_seconds",
+                                         "Mean time between the output tokens of a request, after the first.", kPerTokenSeconds),
+      .queue_time = histogram("autoglm_request_queue_time_seconds",
+                              "From a request's arrival in the queue to its first scheduled step.", kRequestSeconds),
+      .prefill_time = histogram("autoglm_request_prefill_time_seconds",
+                                "From a request's first scheduled step to its first token.", kRequestSeconds),
+      .decode_time =
+          histogram("autoglm_request_decode_time_seconds", "From a request's first token to its last.", kRequestSeconds),
+      .e2e_latency = histogram("autoglm_e2e_request_latency_seconds",
+                               "From the first byte of a request to the end of its answer.", kRequestSeconds),
+      .request_prompt_tokens =
+          histogram("autoglm_request_prompt_tokens", "Prompt tokens of a request, cached ones included.", kTokens),
+      .request_generation_tokens = histogram("autoglm_request_generation_tokens", "Tokens generated for a request.", kTokens),
+      .prompt_tokens = counter("autoglm_prompt_tokens_total", "Prompt tokens of all requests, cached ones included."),
+      .generation_tokens = counter("autoglm_generation_tokens_total", "Tokens generated for all requests."),
+      .prefix_cache_queries =
+          counter("autoglm_prefix_cache_queries_total", "Prompt tokens that were looked up in the prefix cache."),
+      .prefix_cache_hits = counter("autoglm_prefix_cache_hits_total", "Prompt tokens that were found in the prefix cache."),
+      .preemptions =
+          counter("autoglm_num_preemptions_total", "Times a running sequence gave its cache blocks back and was queued again."),
+      .num_requests_running = gauge("autoglm_num_requests_running", "Requests in the running batch."),
+      .num_requests_waiting = gauge("autoglm_num_requests_waiting", "Requests in the queue."),
+      .kv_cache_usage = gauge("autoglm_kv_cache_usage_perc", "Share of the KV cache blocks in use, 0 to 1."),
+      .is_loaded = gauge("autoglm_model_loaded", "Whether the model is loaded, 0 or 1."),
+      .loads = counter("autoglm_model_loads_total", "Times the model was loaded."),
+      .evictions = counter("autoglm_model_evictions_total", "Times the model was unloaded to make room for another."),
+      .load_seconds = gauge("autoglm_model_load_seconds", "How long the last load took until the model took requests."),
+      .weight_memory = gauge("autoglm_model_weight_bytes", "Memory of the model's weights, when they are all there."),
+      .kv_memory = gauge("autoglm_model_kv_reserved_bytes", "Memory reserved for the model's keys and values."),
+      .kept_kv_memory = gauge("autoglm_model_kv_kept_bytes", "Memory of prefixes kept while the model is not loaded."),
+      .finished_family = requests_finished,
+      .name = model_name});
+}
 
-ServerMetrics::ServerMetrics(std::unique_ptr<Families> families, const std::string&)
-    : time_to_first_token(families->AddHistogram("autoglm_time_to_first_token_seconds",
-                                                 "From the first byte of a request to its first token.", kFirstTokenSeconds)),
-      time_per_output_token(families->AddHistogram("autoglm_time_per_output_token_seconds",
-                                                   "Mean time between the output tokens of a request, after the first.",
-                                                   kPerTokenSeconds)),
-      queue_time(families->AddHistogram("autoglm_request_queue_time_seconds",
-                                        "From a request's arrival in the queue to its first scheduled step.", kRequestSeconds)),
-      prefill_time(families->AddHistogram("autoglm_request_prefill_time_seconds",
-                                          "From a request's first scheduled step to its first token.", kRequestSeconds)),
-      decode_time(families->AddHistogram("autoglm_request_decode_time_seconds", "From a request's first token to its last.",
-                                         kRequestSeconds)),
-      e2e_latency(families->AddHistogram("autoglm_e2e_request_latency_seconds",
-                                         "From the first byte of a request to the end of its answer.", kRequestSeconds)),
-      request_prompt_tokens(
-          families->AddHistogram("autoglm_request_prompt_tokens", "Prompt tokens of a request, cached ones included.", kTokens)),
-      request_generation_tokens(
-          families->AddHistogram("autoglm_request_generation_tokens", "Tokens generated for a request.", kTokens)),
-      prompt_tokens(families->AddCounter("autoglm_prompt_tokens_total", "Prompt tokens of all requests, cached ones included.")),
-      generation_tokens(families->AddCounter("autoglm_generation_tokens_total", "Tokens generated for all requests.")),
-      prefix_cache_queries(
-          families->AddCounter("autoglm_prefix_cache_queries_total", "Prompt tokens that were looked up in the prefix cache.")),
-      prefix_cache_hits(
-          families->AddCounter("autoglm_prefix_cache_hits_total", "Prompt tokens that were found in the prefix cache.")),
-      preemptions(families->AddCounter("autoglm_num_preemptions_total",
-                                       "Times a running sequence gave its cache blocks back and was queued again.")),
-      num_requests_running(families->AddGauge("autoglm_num_requests_running", "Requests in the running batch.")),
-      num_requests_waiting(families->AddGauge("autoglm_num_requests_waiting", "Requests in the queue.")),
-      kv_cache_usage(families->AddGauge("autoglm_kv_cache_usage_perc", "Share of the KV cache blocks in use, 0 to 1.")),
-      log_lines_dropped(
-          families->AddCounter("autoglm_log_lines_dropped_total", "Log lines lost because the writer could not keep up.")),
+ServerMetrics::ServerMetrics() : ServerMetrics(std::make_unique<Families>()) {}
+
+ServerMetrics::ServerMetrics(std::unique_ptr<Families> families)
+    : log_lines_dropped(
+          families->AddCounter("autoglm_log_lines_dropped_total", "Log lines lost because the writer could not keep up.", {})),
+      memory_budget(
+          families->AddGauge("autoglm_memory_budget_bytes", "What weights and KV of all models may take; 0: no limit.", {})),
+      memory_used(families->AddGauge("autoglm_memory_used_bytes", "What weights and KV of all models take of the budget.", {})),
       families_(std::move(families)) {}
 
 ServerMetrics::~ServerMetrics() = default;
@@ -157,12 +161,19 @@ std::string ServerMetrics::RenderText() const {
   return prometheus::TextSerializer().Serialize(families_->registry.Collect());
 }
 
-prometheus::Counter& ServerMetrics::RequestsFinished(const std::string& finished_reason) {
-  return families_->requests_finished.Add({{"finished_reason", finished_reason}});
+ModelMetrics& ServerMetrics::ForModel(const std::string& model_name) {
+  const std::lock_guard lock(families_->mutex);
+  std::unique_ptr<ModelMetrics>& metrics = families_->models[model_name];
+  if (metrics == nullptr) metrics = families_->AddModel(model_name);
+  return *metrics;
 }
 
 prometheus::Counter& ServerMetrics::HttpRequests(const std::string& path, int code) {
   return families_->http_requests.Add({{"path", path}, {"code", fmt::format("{}", code)}});
+}
+
+prometheus::Counter& ModelMetrics::RequestsFinished(const std::string& finished_reason) const {
+  return finished_family.Add({{"model_name", name}, {"finished_reason", finished_reason}});
 }
 
 void SetCounterTotal(prometheus::Counter& counter, double total) {

@@ -10,17 +10,9 @@
 
 namespace autoglm {
 
-// Every metric this server exports. docs/METRICS.md lists names and meanings (a test compares); `model_name` is a label of
-// all of them but the process's own. Counters and gauges are atomics; histograms take a short lock and are observed when a
-// request ends, not in a step.
-class ServerMetrics {
- public:
-  explicit ServerMetrics(const std::string& model_name);
-  ~ServerMetrics();
-
-  // Prometheus text format 0.0.4, with the process's and the log's own numbers as of now.
-  std::string RenderText() const;
-
+// What is measured of one model; `model_name` is a label of all of it. Counters and gauges are atomics; histograms take a short
+// lock and are observed when a request ends, not in a step.
+struct ModelMetrics {
   // Seconds.
   prometheus::Histogram& time_to_first_token;
   prometheus::Histogram& time_per_output_token;
@@ -40,16 +32,43 @@ class ServerMetrics {
   prometheus::Gauge& num_requests_running;
   prometheus::Gauge& num_requests_waiting;
   prometheus::Gauge& kv_cache_usage;  // 0..1, blocks in use
-  prometheus::Counter& log_lines_dropped;
 
-  // Labels: finished_reason = stop | length | cancelled | error.
-  prometheus::Counter& RequestsFinished(const std::string& finished_reason);
+  prometheus::Gauge& is_loaded;  // 0 or 1
+  prometheus::Counter& loads;
+  prometheus::Counter& evictions;   // unloaded to make room
+  prometheus::Gauge& load_seconds;  // of the last load
+  // Bytes.
+  prometheus::Gauge& weight_memory;
+  prometheus::Gauge& kv_memory;       // reserved
+  prometheus::Gauge& kept_kv_memory;  // prefixes of a model that is not loaded
+
+  // By FinishReasonName: stop, length, cancelled, error.
+  prometheus::Family<prometheus::Counter>& finished_family;
+  std::string name;
+  prometheus::Counter& RequestsFinished(const std::string& finished_reason) const;
+};
+
+// Every metric this server exports. docs/METRICS.md lists names and meanings (a test compares).
+class ServerMetrics {
+ public:
+  ServerMetrics();
+  ~ServerMetrics();
+
+  // Prometheus text format 0.0.4, with the process's and the log's own numbers as of now.
+  std::string RenderText() const;
+
+  // Any thread. The metrics of a model, made when it is first named; callers name models that exist.
+  ModelMetrics& ForModel(const std::string& model_name);
   // Labels: path (a known route or "other"), code.
   prometheus::Counter& HttpRequests(const std::string& path, int code);
 
+  prometheus::Counter& log_lines_dropped;
+  prometheus::Gauge& memory_budget;  // bytes; 0: none
+  prometheus::Gauge& memory_used;    // bytes, of weights and KV of all models
+
  private:
   struct Families;
-  ServerMetrics(std::unique_ptr<Families> families, const std::string& model_name);
+  explicit ServerMetrics(std::unique_ptr<Families> families);
   std::unique_ptr<Families> families_;
 };
 

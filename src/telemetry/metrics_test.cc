@@ -73,11 +73,12 @@ Descriptions ReadExport(const std::string& text) {
 }
 
 TEST(ServerMetrics, Document_ListsExactlyWhatIsExported) {
-  ServerMetrics metrics("m");
+  ServerMetrics metrics;
+  metrics.ForModel("m");
   metrics.HttpRequests("/health", 200).Increment();
   const Descriptions documented = ReadDocument();
   const Descriptions exported = ReadExport(metrics.RenderText());
-  EXPECT_EQ(documented.size(), 23u);
+  EXPECT_EQ(documented.size(), 32u);
   for (const auto& [name, described] : documented) {
     ASSERT_TRUE(exported.contains(name)) << name << " is documented and not exported";
     EXPECT_EQ(described, exported.at(name)) << name;
@@ -86,16 +87,20 @@ TEST(ServerMetrics, Document_ListsExactlyWhatIsExported) {
 }
 
 TEST(ServerMetrics, Values_AppearInTheText) {
-  ServerMetrics metrics("smol");
-  metrics.time_to_first_token.Observe(0.003);
-  metrics.prompt_tokens.Increment(12);
-  metrics.num_requests_running.Set(3);
-  metrics.RequestsFinished("length").Increment();
+  ServerMetrics metrics;
+  ModelMetrics& smol = metrics.ForModel("smol");
+  EXPECT_EQ(&metrics.ForModel("smol"), &smol);
+  smol.time_to_first_token.Observe(0.003);
+  smol.prompt_tokens.Increment(12);
+  metrics.ForModel("other").prompt_tokens.Increment(5);
+  smol.num_requests_running.Set(3);
+  smol.RequestsFinished("length").Increment();
   metrics.HttpRequests("/v1/models", 200).Increment();
   const std::string text = metrics.RenderText();
   EXPECT_THAT(text, HasSubstr("autoglm_time_to_first_token_seconds_bucket{model_name=\"smol\",le=\"0.001\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("autoglm_time_to_first_token_seconds_bucket{model_name=\"smol\",le=\"0.005\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("autoglm_prompt_tokens_total{model_name=\"smol\"} 12\n"));
+  EXPECT_THAT(text, HasSubstr("autoglm_prompt_tokens_total{model_name=\"other\"} 5\n"));
   EXPECT_THAT(text, HasSubstr("autoglm_num_requests_running{model_name=\"smol\"} 3\n"));
   EXPECT_TRUE(std::regex_search(text, std::regex("request_success_total\\{.*length.*\\} 1\n"))) << text;
   EXPECT_TRUE(std::regex_search(text, std::regex("request_success_total\\{.*cancelled.*\\} 0\n"))) << text;
@@ -103,7 +108,7 @@ TEST(ServerMetrics, Values_AppearInTheText) {
 }
 
 TEST(ServerMetrics, ProcessNumbers_AreAlive) {
-  ServerMetrics metrics("m");
+  ServerMetrics metrics;
   const std::string text = metrics.RenderText();
   EXPECT_FALSE(std::regex_search(text, std::regex("process_resident_memory_bytes 0\n")));
   EXPECT_TRUE(std::regex_search(text, std::regex("process_resident_memory_bytes [1-9]")));
@@ -113,7 +118,8 @@ TEST(ServerMetrics, ProcessNumbers_AreAlive) {
 }
 
 TEST(ServerMetrics, HostileLabelValue_IsEscaped) {
-  ServerMetrics metrics("a\"b\\c\nd");
+  ServerMetrics metrics;
+  metrics.ForModel("a\"b\\c\nd");
   EXPECT_THAT(metrics.RenderText(), HasSubstr(R"(model_name="a\"b\\c\nd")"));
 }
 

@@ -16,6 +16,8 @@ struct FileIdentity {
   uint64_t num_bytes = 0;
   int64_t modified_ns = 0;
   int64_t changed_ns = 0;
+
+  bool operator==(const FileIdentity&) const = default;
 };
 
 // A file mapped read-only. Pages are read when first touched. The mapping ends with the object.
