@@ -9,22 +9,36 @@
 #include "engine/loaded_model.h"
 
 namespace autoglm {
+namespace {
 
-ServiceDescription DescribeService(const ServeConfig& config, const Engine& engine, uint16_t port) {
+void DescribeModel(const Engine& engine, ServiceDescription& service) {
   const LoadedModel& model = engine.model();
   const int64_t num_blocks = engine.stats().blocks.num_blocks;
-  return {.model = config.served_model_names.empty() ? model.name() : config.served_model_names.front(),
-          .architecture = model.lm().config().architecture,
-          .weight_bytes = model.lm().weight_bytes(),
-          .num_threads = NumThreads(config.threads),
-          .isa = config.isa,
-          .arithmetic = config.arithmetic,
-          .precision = config.precision,
-          .context_length = engine.context_length(),
-          .kv_bytes = num_blocks * model.lm().kv_layout().block_bytes(),
-          .kv_tokens = num_blocks * kBlockSizeTokens,
-          .url = LocalUrl(config.host, port),
-          .has_chat_template = model.chat_template() != nullptr};
+  service.architecture = model.lm().config().architecture;
+  service.weight_bytes = model.lm().weight_bytes();
+  service.context_length = engine.context_length();
+  service.kv_bytes = num_blocks * model.lm().kv_layout().block_bytes();
+  service.kv_tokens = num_blocks * kBlockSizeTokens;
+  service.has_chat_template = model.chat_template() != nullptr;
+}
+
+}  // namespace
+
+ServiceDescription DescribeService(const ServeConfig& config, ModelRegistry& registry, uint16_t port) {
+  const std::vector<ModelStatus> models = registry.Models();
+  ServiceDescription service{.model = models.front().name,
+                             .num_threads = NumThreads(config.threads),
+                             .isa = config.isa,
+                             .arithmetic = config.arithmetic,
+                             .precision = config.models.front().precision.value_or(config.precision),
+                             .memory_budget_bytes = registry.memory_budget_bytes(),
+                             .url = LocalUrl(config.host, port)};
+  for (size_t i = 1; i < models.size(); ++i) service.more_models.push_back(models[i].name);
+  if (models.front().state != ModelState::kLoaded) return service;
+  registry.Acquire(service.model, [&service](const Result<ModelRegistry::Lease>& lease) {
+    if (lease) DescribeModel(**lease, service);
+  });
+  return service;
 }
 
 namespace {
@@ -40,14 +54,26 @@ std::string CurlArguments(const ServiceDescription& service) {
 }  // namespace
 
 std::string ServeBanner(const ServiceDescription& service, const Console& console) {
-  const std::string table = FormatTable({
-      {"model", fmt::format("{} ({}, {}{})", service.model, service.architecture, FormatBytes(service.weight_bytes),
-                            service.precision == WeightPrecision::kInt8 ? ", int8" : "")},
-      {"compute", fmt::format("{} thread{}, {}, {} arithmetic", service.num_threads, service.num_threads == 1 ? "" : "s",
-                              IsaName(service.isa), ArithmeticName(service.arithmetic))},
-      {"context", fmt::format("{} tokens", service.context_length)},
-      {"KV memory", fmt::format("{} for {} tokens", FormatBytes(service.kv_bytes), service.kv_tokens)},
-  });
+  std::vector<std::pair<std::string, std::string>> rows;
+  if (service.architecture.empty()) {
+    rows.emplace_back("model", service.model + " (loaded when it is asked for)");
+  } else {
+    rows.emplace_back("model",
+                      fmt::format("{} ({}, {}{})", service.model, service.architecture, FormatBytes(service.weight_bytes),
+                                  service.precision == WeightPrecision::kInt8 ? ", int8" : ""));
+  }
+  for (const std::string& model : service.more_models) rows.emplace_back("", model + " (loaded when it is asked for)");
+  rows.emplace_back("compute",
+                    fmt::format("{} thread{}, {}, {} arithmetic", service.num_threads, service.num_threads == 1 ? "" : "s",
+                                IsaName(service.isa), ArithmeticName(service.arithmetic)));
+  if (!service.architecture.empty()) {
+    rows.emplace_back("context", fmt::format("{} tokens", service.context_length));
+    rows.emplace_back("KV memory", fmt::format("{} for {} tokens", FormatBytes(service.kv_bytes), service.kv_tokens));
+  }
+  if (!service.more_models.empty() && service.memory_budget_bytes > 0) {
+    rows.emplace_back("budget", FormatBytes(service.memory_budget_bytes) + " for all models");
+  }
+  const std::string table = FormatTable(rows);
   return fmt::format(
       "{}autoglm {}{}\n{}\n"
       "Listening on {}{}{}\n\n"

@@ -29,10 +29,28 @@ TEST(ServeBanner, ModelWithoutChatTemplate_IsShownACompletion) {
   std::istringstream in;
   std::ostringstream out;
   const Console console{.in = in, .out = out, .err = out};
-  const std::string banner = ServeBanner({.model = "tiny", .url = "http://127.0.0.1:8080", .has_chat_template = false}, console);
+  const std::string banner = ServeBanner(
+      {.model = "tiny", .architecture = "llama", .url = "http://127.0.0.1:8080", .has_chat_template = false}, console);
   EXPECT_THAT(banner,
               HasSubstr("\n  curl http://127.0.0.1:8080/v1/completions -H 'Content-Type: application/json' -d '{\"model\": "));
   EXPECT_EQ(banner.find("/v1/chat"), std::string::npos);
+}
+
+TEST(ServeBanner, SeveralModels_AreListedWithTheirBudget) {
+  std::istringstream in;
+  std::ostringstream out;
+  const Console console{.in = in, .out = out, .err = out};
+  EXPECT_THAT(ServeBanner({.model = "tiny",
+                           .more_models = {"large", "code"},
+                           .num_threads = 2,
+                           .memory_budget_bytes = int64_t{4} << 30,
+                           .url = "http://127.0.0.1:8080"},
+                          console),
+              HasSubstr("  model    tiny (loaded when it is asked for)\n"
+                        "           large (loaded when it is asked for)\n"
+                        "           code (loaded when it is asked for)\n"
+                        "  compute  2 threads, scalar, fast arithmetic\n"
+                        "  budget   4.0 GiB for all models\n"));
 }
 
 TEST(ServeBanner, HasTheUrlAndACurlLine) {

@@ -1,10 +1,13 @@
 #include "cli/serve_command.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
+#include <future>
 #include <memory>
 #include <ostream>
 #include <utility>
@@ -17,7 +20,7 @@
 #include "cli/serve_banner.h"
 #include "cli/signal_watcher.h"
 #include "cli/version.h"
-#include "engine/engine.h"
+#include "engine/model_registry.h"
 #include "server/api_server.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
@@ -60,34 +63,72 @@ ApiServerOptions ApiOptionsOf(const ServeConfig& config) {
   options.http.max_body_bytes = config.max_body_bytes;
   options.http.max_connections = MaxConnections();
   options.version = Version();
-  options.served_model_names = config.served_model_names;
   return options;
 }
 
-// As LoadedModel::name, but known before the model is.
-std::string ServedName(const ServeConfig& config) {
-  if (!config.served_model_names.empty()) return config.served_model_names.front();
-  return (config.model.extension() == ".gguf" ? config.model.stem() : config.model.filename()).string();
-}
-
-EngineOptions EngineOptionsOf(const ServeConfig& config) {
+EngineOptions EngineOptionsOf(const ServeConfig& config, const ServedModelConfig& model) {
   return {.num_threads = NumThreads(config.threads),
-          .context_length = config.context,
-          .kv_memory_bytes = config.kv_memory_bytes,
+          .context_length = model.context.value_or(config.context),
+          .kv_memory_bytes = model.kv_memory_bytes.value_or(config.kv_memory_bytes),
           .budget = {.max_tokens = config.max_batch_tokens, .max_tokens_with_decode = config.max_batch_tokens_decode},
           .max_running = config.max_running,
           .max_waiting = config.max_queue};
 }
 
-Result<std::shared_ptr<Engine>> StartEngine(const ServeConfig& config) {
-  const ComputeOptions compute{.threads = config.threads,
-                               .isa = config.isa,
-                               .arithmetic = config.arithmetic,
-                               .precision = config.precision,
-                               .prepared_cache = {.folder = config.prepared_cache, .max_bytes = config.prepared_cache_bytes}};
-  AUTOGLM_TRY(std::shared_ptr<LoadedModel> model, OpenModel(config.model, compute));
-  AUTOGLM_TRY(std::unique_ptr<Engine> engine, Engine::Start(std::move(model), EngineOptionsOf(config), Clock::Real()));
-  return std::shared_ptr<Engine>(std::move(engine));
+ModelSpec SpecOf(const ServeConfig& config, const ServedModelConfig& model) {
+  return {.name = NameOf(model),
+          .aliases = model.aliases,
+          .path = model.path,
+          .load = {.isa = config.isa,
+                   .arithmetic = config.arithmetic,
+                   .precision = model.precision.value_or(config.precision),
+                   .prepared_cache = {.folder = config.prepared_cache, .max_bytes = config.prepared_cache_bytes}},
+          .engine = EngineOptionsOf(config, model)};
+}
+
+int64_t MemoryBudget(const ServeConfig& config) {
+  if (config.memory_budget_bytes) return *config.memory_budget_bytes;
+  const int64_t machine = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<int64_t>(sysconf(_SC_PAGESIZE));
+  return machine / 10 * 9;
+}
+
+Result<std::shared_ptr<ModelRegistry>> MakeRegistry(const ServeConfig& config) {
+  std::vector<ModelSpec> specs;
+  for (const ServedModelConfig& model : config.models) specs.push_back(SpecOf(config, model));
+  if (!config.served_model_names.empty()) {
+    specs.front().name = config.served_model_names.front();
+    specs.front().aliases.assign(config.served_model_names.begin() + 1, config.served_model_names.end());
+  }
+  const RegistryOptions options{.num_threads = NumThreads(config.threads),
+                                .memory_budget_bytes = MemoryBudget(config),
+                                .idle_unload = std::chrono::seconds(config.idle_unload_s),
+                                .max_waiting = config.max_queue};
+  AUTOGLM_TRY(std::unique_ptr<ModelRegistry> registry, ModelRegistry::Create(std::move(specs), options, Clock::Real()));
+  return std::shared_ptr<ModelRegistry>(std::move(registry));
+}
+
+Status PreloadModel(ModelRegistry& registry, const std::string& name) {
+  std::promise<Status> loaded;
+  registry.Acquire(name, [&](const Result<ModelRegistry::Lease>& lease) {
+    loaded.set_value(lease ? Status() : tl::unexpected<Error>(lease.error()));
+  });
+  return loaded.get_future().get();
+}
+
+// What is wrong with a model is said at the start, as far as that is quick to find out.
+Status PreloadModels(const ServeConfig& config, ModelRegistry& registry) {
+  for (const ServedModelConfig& model : config.models) {
+    std::error_code error;
+    if (!std::filesystem::exists(model.path, error)) {
+      return Fail(ErrorCode::kNotFound, fmt::format("{}: there is no such file or folder", model.path.string()));
+    }
+  }
+  if (config.preload == Preload::kNone) return {};
+  for (const ModelStatus& model : registry.Models()) {
+    AUTOGLM_TRY_VOID(PreloadModel(registry, model.name));
+    if (config.preload == Preload::kFirst) break;
+  }
+  return {};
 }
 
 // A shell ignores SIGINT for what it starts with "&": Ctrl-C is then meant for another program.
@@ -109,8 +150,8 @@ bool Drain(ApiServer& server, SignalWatcher& signals, Duration limit) {
   return true;
 }
 
-int FinishEngine(Engine& engine, Console& console) {
-  const Status integrity = engine.CheckIntegrity();
+int FinishModels(const ModelRegistry& registry, Console& console) {
+  const Status integrity = registry.CheckIntegrity();
   if (integrity) {
     Log(LogLevel::kInfo, "integrity_check", {{"ok", true}});
     return 0;
@@ -134,7 +175,11 @@ void AddServeOption(CLI::App& command, const ServeOption& option, std::shared_pt
       [arguments, name = std::string(option.name)](const std::vector<std::string>& values) { arguments->flags[name] = values; },
       std::string(option.help));
   added->type_name(std::string(option.value))->group(std::string(option.group));
-  added->expected(1)->allow_extra_args(false);
+  if (is_positional) {
+    added->expected(1, CLI::detail::expected_max_vector_size);
+  } else {
+    added->expected(1)->allow_extra_args(false);
+  }
   if (option.is_list) added->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   added->check([set = option.set](const std::string& value) {
     ServeConfig scratch;
@@ -153,7 +198,7 @@ std::optional<std::filesystem::path> ConfigFile(const std::string& given) {
 }  // namespace
 
 void AddServeCommand(CLI::App& app, CommandAction& action) {
-  CLI::App* command = app.add_subcommand("serve", "Serve a model behind an OpenAI-compatible API.");
+  CLI::App* command = app.add_subcommand("serve", "Serve one or several models behind an OpenAI-compatible API.");
   const auto arguments = std::make_shared<ServeArguments>();
   for (const ServeOption& option : ServeOptions()) AddServeOption(*command, option, arguments);
   AddTextOption(*command, {"--config", "FILE", "settings as YAML (default: $AUTOGLM_CONFIG, or none)"}, arguments->config_file);
@@ -161,10 +206,17 @@ void AddServeCommand(CLI::App& app, CommandAction& action) {
       "A YAML file has the same names with underscores, and flags win over it:\n"
       "  model: models/model.gguf\n"
       "  kv_memory: 2G\n"
-      "  served_model_name: [assistant, small]\n\n"
+      "  served_model_name: [assistant, small]\n"
+      "Several models stand under 'models', each with what is its own:\n"
+      "  models:\n"
+      "    - model: models/large.gguf\n"
+      "      aliases: [assistant]\n"
+      "    - {model: models/small.gguf, name: small, context: 4096, precision: int8}\n"
+      "  memory_budget: 12G\n\n"
       "Examples:\n"
       "  autoglm serve model.gguf\n"
       "  autoglm serve model.gguf --port 9000 --threads 4 --context 8192 --kv-memory 2G\n"
+      "  autoglm serve chat.gguf code.gguf embed.gguf --memory-budget 16G --idle-unload 600\n"
       "  autoglm serve --config autoglm.yaml --log-file autoglm.log");
   command->callback([arguments, &action] {
     action = [arguments](Console& console) -> Result<int> {
@@ -180,13 +232,14 @@ Result<int> RunServe(const ServeConfig& config, Console& console) {
   const LoggingScope logging;
   if (!IsLoopback(config.host)) console.err << ExposedWarning(config.host) << std::flush;
 
-  ServerMetrics metrics(ServedName(config));
+  ServerMetrics metrics;
   // The port first: a taken one is noticed before a large model is read.
   AUTOGLM_TRY(std::unique_ptr<ApiServer> server, ApiServer::Start(ApiOptionsOf(config), metrics, Clock::Real()));
-  AUTOGLM_TRY(const std::shared_ptr<Engine> engine, StartEngine(config));
+  AUTOGLM_TRY(const std::shared_ptr<ModelRegistry> registry, MakeRegistry(config));
+  AUTOGLM_TRY_VOID(PreloadModels(config, *registry));
   AUTOGLM_TRY(const std::unique_ptr<SignalWatcher> signals, SignalWatcher::Install(EndingSignals()));
-  server->Serve(engine);
-  console.out << ServeBanner(DescribeService(config, *engine, server->port()), console) << std::flush;
+  server->Serve(registry);
+  console.out << ServeBanner(DescribeService(config, *registry, server->port()), console) << std::flush;
 
   while (!signals->Wait(kForever)) {
   }
@@ -197,7 +250,7 @@ Result<int> RunServe(const ServeConfig& config, Console& console) {
   Log(drained ? LogLevel::kInfo : LogLevel::kWarning, "drain_finished", {{"complete", drained}});
   console.out << (drained ? "Stopped.\n" : "Stopped; answers that were still running are cut off.\n") << std::flush;
   server.reset();
-  return FinishEngine(*engine, console);
+  return FinishModels(*registry, console);
 }
 
 }  // namespace autoglm

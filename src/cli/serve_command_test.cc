@@ -124,7 +124,7 @@ std::filesystem::path LogFile() { return std::filesystem::path(testing::TempDir(
 ServeConfig TinyModelConfig() {
   std::filesystem::remove(LogFile());
   ServeConfig config;
-  config.model = GoldenFile("gguf/llama.gguf");
+  config.models = {{.path = GoldenFile("gguf/llama.gguf")}};
   config.port = 0;
   config.threads = 1;
   config.kv_memory_bytes = 1 << 20;
@@ -219,7 +219,7 @@ TEST(ServeCommand, SecondSignalEndsAtOnce) {
 
 TEST(ServeCommand, MissingModelIsAnError) {
   ServeConfig config = TinyModelConfig();
-  config.model = "/nowhere/model.gguf";
+  config.models = {{.path = "/nowhere/model.gguf"}};
   RunningServer server(config);
   const Result<int> exit_code = server.Wait();
   ASSERT_FALSE(exit_code);

@@ -14,6 +14,10 @@ namespace {
 
 using Values = std::vector<std::string>;
 
+constexpr int64_t kMaxConfigBytes = 1 << 20;
+constexpr int64_t kMaxContext = int64_t{1} << 24;
+constexpr std::string_view kModelsKey = "models";
+
 // Puts a parsed value into a member, or passes the error on.
 template <typename T, typename U>
 Status Assign(T& target, Result<U> value) {
@@ -43,20 +47,49 @@ Status SetServedModelNames(ServeConfig& config, const Values& values) {
   return {};
 }
 
+Status SetModels(ServeConfig& config, const Values& values) {
+  config.models.clear();
+  for (const std::string& path : values) {
+    AUTOGLM_TRY_VOID(NotEmpty(path));
+    config.models.push_back({.path = path});
+  }
+  return {};
+}
+
+Result<std::optional<int64_t>> ParseBudget(std::string_view text) {
+  if (text == "auto") return std::nullopt;
+  if (text == "none") return 0;
+  AUTOGLM_TRY(const int64_t bytes, ParseByteSize(text));
+  if (bytes == 0) return Fail(ErrorCode::kInvalidArgument, "must be a size such as 8G, none or auto");
+  return bytes;
+}
+
+Result<Preload> ParsePreload(std::string_view text) {
+  if (text == "first") return Preload::kFirst;
+  if (text == "all") return Preload::kAll;
+  if (text == "none") return Preload::kNone;
+  return Fail(ErrorCode::kInvalidArgument, fmt::format("must be one of first, all, none, not '{}'", text));
+}
+
+Result<int64_t> ParseContext(std::string_view text) { return ParseIntegerOrAuto(text, kMaxContext); }
+
+Result<int64_t> ParseKvMemory(std::string_view text) {
+  if (text == "auto") return 0;
+  return ParseByteSize(text);
+}
+
 Result<int64_t> ParseBodyLimit(std::string_view text) {
   AUTOGLM_TRY(const int64_t bytes, ParseByteSize(text));
   if (bytes < 1) return Fail(ErrorCode::kInvalidArgument, "must be at least one byte: no request could be sent");
   return bytes;
 }
 
-constexpr int64_t kMaxConfigBytes = 1 << 20;
-constexpr int64_t kMaxContext = int64_t{1} << 24;
-
 constexpr ServeOption kOptions[] = {
-    {"model", "MODEL", "Server", "the model, a GGUF file",
-     [](ServeConfig& c, const Values& v) { return Assign(c.model, NotEmpty(v[0])); }},
+    {"model", "MODEL", "Server", "a GGUF file or a Hugging Face folder; several are loaded when they are asked for", SetModels,
+     true},
     {"served-model-name", "NAME", "Server",
-     "a name clients may ask for; may be repeated (default: the file's name without .gguf)", SetServedModelNames, true},
+     "a name clients may ask the first model for; may be repeated (default: the file's name without .gguf)", SetServedModelNames,
+     true},
     {"host", "ADDRESS", "Server", "address to listen on (default: 127.0.0.1)",
      [](ServeConfig& c, const Values& v) { return Assign(c.host, NotEmpty(v[0])); }},
     {"port", "PORT", "Server", "port to listen on, 0 for any free one (default: 8080)",
@@ -77,17 +110,23 @@ constexpr ServeOption kOptions[] = {
      "as-stored, or int8: F32, F16 and BF16 matrices rounded to 8 bits with a scale for each row (default: as-stored)",
      [](ServeConfig& c, const Values& v) { return Assign(c.precision, ParsePrecision(v[0])); }},
     {"context", "TOKENS", "Engine", "longest prompt and answer together (default: auto, the model's, as far as memory holds it)",
-     [](ServeConfig& c, const Values& v) { return Assign(c.context, ParseIntegerOrAuto(v[0], kMaxContext)); }},
+     [](ServeConfig& c, const Values& v) { return Assign(c.context, ParseContext(v[0])); }},
     {"kv-memory", "SIZE", "Engine", "memory for keys and values of all requests, such as 512M or 2G (default: auto)",
-     [](ServeConfig& c, const Values& v) {
-       if (v[0] == "auto") return Assign(c.kv_memory_bytes, Result<int64_t>(0));
-       return Assign(c.kv_memory_bytes, ParseByteSize(v[0]));
-     }},
+     [](ServeConfig& c, const Values& v) { return Assign(c.kv_memory_bytes, ParseKvMemory(v[0])); }},
     {"prepared-cache", "FOLDER", "Engine",
      "where packed weights are kept for the next start: auto, off or a folder (default: auto)",
      [](ServeConfig& c, const Values& v) { return Assign(c.prepared_cache, ParsePreparedCache(v[0])); }},
     {"prepared-cache-size", "SIZE", "Engine", "most that folder may hold; what was not used for longest goes (default: 64G)",
      [](ServeConfig& c, const Values& v) { return Assign(c.prepared_cache_bytes, ParseByteSize(v[0])); }},
+
+    {"memory-budget", "SIZE", "Several models",
+     "most that weights, keys and values of all models may take: a size, none, or auto (default: auto, nine tenths of the "
+     "memory)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.memory_budget_bytes, ParseBudget(v[0])); }},
+    {"idle-unload", "SECONDS", "Several models", "unload a model that nobody asked for so long; 0: never (default: 0)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.idle_unload_s, ParseInteger(v[0], 0, 30 * 86400)); }},
+    {"preload", "WHICH", "Several models", "which models to load before the first request: first, all or none (default: first)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.preload, ParsePreload(v[0])); }},
 
     {"max-running", "N", "Scheduling", "requests computed at the same time (default: 64)",
      [](ServeConfig& c, const Values& v) { return Assign(c.max_running, ParseInteger(v[0], 1, 4096)); }},
@@ -113,8 +152,8 @@ tl::unexpected<Error> FailAt(std::string_view file_name, const YAML::Mark& mark,
 
 std::string KnownKeys() {
   std::string keys;
-  for (const ServeOption& option : kOptions) keys += (keys.empty() ? "" : ", ") + YamlKey(option);
-  return keys;
+  for (const ServeOption& option : kOptions) keys += YamlKey(option) + ", ";
+  return keys + std::string(kModelsKey);
 }
 
 const ServeOption* FindByYamlKey(std::string_view key) {
@@ -134,8 +173,48 @@ Result<Values> ScalarValues(const YAML::Node& node, bool is_list) {
   return values;
 }
 
+// One setting of an entry under "models".
+Status SetModelField(std::string_view key, const Values& values, ServedModelConfig& model) {
+  if (key == "aliases") {
+    model.aliases = values;
+    return {};
+  }
+  if (values.size() != 1) return Fail(ErrorCode::kInvalidArgument, "must be one plain value");
+  if (key == "model") return Assign(model.path, NotEmpty(values[0]));
+  if (key == "name") return Assign(model.name, NotEmpty(values[0]));
+  if (key == "precision") return Assign(model.precision, ParsePrecision(values[0]));
+  if (key == "context") return Assign(model.context, ParseContext(values[0]));
+  if (key == "kv_memory") return Assign(model.kv_memory_bytes, ParseKvMemory(values[0]));
+  return Fail(ErrorCode::kInvalidArgument, "unknown key; known are model, name, aliases, precision, context, kv_memory");
+}
+
+Status ApplyModel(const YAML::Node& entry, std::string_view file_name, ServedModelConfig& model) {
+  if (entry.IsScalar()) {
+    model.path = entry.Scalar();
+    return {};
+  }
+  if (!entry.IsMap()) return FailAt(file_name, entry.Mark(), "must be a path, or lines such as 'model: model.gguf'");
+  for (const auto& field : entry) {
+    const std::string key = field.first.IsScalar() ? field.first.Scalar() : "";
+    const Result<Values> values = ScalarValues(field.second, true);
+    const Status status = values ? SetModelField(key, *values, model) : tl::unexpected<Error>(values.error());
+    if (!status) return FailAt(file_name, field.first.Mark(), fmt::format("{}: {}", key, status.error().message));
+  }
+  if (model.path.empty()) return FailAt(file_name, entry.Mark(), "an entry of models needs 'model'");
+  return {};
+}
+
+// models: a list of paths, or of what is to be said of each.
+Status ApplyModels(const YAML::Node& list, std::string_view file_name, ServeConfig& config) {
+  if (!list.IsSequence() || list.size() == 0) return FailAt(file_name, list.Mark(), "models: must be a list of models");
+  config.models.clear();
+  for (const auto& entry : list) AUTOGLM_TRY_VOID(ApplyModel(entry, file_name, config.models.emplace_back()));
+  return {};
+}
+
 Status ApplyEntry(const YAML::Node& key, const YAML::Node& value, std::string_view file_name, ServeConfig& config) {
   if (!key.IsScalar()) return FailAt(file_name, key.Mark(), "a key must be plain text");
+  if (key.Scalar() == kModelsKey) return ApplyModels(value, file_name, config);
   const ServeOption* option = FindByYamlKey(key.Scalar());
   if (option == nullptr) {
     return FailAt(file_name, key.Mark(), fmt::format("unknown key '{}'; known are {}", key.Scalar(), KnownKeys()));
@@ -152,15 +231,17 @@ Status ApplyDocument(const YAML::Node& document, std::string_view file_name, Ser
   std::set<std::string> seen;
   for (const auto& entry : document) {
     AUTOGLM_TRY_VOID(ApplyEntry(entry.first, entry.second, file_name, config));
-    if (!seen.insert(entry.first.Scalar()).second) {
-      return FailAt(file_name, entry.first.Mark(), fmt::format("'{}' stands here a second time", entry.first.Scalar()));
+    // "model" and "models" say the same.
+    const std::string key = entry.first.Scalar() == kModelsKey ? "model" : entry.first.Scalar();
+    if (!seen.insert(key).second) {
+      return FailAt(file_name, entry.first.Mark(), fmt::format("'{}' stands here a second time", key));
     }
   }
   return {};
 }
 
 Status CheckTogether(const ServeConfig& config) {
-  if (config.model.empty()) {
+  if (config.models.empty()) {
     return Fail(ErrorCode::kInvalidArgument, "no model: name a GGUF file, as in 'autoglm serve model.gguf'");
   }
   if (config.max_batch_tokens_decode > config.max_batch_tokens) {
@@ -174,6 +255,13 @@ Status CheckTogether(const ServeConfig& config) {
 }  // namespace
 
 std::span<const ServeOption> ServeOptions() { return kOptions; }
+
+std::string NameOf(const ServedModelConfig& model) {
+  if (!model.name.empty()) return model.name;
+  // "models/glm/" names the folder, not what stands behind the slash.
+  const std::filesystem::path named = model.path.has_filename() ? model.path : model.path.parent_path();
+  return (named.extension() == ".gguf" ? named.stem() : named.filename()).string();
+}
 
 std::string YamlKey(const ServeOption& option) {
   std::string key(option.name);

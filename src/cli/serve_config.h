@@ -21,10 +21,25 @@ namespace autoglm {
 // kAuto: text where standard error is a terminal and no log file is named, JSON otherwise.
 enum class LogFormat { kAuto, kText, kJson };
 
+// One of the models to serve, and what differs from the settings for all.
+struct ServedModelConfig {
+  std::filesystem::path path;
+  std::string name;  // empty: from the path
+  std::vector<std::string> aliases;
+  std::optional<WeightPrecision> precision;
+  std::optional<int64_t> context;
+  std::optional<int64_t> kv_memory_bytes;
+
+  bool operator==(const ServedModelConfig&) const = default;
+};
+
+// Which models are loaded before the server says that it is ready.
+enum class Preload { kFirst, kAll, kNone };
+
 // Everything `autoglm serve` can be told. 0 where a comment says auto: chosen by the machine and the model.
 struct ServeConfig {
-  std::filesystem::path model;
-  std::vector<std::string> served_model_names;  // empty: the file's name
+  std::vector<ServedModelConfig> models;        // the first is the default
+  std::vector<std::string> served_model_names;  // of the first model; empty: its own
   std::string host = "127.0.0.1";
   int64_t port = 8080;
   int64_t max_body_bytes = 16 << 20;
@@ -37,6 +52,9 @@ struct ServeConfig {
   int64_t kv_memory_bytes = 0;                                         // auto
   std::filesystem::path prepared_cache = *ParsePreparedCache("auto");  // empty: off
   int64_t prepared_cache_bytes = PreparedCacheOptions().max_bytes;
+  std::optional<int64_t> memory_budget_bytes;  // of all models; 0: no limit; nullopt: most of the machine's memory
+  int64_t idle_unload_s = 0;                   // 0: never
+  Preload preload = Preload::kFirst;
 
   int64_t max_running = 64;
   int64_t max_queue = 256;
@@ -57,13 +75,17 @@ struct ServeOption {
   std::string_view value;  // the word for its value in the help
   std::string_view group;  // heading in the help
   std::string_view help;
-  // Replaces the setting. Exactly one value, except that served-model-name takes several.
+  // Replaces the setting. Exactly one value, except for lists.
   Status (*set)(ServeConfig& config, const std::vector<std::string>& values);
   bool is_list = false;
 };
 
-// Every setting, in the order of the help. "model" is the positional argument.
+// Every setting, in the order of the help. "model" is the positional argument. What concerns one model of several stands in
+// autoglm.yaml under "models", which is no flag.
 std::span<const ServeOption> ServeOptions();
+
+// The name that answers carry: given, or the file's without ".gguf", or the folder's.
+std::string NameOf(const ServedModelConfig& model);
 
 // "kv-memory" -> "kv_memory".
 std::string YamlKey(const ServeOption& option);

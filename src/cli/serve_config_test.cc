@@ -33,6 +33,9 @@ std::vector<Sample> Samples() {
           {"kv-memory", "2G"},
           {"prepared-cache", "weights"},
           {"prepared-cache-size", "3G"},
+          {"memory-budget", "5G"},
+          {"idle-unload", "60"},
+          {"preload", "all"},
           {"max-running", "7"},
           {"max-queue", "9"},
           {"max-batch-tokens", "300"},
@@ -82,7 +85,7 @@ TEST(ServeConfig, FlagAndYamlMeanTheSame) {
     ASSERT_TRUE(from_file) << sample.name << ": " << from_file.error().message;
     EXPECT_EQ(*from_flag, *from_file) << sample.name;
     ServeConfig untouched;
-    if (sample.name != "model") untouched.model = "x.gguf";
+    if (sample.name != "model") untouched.models = {{.path = "x.gguf"}};
     const bool is_only_isa_here = sample.name == "isa" && DetectIsa() == Isa::kScalar;
     EXPECT_EQ(*from_flag == untouched, is_only_isa_here) << sample.name << " has no effect";
   }
@@ -94,7 +97,8 @@ TEST(ServeConfig, FlagsWinOverTheFile) {
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->port, 9);
   EXPECT_EQ(config->threads, 2);
-  EXPECT_EQ(config->model, "file.gguf");
+  ASSERT_EQ(config->models.size(), 1u);
+  EXPECT_EQ(config->models[0].path, "file.gguf");
   EXPECT_THAT(config->served_model_names, ElementsAre("c"));
 }
 
@@ -102,6 +106,36 @@ TEST(ServeConfig, NamesMayBeOneOrAList) {
   EXPECT_THAT(FromYaml("served_model_name: a\n")->served_model_names, ElementsAre("a"));
   EXPECT_THAT(FromYaml("served_model_name: [a, b]\n")->served_model_names, ElementsAre("a", "b"));
   EXPECT_THAT(FromYaml("served_model_name:\n  - a\n  - b\n")->served_model_names, ElementsAre("a", "b"));
+}
+
+TEST(ServeConfig, SeveralModels_HaveWhatIsTheirOwn) {
+  const Result<ServeConfig> config = FromYaml(
+      "models:\n"
+      "  - models/large.gguf\n"
+      "  - {model: small/, name: little, aliases: [a, b], precision: int8, context: 4096, kv_memory: 1G}\n"
+      "context: 8192\n");
+  ASSERT_TRUE(config) << config.error().message;
+  ASSERT_EQ(config->models.size(), 2u);
+  EXPECT_EQ(NameOf(config->models[0]), "large");
+  EXPECT_FALSE(config->models[0].context.has_value());
+  const ServedModelConfig& small = config->models[1];
+  EXPECT_EQ(NameOf(small), "little");
+  EXPECT_THAT(small.aliases, ElementsAre("a", "b"));
+  EXPECT_EQ(small.precision, WeightPrecision::kInt8);
+  EXPECT_EQ(small.context, 4096);
+  EXPECT_EQ(small.kv_memory_bytes, int64_t{1} << 30);
+  EXPECT_EQ(NameOf({.path = "models/glm/"}), "glm");
+  EXPECT_EQ(FromYaml("model: [a.gguf, b.gguf]\n")->models.size(), 2u);
+}
+
+TEST(ServeConfig, BadModelsAreNamedWithTheirLine) {
+  EXPECT_EQ(YamlError("models: x.gguf\n"), "autoglm.yaml:1: models: must be a list of models");
+  EXPECT_THAT(YamlError("models:\n  - a.gguf\n  - {name: b}\n"), StartsWith("autoglm.yaml:3: an entry of models needs 'model'"));
+  EXPECT_THAT(YamlError("models:\n  - {model: a, speed: 9}\n"), HasSubstr("speed: unknown key; known are model, name"));
+  EXPECT_THAT(YamlError("models:\n  - {model: a, context: many}\n"), StartsWith("autoglm.yaml:2: context: must be auto"));
+  EXPECT_THAT(YamlError("models:\n  - [a, b]\n"), HasSubstr("must be a path"));
+  EXPECT_THAT(YamlError("model: a\nmodels: [b]\n"), StartsWith("autoglm.yaml:2: 'model' stands here a second time"));
+  EXPECT_THAT(YamlError("memory_budget: 0\n"), HasSubstr("none or auto"));
 }
 
 TEST(ServeConfig, EmptyFileChangesNothing) {
