@@ -169,7 +169,9 @@ Result<int> RunChat(const ChatOptions& options, Console& console) {
   if (path.empty()) {
     AUTOGLM_TRY(path, FindDefaultModel());
   }
-  AUTOGLM_TRY(const std::shared_ptr<LoadedModel> model, OpenModel(path, options.compute));
+  ComputeOptions compute = options.compute;
+  compute.prepared_cache.use = PreparedCacheUse::kReadAndWrite;  // a chat lasts
+  AUTOGLM_TRY(const std::shared_ptr<LoadedModel> model, OpenModel(path, compute));
   EngineOptions engine_options;
   engine_options.num_threads = NumThreads(options.compute.threads);
   engine_options.context_length = options.context;

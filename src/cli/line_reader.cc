@@ -60,6 +60,8 @@ class TerminalLineReader : public LineReader {
 
   Line Read() override {
     int count = 0;
+    // Before the prompt: a Ctrl-D that answers it at once would be lost in the change of modes.
+    el_set(editor_, EL_PREP_TERM, 1);
     const char* line = el_gets(editor_, &count);
     // Ctrl-C reaches the process through the terminal, which ends the read; libedit reports that as an error or an end.
     if (interrupts_.Take() > 0) return {.outcome = Outcome::kInterrupted, .text = {}};

@@ -32,7 +32,7 @@ void AddComputeOptions(CLI::App& app, ComputeOptions& options) {
                                    options.precision, [](const std::string& text) { return ParsePrecision(text); });
   AddParsedOption<std::filesystem::path>(
       app,
-      {"--prepared-cache", "FOLDER", "where packed weights are kept for the next start: auto, off or a folder (default: auto)"},
+      {"--prepared-cache", "FOLDER", "where packed weights of earlier starts are kept: auto, off or a folder (default: auto)"},
       options.prepared_cache.folder, [](const std::string& text) { return ParsePreparedCache(text); });
 }
 

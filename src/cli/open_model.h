@@ -21,7 +21,7 @@ struct ComputeOptions {
   Isa isa = DetectIsa();
   Arithmetic arithmetic = Arithmetic::kFast;
   WeightPrecision precision = WeightPrecision::kAsStored;
-  PreparedCacheOptions prepared_cache = {.folder = *ParsePreparedCache("auto")};
+  PreparedCacheOptions prepared_cache = {.use = PreparedCacheUse::kRead, .folder = *ParsePreparedCache("auto")};
 };
 
 // --threads, --isa, --arithmetic, --precision, --prepared-cache.

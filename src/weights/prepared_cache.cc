@@ -87,8 +87,10 @@ class PartFile {
     return {};
   }
 
-  // Starts writing a piece to the disk, so that few dirty pages pile up.
-  void Flush(int64_t offset, int64_t bytes) { (void)sync_file_range(fd_, offset, bytes, SYNC_FILE_RANGE_WRITE); }
+  // Brings a piece to the disk: who gives up shall not wait for many of them at the end.
+  void Flush(int64_t offset, int64_t bytes) {
+    (void)sync_file_range(fd_, offset, bytes, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+  }
 
   Status Publish(const std::filesystem::path& final_path) {
     if (fsync(fd_) != 0) return FailWithErrno("write", path_, errno);

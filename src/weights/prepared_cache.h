@@ -14,8 +14,12 @@
 
 namespace autoglm {
 
+// Who ends soon has no time to write what a later start would find.
+enum class PreparedCacheUse { kReadAndWrite, kRead };
+
 // Where prepared weights are kept.
 struct PreparedCacheOptions {
+  PreparedCacheUse use = PreparedCacheUse::kReadAndWrite;
   std::filesystem::path folder;                // empty: nowhere
   int64_t max_bytes = int64_t{64} << 30;       // of all files in it; those unused for longest go first
   int64_t min_image_bytes = int64_t{8} << 20;  // smaller weights are packed faster than they are found

@@ -57,7 +57,7 @@ void WeightLoader::Start(const PreparedCacheOptions& cache) {
     if (const auto image = PreparedCache(cache).Find(Key(), num_bytes())) {
       is_prepared_ = arena_.MapFile(image->fd(), image->offset()).has_value();
     }
-    if (!is_prepared_) cache_ = cache;
+    if (!is_prepared_ && cache.use == PreparedCacheUse::kReadAndWrite) cache_ = cache;
   }
   std::vector<std::span<const std::byte>> ranges;
   if (is_prepared_) {

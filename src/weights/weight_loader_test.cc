@@ -169,6 +169,23 @@ TEST_F(WeightLoaderTest, ChangedFilePrecisionOrPlan_IsPackedAnew) {
   EXPECT_FALSE(is_prepared(unnamed, WeightPrecision::kAsStored, 0)) << "what is not from files cannot be recognised";
 }
 
+TEST_F(WeightLoaderTest, ReadOnlyUse_WritesNothingAndFindsWhatIsThere) {
+  PreparedCacheOptions reads = Cache();
+  reads.use = PreparedCacheUse::kRead;
+  const auto load = [&](const PreparedCacheOptions& options) {
+    Plan plan = PlanAll(source_);
+    plan.loader->Start(options);
+    const bool is_prepared = plan.loader->is_prepared();
+    LoadAll(plan);
+    EXPECT_TRUE(plan.loader->WaitForCache());
+    return is_prepared;
+  };
+  EXPECT_FALSE(load(reads));
+  EXPECT_FALSE(load(reads));
+  EXPECT_FALSE(load(Cache()));
+  EXPECT_TRUE(load(reads));
+}
+
 TEST_F(WeightLoaderTest, EndedBeforeTheCacheIsWritten_LeavesNoPart) {
   {
     Plan plan = PlanAll(source_);
