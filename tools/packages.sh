@@ -5,9 +5,11 @@ BUILD_PACKAGES=(
   g++ cmake ninja-build ccache pkg-config python3
   libboost1.81-dev      # HTTP: Asio and Beast
   libcli11-dev          # command line
+  libcurl4-openssl-dev  # fetching models
   libedit-dev           # line editing in chat
   libexpected-dev       # Result<T>
   libfmt-dev libspdlog-dev
+  libssl-dev            # checksums of what was fetched
   libpcre2-dev          # pre-tokenizer patterns
   libutf8proc-dev       # Unicode normalisation
   libxxhash-dev

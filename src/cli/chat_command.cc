@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "cli/chat_session.h"
 #include "cli/line_reader.h"
+#include "cli/local_model.h"
 #include "cli/option_values.h"
 #include "cli/parsed_option.h"
 #include "cli/text_format.h"
@@ -148,7 +149,11 @@ void AddSamplingOptions(CLI::App& app, SamplingParams& sampling) {
 void AddChatCommand(CLI::App& app, CommandAction& action) {
   CLI::App* command = app.add_subcommand("chat", "Talk to a model in the terminal.");
   const auto options = std::make_shared<ChatOptions>();
-  AddTextOption(*command, {"MODEL", "", "the model, a GGUF file (default: the one that ./run fetched)"}, options->model);
+  AddTextOption(*command,
+                {"MODEL", "",
+                 "the model, a GGUF file, a Hugging Face folder or a reference such as hf:ORG/REPO:FILE (default: the one that "
+                 "./run fetched)"},
+                options->model);
   AddTextOption(*command, {"--system", "TEXT", "system message"}, options->system);
   AddSamplingOptions(*command, options->sampling);
   AddFlag(*command, {"--stats", "", "show speed and time to first token after every answer"}, options->show_stats);
@@ -165,10 +170,7 @@ void AddChatCommand(CLI::App& app, CommandAction& action) {
 }
 
 Result<int> RunChat(const ChatOptions& options, Console& console) {
-  std::filesystem::path path = options.model;
-  if (path.empty()) {
-    AUTOGLM_TRY(path, FindDefaultModel());
-  }
+  AUTOGLM_TRY(const std::filesystem::path path, options.model.empty() ? FindDefaultModel() : LocalModel(options.model, console));
   ComputeOptions compute = options.compute;
   compute.prepared_cache.use = PreparedCacheUse::kReadAndWrite;  // a chat lasts
   AUTOGLM_TRY(const std::shared_ptr<LoadedModel> model, OpenModel(path, compute));

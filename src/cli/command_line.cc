@@ -16,6 +16,7 @@
 #include "cli/model_logits_command.h"
 #include "cli/model_perplexity_command.h"
 #include "cli/model_quantize_command.h"
+#include "cli/model_store_commands.h"
 #include "cli/model_template_command.h"
 #include "cli/model_tokenize_command.h"
 #include "cli/serve_command.h"
@@ -30,17 +31,18 @@ constexpr int kExitUsage = 2;
 
 void AddModelCommands(CLI::App& app, CommandAction& action) {
   CLI::App* model = app.add_subcommand(
-      "model",
-      "Look into a model file, or write it in another precision: info, tokenize, template, logits, perplexity, quantize.");
+      "model", "Fetch models, look into them, write them in another precision: pull, list, info, perplexity, quantize, ...");
   model->require_subcommand(1);
   AddModelInfoCommand(*model, action);
   AddQuantizeCommand(*model, action);
+  AddStoreCommands(*model, action);
   AddTokenizeCommand(*model, action);
   AddTemplateCommand(*model, action);
   AddLogitsCommand(*model, action);
   AddPerplexityCommand(*model, action);
   model->footer(
       "Examples:\n"
+      "  autoglm model pull hf:ORG/REPO:model-q4_k_m.gguf\n"
       "  autoglm model info model.gguf\n"
       "  autoglm model tokenize model.gguf --text 'Hello, world!'");
 }

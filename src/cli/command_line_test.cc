@@ -83,7 +83,7 @@ TEST(CommandLine, ArgumentsThatMakeNoSenseExitWith2AndSayWhereHelpIs) {
   ExpectUsageError({"model"}, "a command is required (see autoglm model --help)");
   ExpectUsageError({"dance"}, "unknown command 'dance' (see autoglm --help)");
   ExpectUsageError({"model", "dance", "fast"}, "unknown command 'dance' (see autoglm model --help)");
-  ExpectUsageError({"model", "info"}, "FILE is required (see autoglm model info --help)");
+  ExpectUsageError({"model", "info"}, "MODEL is required (see autoglm model info --help)");
   ExpectUsageError({"serve", "m.gguf", "--port", "many"},
                    "--port: must be a whole number from 0 to 65535, not 'many' (see autoglm serve --help)");
   ExpectUsageError({"chat", "--temperature", "hot"},

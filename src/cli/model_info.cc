@@ -5,11 +5,17 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
+#include <system_error>
 #include <utility>
 
+#include "cli/text_file.h"
 #include "cli/text_format.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
+#include "tokenizer/tokenizer_folder.h"
+#include "weights/safetensors_folder.h"
 
 namespace autoglm {
 namespace {
@@ -19,7 +25,7 @@ std::string StringOrEmpty(const GgufFile& file, std::string_view key) {
   return value == nullptr ? std::string() : *value;
 }
 
-void CountTensors(const GgufFile& file, ModelInfo& info) {
+void CountTensors(const TensorSource& source, std::span<const GgufFile::UnknownTensor> unknown, ModelInfo& info) {
   std::map<std::string, ModelInfo::TypeCount> types;
   const auto type_count = [&types](const std::string& name) -> ModelInfo::TypeCount& {
     ModelInfo::TypeCount& type = types[name];
@@ -27,31 +33,32 @@ void CountTensors(const GgufFile& file, ModelInfo& info) {
     ++type.num_tensors;
     return type;
   };
-  for (const TensorView& tensor : file.tensors()) {
+  for (const TensorView& tensor : source.tensors()) {
     type_count(std::string(Info(tensor.dtype).name)).bytes += std::ssize(tensor.bytes);
     info.tensor_bytes += std::ssize(tensor.bytes);
     info.num_parameters += tensor.num_rows() * tensor.num_columns();
   }
-  for (const GgufFile::UnknownTensor& tensor : file.unknown_tensors()) {
-    type_count(fmt::format("type {}", tensor.type_id));
-  }
-  info.num_tensors = std::ssize(file.tensors()) + std::ssize(file.unknown_tensors());
+  for (const GgufFile::UnknownTensor& tensor : unknown) type_count(fmt::format("type {}", tensor.type_id));
+  info.num_tensors = std::ssize(source.tensors()) + std::ssize(unknown);
   for (auto& [name, type] : types) info.types.push_back(std::move(type));
   std::ranges::stable_sort(info.types, std::greater{}, &ModelInfo::TypeCount::bytes);
+}
+
+void CountTensors(const GgufFile& file, ModelInfo& info) {
+  CountTensors(file, file.unknown_tensors(), info);
   if (!file.unknown_tensors().empty()) {
     info.problems.push_back(fmt::format("tensor {} has type {}, which is not supported", file.unknown_tensors()[0].name,
                                         file.unknown_tensors()[0].type_id));
   }
 }
 
-void DescribeTokenizer(const GgufFile& file, ModelInfo& info) {
-  const Result<std::unique_ptr<Tokenizer>> tokenizer = Tokenizer::FromGguf(file);
+void DescribeTokenizer(const Result<std::unique_ptr<Tokenizer>>& tokenizer, std::string kind, std::string pre, ModelInfo& info) {
   if (!tokenizer) {
     info.problems.push_back(tokenizer.error().message);
     return;
   }
-  info.tokenizer = {.model = StringOrEmpty(file, "tokenizer.ggml.model"),
-                    .pre = StringOrEmpty(file, "tokenizer.ggml.pre"),
+  info.tokenizer = {.model = std::move(kind),
+                    .pre = std::move(pre),
                     .vocab_size = (*tokenizer)->vocab_size(),
                     .add_bos = (*tokenizer)->add_bos(),
                     .eos_spellings = {}};
@@ -60,8 +67,7 @@ void DescribeTokenizer(const GgufFile& file, ModelInfo& info) {
   }
 }
 
-void DescribeChatTemplate(const GgufFile& file, ModelInfo& info) {
-  const std::string* source = file.FindString("tokenizer.chat_template");
+void DescribeChatTemplate(const std::string* source, ModelInfo& info) {
   info.has_chat_template = source != nullptr;
   if (source == nullptr) return;
   const Result<std::unique_ptr<ChatTemplate>> chat_template = ChatTemplate::Parse(*source);
@@ -85,10 +91,11 @@ void AddTokenizerRow(const ModelInfo& info, Rows& rows) {
   if (!info.tokenizer) return;
   const ModelInfo::TokenizerInfo& tokenizer = *info.tokenizer;
   // Spellings come from the file, which is nobody's friend: no control characters to the terminal.
-  rows.emplace_back("tokenizer",
-                    StripControlCharacters(fmt::format("{} / {}, {} tokens, {} BOS, ends at {}", tokenizer.model, tokenizer.pre,
-                                                       tokenizer.vocab_size, tokenizer.add_bos ? "adds" : "no",
-                                                       fmt::join(tokenizer.eos_spellings, " "))));
+  rows.emplace_back(
+      "tokenizer",
+      StripControlCharacters(fmt::format(
+          "{}, {} tokens, {} BOS, ends at {}", tokenizer.pre.empty() ? tokenizer.model : tokenizer.model + " / " + tokenizer.pre,
+          tokenizer.vocab_size, tokenizer.add_bos ? "adds" : "no", fmt::join(tokenizer.eos_spellings, " "))));
 }
 
 std::string TypesText(const ModelInfo& info) {
@@ -125,15 +132,42 @@ ModelInfo ReadModelInfo(const GgufFile& file, std::string_view file_name) {
   } else {
     info.problems.push_back(config.error().message);
   }
-  DescribeTokenizer(file, info);
-  DescribeChatTemplate(file, info);
+  DescribeTokenizer(Tokenizer::FromGguf(file), StringOrEmpty(file, "tokenizer.ggml.model"),
+                    StringOrEmpty(file, "tokenizer.ggml.pre"), info);
+  DescribeChatTemplate(file.FindString("tokenizer.chat_template"), info);
+  return info;
+}
+
+Result<ModelInfo> ReadFolderInfo(const std::filesystem::path& folder) {
+  AUTOGLM_TRY(const std::unique_ptr<SafetensorsFolder> tensors, SafetensorsFolder::Open(folder));
+  ModelInfo info;
+  info.file = folder.string();
+  for (const FileIdentity& file : tensors->Identities()) info.file_bytes += static_cast<int64_t>(file.num_bytes);
+  CountTensors(*tensors, {}, info);
+  const Result<std::string> text = ReadTextFile(folder / "config.json");
+  const Result<Json> json = text ? ParseJson(*text) : tl::unexpected<Error>(text.error());
+  const Result<ModelConfig> config = json ? ModelConfig::FromJson(*json) : tl::unexpected<Error>(json.error());
+  if (config) {
+    info.config = *config;
+    info.architecture = config->architecture;
+    info.name = config->name;
+  } else {
+    info.problems.push_back("config.json: " + config.error().message);
+  }
+  std::error_code error;
+  const bool has_json = std::filesystem::exists(folder / "tokenizer.json", error);
+  DescribeTokenizer(Tokenizer::FromFolder(folder, {}), has_json ? "tokenizer.json" : "tokenizer.model", "", info);
+  const Result<std::optional<std::string>> source = ReadChatTemplateSource(folder);
+  if (!source) info.problems.push_back(source.error().message);
+  DescribeChatTemplate(source && *source ? &**source : nullptr, info);
   return info;
 }
 
 std::string FormatModelInfo(const ModelInfo& info) {
   Rows rows = {{"file", info.file},
                {"name", info.name.empty() ? "-" : StripControlCharacters(info.name)},
-               {"architecture", fmt::format("{} (GGUF v{})", StripControlCharacters(info.architecture), info.gguf_version)},
+               {"architecture", StripControlCharacters(info.architecture) +
+                                    (info.gguf_version > 0 ? fmt::format(" (GGUF v{})", info.gguf_version) : " (safetensors)")},
                {"parameters", FormatCount(info.num_parameters)},
                {"size", fmt::format("{} in {} tensors", FormatBytes(info.file_bytes), info.num_tensors)},
                {"types", TypesText(info)}};

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "json/json.h"
 #include "models/model_config.h"
 #include "weights/gguf_file.h"
@@ -29,7 +31,7 @@ struct ModelInfo {
 
   std::string file;
   int64_t file_bytes = 0;
-  int64_t gguf_version = 0;
+  int64_t gguf_version = 0;  // 0: a folder of safetensors
   std::string architecture;
   std::string name;
   int64_t num_parameters = 0;
@@ -49,6 +51,9 @@ struct ModelInfo {
 
 // Reads what it can; what cannot be read becomes a problem, not an error.
 ModelInfo ReadModelInfo(const GgufFile& file, std::string_view file_name);
+
+// Of a Hugging Face folder. Errors: as SafetensorsFolder::Open.
+Result<ModelInfo> ReadFolderInfo(const std::filesystem::path& folder);
 
 std::string FormatModelInfo(const ModelInfo& info);
 Json ModelInfoToJson(const ModelInfo& info);

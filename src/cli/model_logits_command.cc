@@ -8,6 +8,7 @@
 #include <ostream>
 #include <span>
 
+#include "cli/local_model.h"
 #include "cli/option_values.h"
 #include "cli/parsed_option.h"
 #include "cli/sequence_forward.h"
@@ -42,7 +43,9 @@ Result<std::vector<TokenId>> TokensToRun(const LogitsOptions& options, const Tok
 void AddLogitsCommand(CLI::App& app, CommandAction& action) {
   CLI::App* command = app.add_subcommand("logits", "Print all logits of every position, as JSON lines.");
   const auto options = std::make_shared<LogitsOptions>();
-  AddTextOption(*command, {"MODEL", "", "the model, a GGUF file"}, options->model)->required();
+  AddTextOption(*command, {"MODEL", "", "the model, a GGUF file, a Hugging Face folder or a reference such as hf:ORG/REPO:FILE"},
+                options->model)
+      ->required();
   CLI::Option_group* input = command->add_option_group("input");
   AddParsedOption<std::vector<TokenId>>(*input, {"--tokens", "IDS", "token ids such as 1,2,3"}, options->tokens,
                                         [](const std::string& text) { return ParseTokenList(text); })
@@ -62,7 +65,8 @@ void AddLogitsCommand(CLI::App& app, CommandAction& action) {
 }
 
 Result<int> RunLogits(const LogitsOptions& options, Console& console) {
-  AUTOGLM_TRY(const std::shared_ptr<LoadedModel> model, OpenModel(options.model, options.compute));
+  AUTOGLM_TRY(const std::filesystem::path path, LocalModel(options.model, console));
+  AUTOGLM_TRY(const std::shared_ptr<LoadedModel> model, OpenModel(path, options.compute));
   AUTOGLM_TRY(const std::vector<TokenId> tokens, TokensToRun(options, model->tokenizer()));
   const int64_t model_context = model->lm().config().context_length;
   if (std::ssize(tokens) > model_context) {

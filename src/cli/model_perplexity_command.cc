@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "cli/local_model.h"
 #include "cli/option_values.h"
 #include "cli/parsed_option.h"
 #include "cli/progress_bar.h"
@@ -66,7 +67,9 @@ Result<std::vector<TokenId>> EncodeText(const Tokenizer& tokenizer, const std::s
 void AddPerplexityCommand(CLI::App& app, CommandAction& action) {
   CLI::App* command = app.add_subcommand("perplexity", "Measure how well a model predicts a text.");
   const auto options = std::make_shared<PerplexityOptions>();
-  AddTextOption(*command, {"MODEL", "", "the model, a GGUF file"}, options->model)->required();
+  AddTextOption(*command, {"MODEL", "", "the model, a GGUF file, a Hugging Face folder or a reference such as hf:ORG/REPO:FILE"},
+                options->model)
+      ->required();
   AddTextOption(*command, {"--text", "FILE", "the text, encoded once as a whole"}, options->text_file)->required();
   AddParsedOption<int64_t>(
       *command,
@@ -86,7 +89,8 @@ void AddPerplexityCommand(CLI::App& app, CommandAction& action) {
 }
 
 Result<int> RunPerplexity(const PerplexityOptions& options, Console& console) {
-  AUTOGLM_TRY(const std::shared_ptr<LoadedModel> model, OpenModel(options.model, options.compute));
+  AUTOGLM_TRY(const std::filesystem::path path, LocalModel(options.model, console));
+  AUTOGLM_TRY(const std::shared_ptr<LoadedModel> model, OpenModel(path, options.compute));
   AUTOGLM_TRY(const std::vector<TokenId> tokens, EncodeText(model->tokenizer(), options.text_file));
   const int64_t model_context = model->lm().config().context_length;
   const int64_t context = options.context == 0 ? std::min(model_context, kDefaultContextMax) : options.context;

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/thread_pool.h"
+#include "cli/local_model.h"
 #include "cli/open_model.h"
 #include "cli/option_values.h"
 #include "cli/parsed_option.h"
@@ -69,7 +70,8 @@ void AddQuantizeCommand(CLI::App& app, CommandAction& action) {
 
 Result<int> RunQuantize(const QuantizeOptions& options, Console& console) {
   AUTOGLM_TRY_VOID(CheckTarget(options));
-  AUTOGLM_TRY(const std::unique_ptr<GgufFile> source, GgufFile::Open(options.source));
+  AUTOGLM_TRY(const std::filesystem::path path, LocalModel(options.source, console));
+  AUTOGLM_TRY(const std::unique_ptr<GgufFile> source, GgufFile::Open(path));
   ThreadPool pool(NumThreads(options.threads));
   const Clock& clock = Clock::Real();
   const TimePoint started = clock.Now();

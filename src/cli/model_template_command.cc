@@ -2,23 +2,33 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <ostream>
 
+#include "cli/local_model.h"
 #include "cli/parsed_option.h"
 #include "cli/text_file.h"
 #include "json/json.h"
 #include "tokenizer/chat_template.h"
+#include "tokenizer/tokenizer_folder.h"
 #include "weights/gguf_file.h"
 
 namespace autoglm {
 namespace {
 
-Result<std::string> ReadTemplateSource(const std::string& path) {
-  if (!path.ends_with(".gguf")) return ReadTextFile(path);
+Result<std::string> ReadTemplateSource(const std::filesystem::path& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    AUTOGLM_TRY(std::optional<std::string> of_folder, ReadChatTemplateSource(path));
+    if (of_folder) return *std::move(of_folder);
+    return Fail(ErrorCode::kNotFound, fmt::format("{} has no chat template", path.string()));
+  }
+  if (path.extension() != ".gguf") return ReadTextFile(path);
   AUTOGLM_TRY(const std::unique_ptr<GgufFile> file, GgufFile::Open(path));
   const std::string* source = file->FindString("tokenizer.chat_template");
-  if (source == nullptr) return Fail(ErrorCode::kNotFound, fmt::format("{} has no chat template", path));
+  if (source == nullptr) return Fail(ErrorCode::kNotFound, fmt::format("{} has no chat template", path.string()));
   return *source;
 }
 
@@ -36,7 +46,7 @@ Result<Json> ParseContext(const std::string& text, const std::string& name) {
 void AddTemplateCommand(CLI::App& app, CommandAction& action) {
   CLI::App* command = app.add_subcommand("template", "Print what a chat template renders.");
   const auto options = std::make_shared<TemplateOptions>();
-  AddTextOption(*command, {"SOURCE", "", "a GGUF file, or a file with a Jinja template"}, options->source)->required();
+  AddTextOption(*command, {"SOURCE", "", "a model, or a file with a Jinja template"}, options->source)->required();
   AddTextOption(*command, {"--context", "FILE", "JSON object with the names the template sees; - reads standard input"},
                 options->context)
       ->required();
@@ -50,7 +60,8 @@ void AddTemplateCommand(CLI::App& app, CommandAction& action) {
 }
 
 Result<int> RunTemplate(const TemplateOptions& options, Console& console) {
-  AUTOGLM_TRY(std::string source, ReadTemplateSource(options.source));
+  AUTOGLM_TRY(const std::filesystem::path path, LocalModel(options.source, console));
+  AUTOGLM_TRY(std::string source, ReadTemplateSource(path));
   AUTOGLM_TRY(const std::string context_text, ReadTextFileOrStream(options.context, console.in));
   AUTOGLM_TRY(const Json context, ParseContext(context_text, options.context));
   AUTOGLM_TRY(const std::unique_ptr<ChatTemplate> chat_template, ChatTemplate::Parse(std::move(source)));

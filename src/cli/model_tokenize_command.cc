@@ -6,6 +6,8 @@
 #include <ostream>
 #include <vector>
 
+#include "cli/local_model.h"
+#include "cli/open_model.h"
 #include "cli/parsed_option.h"
 #include "cli/text_file.h"
 #include "json/json.h"
@@ -34,7 +36,9 @@ std::string JsonLine(const Tokenizer& tokenizer, const std::vector<TokenId>& tok
 void AddTokenizeCommand(CLI::App& app, CommandAction& action) {
   CLI::App* command = app.add_subcommand("tokenize", "Show the tokens of a text.");
   const auto options = std::make_shared<TokenizeOptions>();
-  AddTextOption(*command, {"MODEL", "", "the model, a GGUF file"}, options->model)->required();
+  AddTextOption(*command, {"MODEL", "", "the model, a GGUF file, a Hugging Face folder or a reference such as hf:ORG/REPO:FILE"},
+                options->model)
+      ->required();
   command
       ->add_option_function<std::string>(
           "--text", [options](const std::string& text) { options->text = text; },
@@ -58,8 +62,8 @@ void AddTokenizeCommand(CLI::App& app, CommandAction& action) {
 }
 
 Result<int> RunTokenize(const TokenizeOptions& options, Console& console) {
-  AUTOGLM_TRY(const std::unique_ptr<GgufFile> file, GgufFile::Open(options.model));
-  AUTOGLM_TRY(const std::unique_ptr<Tokenizer> tokenizer, Tokenizer::FromGguf(*file));
+  AUTOGLM_TRY(const std::filesystem::path path, LocalModel(options.model, console));
+  AUTOGLM_TRY(const std::unique_ptr<Tokenizer> tokenizer, OpenTokenizer(path));
   std::string text;
   if (options.text) {
     text = *options.text;

@@ -8,6 +8,7 @@
 #include "cli/cache_folder.h"
 #include "cli/option_values.h"
 #include "cli/parsed_option.h"
+#include "weights/gguf_file.h"
 
 namespace autoglm {
 namespace {
@@ -49,6 +50,13 @@ Result<std::shared_ptr<LoadedModel>> OpenModel(const std::filesystem::path& path
   if (model) return model;
   const bool names_file = model.error().message.find(path.string()) != std::string::npos;
   return Fail(model.error().code, (names_file ? "" : path.string() + ": ") + model.error().message);
+}
+
+Result<std::unique_ptr<Tokenizer>> OpenTokenizer(const std::filesystem::path& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return Tokenizer::FromFolder(path, {});
+  AUTOGLM_TRY(const std::unique_ptr<GgufFile> file, GgufFile::Open(path));
+  return Tokenizer::FromGguf(*file);
 }
 
 Result<std::filesystem::path> FindDefaultModel() {

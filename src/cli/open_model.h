@@ -33,6 +33,9 @@ int NumThreads(int64_t threads);
 // Errors: as LoadedModel::Load; the message names the file.
 Result<std::shared_ptr<LoadedModel>> OpenModel(const std::filesystem::path& path, const ComputeOptions& options);
 
+// Of a GGUF file or a folder; the weights are not looked at. Errors: as Tokenizer::FromGguf and FromFolder.
+Result<std::unique_ptr<Tokenizer>> OpenTokenizer(const std::filesystem::path& path);
+
 // Where ./run keeps the default model: $XDG_CACHE_HOME/autoglm (or ~/.cache/autoglm). Errors: kNotFound, with what to do,
 // where it is not there.
 Result<std::filesystem::path> FindDefaultModel();

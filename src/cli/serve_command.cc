@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "cli/descriptor_limit.h"
+#include "cli/local_model.h"
 #include "cli/open_model.h"
 #include "cli/parsed_option.h"
 #include "cli/serve_banner.h"
@@ -188,6 +189,16 @@ void AddServeOption(CLI::App& command, const ServeOption& option, std::shared_pt
   });
 }
 
+// References become the paths of models, which are fetched where they are missing.
+Status FetchModels(ServeConfig& config, Console& console) {
+  for (ServedModelConfig& model : config.models) {
+    const std::string given = model.path.string();
+    if (!ModelReference::Is(given)) continue;
+    AUTOGLM_TRY(model.path, LocalModel(given, console));
+  }
+  return {};
+}
+
 std::optional<std::filesystem::path> ConfigFile(const std::string& given) {
   if (!given.empty()) return given;
   const char* from_environment = std::getenv("AUTOGLM_CONFIG");
@@ -220,7 +231,8 @@ void AddServeCommand(CLI::App& app, CommandAction& action) {
       "  autoglm serve --config autoglm.yaml --log-file autoglm.log");
   command->callback([arguments, &action] {
     action = [arguments](Console& console) -> Result<int> {
-      AUTOGLM_TRY(const ServeConfig config, BuildServeConfig(ConfigFile(arguments->config_file), arguments->flags));
+      AUTOGLM_TRY(ServeConfig config, BuildServeConfig(ConfigFile(arguments->config_file), arguments->flags));
+      AUTOGLM_TRY_VOID(FetchModels(config, console));
       return RunServe(config, console);
     };
   });

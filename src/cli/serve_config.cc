@@ -85,8 +85,9 @@ Result<int64_t> ParseBodyLimit(std::string_view text) {
 }
 
 constexpr ServeOption kOptions[] = {
-    {"model", "MODEL", "Server", "a GGUF file or a Hugging Face folder; several are loaded when they are asked for", SetModels,
-     true},
+    {"model", "MODEL", "Server",
+     "a GGUF file, a Hugging Face folder or a reference such as hf:ORG/REPO:FILE; several are loaded when they are asked for",
+     SetModels, true},
     {"served-model-name", "NAME", "Server",
      "a name clients may ask the first model for; may be repeated (default: the file's name without .gguf)", SetServedModelNames,
      true},
