@@ -31,6 +31,9 @@ void AddComputeOptions(CLI::App& app, ComputeOptions& options) {
                                     "as-stored, or int8: F32, F16 and BF16 matrices rounded to 8 bits with a scale for each row "
                                     "(default: as-stored)"},
                                    options.precision, [](const std::string& text) { return ParsePrecision(text); });
+  AddParsedOption<std::optional<KvType>>(
+      app, {"--kv-type", "TYPE", "keys and values as bf16, int8 or f32 (default: auto, f32 with exact arithmetic, else bf16)"},
+      options.kv_type, [](const std::string& text) { return ParseKvType(text); });
   AddParsedOption<std::filesystem::path>(
       app,
       {"--prepared-cache", "FOLDER", "where packed weights of earlier starts are kept: auto, off or a folder (default: auto)"},
@@ -46,6 +49,7 @@ Result<std::shared_ptr<LoadedModel>> OpenModel(const std::filesystem::path& path
   Result<std::shared_ptr<LoadedModel>> model = LoadedModel::Load(path, {.isa = options.isa,
                                                                         .arithmetic = options.arithmetic,
                                                                         .precision = options.precision,
+                                                                        .kv_type = options.kv_type,
                                                                         .prepared_cache = options.prepared_cache});
   if (model) return model;
   const bool names_file = model.error().message.find(path.string()) != std::string::npos;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "base/result.h"
 #include "cli/cache_folder.h"
@@ -21,10 +22,11 @@ struct ComputeOptions {
   Isa isa = DetectIsa();
   Arithmetic arithmetic = Arithmetic::kFast;
   WeightPrecision precision = WeightPrecision::kAsStored;
+  std::optional<KvType> kv_type;  // nullopt: by the arithmetic
   PreparedCacheOptions prepared_cache = {.use = PreparedCacheUse::kRead, .folder = *ParsePreparedCache("auto")};
 };
 
-// --threads, --isa, --arithmetic, --precision, --prepared-cache.
+// --threads, --isa, --arithmetic, --precision, --kv-type, --prepared-cache.
 void AddComputeOptions(CLI::App& app, ComputeOptions& options);
 
 // 0 becomes the number of processors this process may use.

@@ -59,6 +59,8 @@ std::string_view FindName(T wanted, const std::array<std::pair<std::string_view,
 
 constexpr std::array<std::pair<std::string_view, Arithmetic>, 2> kArithmetics = {
     {{"fast", Arithmetic::kFast}, {"exact", Arithmetic::kExact}}};
+constexpr std::array<std::pair<std::string_view, KvType>, 3> kKvTypes = {
+    {{"bf16", KvType::kBf16}, {"int8", KvType::kInt8}, {"f32", KvType::kF32}}};
 constexpr std::array<std::pair<std::string_view, WeightPrecision>, 2> kPrecisions = {
     {{"as-stored", WeightPrecision::kAsStored}, {"int8", WeightPrecision::kInt8}}};
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {
@@ -108,6 +110,14 @@ Result<int64_t> ParseByteSize(std::string_view text) {
 
 Result<Arithmetic> ParseArithmetic(std::string_view text) { return ParseName(text, kArithmetics); }
 std::string_view ArithmeticName(Arithmetic arithmetic) { return FindName(arithmetic, kArithmetics); }
+
+Result<std::optional<KvType>> ParseKvType(std::string_view text) {
+  if (text == "auto") return std::nullopt;
+  const Result<KvType> type = ParseName(text, kKvTypes);
+  if (type) return *type;
+  return Fail(ErrorCode::kInvalidArgument, fmt::format("must be one of auto, bf16, int8, f32, not '{}'", text));
+}
+std::string_view KvTypeName(KvType type) { return FindName(type, kKvTypes); }
 
 Result<WeightPrecision> ParsePrecision(std::string_view text) { return ParseName(text, kPrecisions); }
 std::string_view PrecisionName(WeightPrecision precision) { return FindName(precision, kPrecisions); }

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "kernels/isa.h"
+#include "kernels/kernel_table.h"
 #include "telemetry/log.h"
 #include "weights/packed_matrix.h"
 
@@ -25,6 +27,9 @@ Result<int64_t> ParseByteSize(std::string_view text);
 // "fast", "exact".
 Result<Arithmetic> ParseArithmetic(std::string_view text);
 std::string_view ArithmeticName(Arithmetic arithmetic);
+// "bf16", "int8", "f32"; "auto" gives none.
+Result<std::optional<KvType>> ParseKvType(std::string_view text);
+std::string_view KvTypeName(KvType type);
 // "as-stored", "int8".
 Result<WeightPrecision> ParsePrecision(std::string_view text);
 std::string_view PrecisionName(WeightPrecision precision);

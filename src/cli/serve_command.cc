@@ -83,6 +83,7 @@ ModelSpec SpecOf(const ServeConfig& config, const ServedModelConfig& model) {
           .load = {.isa = config.isa,
                    .arithmetic = config.arithmetic,
                    .precision = model.precision.value_or(config.precision),
+                   .kv_type = config.kv_type,
                    .prepared_cache = {.folder = config.prepared_cache, .max_bytes = config.prepared_cache_bytes}},
           .engine = EngineOptionsOf(config, model)};
 }

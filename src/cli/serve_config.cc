@@ -110,6 +110,8 @@ constexpr ServeOption kOptions[] = {
     {"precision", "KIND", "Engine",
      "as-stored, or int8: F32, F16 and BF16 matrices rounded to 8 bits with a scale for each row (default: as-stored)",
      [](ServeConfig& c, const Values& v) { return Assign(c.precision, ParsePrecision(v[0])); }},
+    {"kv-type", "TYPE", "Engine", "keys and values as bf16, int8 or f32 (default: auto, f32 with exact arithmetic, else bf16)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.kv_type, ParseKvType(v[0])); }},
     {"context", "TOKENS", "Engine", "longest prompt and answer together (default: auto, the model's, as far as memory holds it)",
      [](ServeConfig& c, const Values& v) { return Assign(c.context, ParseContext(v[0])); }},
     {"kv-memory", "SIZE", "Engine", "memory for keys and values of all requests, such as 512M or 2G (default: auto)",

@@ -48,6 +48,7 @@ struct ServeConfig {
   Isa isa = DetectIsa();
   Arithmetic arithmetic = Arithmetic::kFast;
   WeightPrecision precision = WeightPrecision::kAsStored;
+  std::optional<KvType> kv_type;                                       // nullopt: by the arithmetic
   int64_t context = 0;                                                 // tokens; auto
   int64_t kv_memory_bytes = 0;                                         // auto
   std::filesystem::path prepared_cache = *ParsePreparedCache("auto");  // empty: off

@@ -29,6 +29,7 @@ std::vector<Sample> Samples() {
           {"isa", "scalar"},
           {"arithmetic", "exact"},
           {"precision", "int8"},
+          {"kv-type", "int8"},
           {"context", "4096"},
           {"kv-memory", "2G"},
           {"prepared-cache", "weights"},

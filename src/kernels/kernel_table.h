@@ -81,12 +81,18 @@ constexpr int64_t GemmScratchBytes(int64_t columns) { return (columns + 32) * kP
 inline constexpr int64_t kAttentionRangeTokens = 512;
 inline constexpr int64_t kKvBlockTokens = 32;
 
+// How keys and values are stored; layout: models/kv_pool.h. kInt8: each token's key (value) of one head rounded to 8 bits by its
+// own scale, max|x| / 127, so that what is stored of a token depends on that token alone.
+enum class KvType { kBf16, kF32, kInt8 };
+// The scales of a block stand before its keys, and before its values.
+inline constexpr int64_t kKvScaleBytes = kKvBlockTokens * 4;
+
 // Attention of query rows of one KV head over one range of its tokens. Row r sees tokens [first_visible[r], visible[r]).
 // State of a row: maximum m, sum l (16 lanes of it), accumulator [head_dim]; merge_attention joins the states of ranges.
 struct AttentionTask {
   const std::byte* const* blocks = nullptr;  // keys of the head in each block of the range; values follow half_head_bytes later
   int64_t half_head_bytes = 0;
-  bool kv_is_bf16 = true;
+  KvType kv_type = KvType::kBf16;
   int64_t head_dim = 0;     // padded to a multiple of 16
   int64_t range_begin = 0;  // token index, a multiple of kAttentionRangeTokens
   int64_t num_rows = 0;
@@ -126,11 +132,11 @@ struct KernelTable {
   // Any weights decoded to float times float activations: one sum over k in order.
   void (*gemm_float)(const GemmTask& task, const FloatActivations& activations) = nullptr;
 
-  // Puts one token's key (or value) of one head, [head_dim], into the keys (values) of its block at `offset` (0..31), as
-  // BF16 rounded to nearest even or as F32, with zeros up to padded_head_dim. Layout: models/kv_pool.h.
-  void (*write_keys)(const float* key, int64_t head_dim, int64_t padded_head_dim, bool bf16, int64_t offset,
+  // Puts one token's key (or value) of one head, [head_dim], into the keys (values) of its block at `offset` (0..31), with zeros
+  // up to padded_head_dim. Roundings are to the nearest, ties to even. Layout: models/kv_pool.h.
+  void (*write_keys)(const float* key, int64_t head_dim, int64_t padded_head_dim, KvType type, int64_t offset,
                      std::byte* keys) = nullptr;
-  void (*write_values)(const float* value, int64_t head_dim, int64_t padded_head_dim, bool bf16, int64_t offset,
+  void (*write_values)(const float* value, int64_t head_dim, int64_t padded_head_dim, KvType type, int64_t offset,
                        std::byte* values) = nullptr;
   void (*attention_range)(const AttentionTask& task) = nullptr;
   // Joins the state of a later range (m2, l2, acc2) into that of earlier ones (m, l, acc). l: [16], acc: [head_dim].

@@ -391,10 +391,11 @@ TEST_P(Kernels, Rope_TurnsPairsAndLeavesTheRest) {
 
 // Keys and values of one head for `num_tokens` tokens in blocks, and the plain arrays they came from.
 struct TestCache {
-  TestCache(const KernelTable& kernels, int64_t num_tokens, int64_t dim, bool bf16, uint64_t seed)
+  TestCache(const KernelTable& kernels, int64_t num_tokens, int64_t dim, KvType type, uint64_t seed)
       : head_dim(dim),
         padded((head_dim + 15) / 16 * 16),
-        half_bytes(32 * padded * (bf16 ? 2 : 4)),
+        half_bytes(32 * padded * (type == KvType::kBf16 ? 2 : (type == KvType::kF32 ? 4 : 1)) +
+                   (type == KvType::kInt8 ? 128 : 0)),
         memory((num_tokens + 31) / 32 * 2 * half_bytes) {
     Random random(seed);
     keys = RandomFloats(random, num_tokens * head_dim);
@@ -402,8 +403,8 @@ struct TestCache {
     for (int64_t token = 0; token < num_tokens; ++token) {
       std::byte* block = memory.memory.get() + token / 32 * 2 * half_bytes;
       if (token % 32 == 0) blocks.push_back(block);
-      kernels.write_keys(&keys[token * head_dim], head_dim, padded, bf16, token % 32, block);
-      kernels.write_values(&values[token * head_dim], head_dim, padded, bf16, token % 32, block + half_bytes);
+      kernels.write_keys(&keys[token * head_dim], head_dim, padded, type, token % 32, block);
+      kernels.write_values(&values[token * head_dim], head_dim, padded, type, token % 32, block + half_bytes);
     }
   }
   int64_t head_dim, padded, half_bytes;
@@ -425,7 +426,7 @@ struct AttentionVariant {
 };
 
 // Attention of rows with their own visible counts, over all ranges.
-std::vector<float> Attend(const KernelTable& kernels, const TestCache& cache, bool bf16, const std::vector<float>& queries,
+std::vector<float> Attend(const KernelTable& kernels, const TestCache& cache, KvType type, const std::vector<float>& queries,
                           const std::vector<int64_t>& visible, const AttentionVariant& variant = {}) {
   const auto rows = static_cast<int64_t>(visible.size());
   const std::vector<int64_t> first_visible = variant.FirstVisible(visible);
@@ -437,7 +438,7 @@ std::vector<float> Attend(const KernelTable& kernels, const TestCache& cache, bo
     const bool first = begin == 0;
     kernels.attention_range({.blocks = cache.blocks.data() + begin / 32,
                              .half_head_bytes = cache.half_bytes,
-                             .kv_is_bf16 = bf16,
+                             .kv_type = type,
                              .head_dim = cache.padded,
                              .range_begin = begin,
                              .num_rows = rows,
@@ -487,12 +488,12 @@ std::vector<float> PlainAttention(const TestCache& cache, const std::vector<floa
 TEST_P(Kernels, Attention_MatchesPlainSoftmax) {
   Random random(8);
   for (const int64_t head_dim : {8, 16, 64, 80, 128}) {
-    for (const bool bf16 : {false, true}) {
-      const TestCache cache(kernels(), 700, head_dim, bf16, 31);
+    for (const KvType type : {KvType::kF32, KvType::kBf16, KvType::kInt8}) {
+      const TestCache cache(kernels(), 700, head_dim, type, 31);
       const std::vector<int64_t> visible = {1, 2, 31, 32, 33, 64, 511, 512, 513, 700};
       const std::vector<float> queries = RandomFloats(random, static_cast<int64_t>(visible.size()) * head_dim);
-      EXPECT_LT(RelativeError(Attend(kernels(), cache, bf16, queries, visible), PlainAttention(cache, queries, visible)),
-                bf16 ? 1e-2 : 2e-6)
+      EXPECT_LT(RelativeError(Attend(kernels(), cache, type, queries, visible), PlainAttention(cache, queries, visible)),
+                type == KvType::kF32 ? 2e-6 : 1.5e-2)
           << head_dim;
     }
   }
@@ -501,14 +502,14 @@ TEST_P(Kernels, Attention_MatchesPlainSoftmax) {
 TEST_P(Kernels, Attention_WindowAndCap_MatchPlainSoftmax) {
   Random random(11);
   const std::vector<int64_t> visible = {1, 2, 16, 17, 31, 32, 33, 48, 64, 511, 512, 513, 520, 700};
-  for (const bool bf16 : {false, true}) {
-    const TestCache cache(kernels(), 700, 64, bf16, 47);
+  for (const KvType type : {KvType::kF32, KvType::kBf16, KvType::kInt8}) {
+    const TestCache cache(kernels(), 700, 64, type, 47);
     const std::vector<float> queries = RandomFloats(random, static_cast<int64_t>(visible.size()) * 64);
     for (const AttentionVariant& variant :
          std::vector<AttentionVariant>{{1, 0}, {16, 0}, {33, 0}, {520, 0}, {0, 5}, {40, 1.5f}}) {
-      EXPECT_LT(RelativeError(Attend(kernels(), cache, bf16, queries, visible, variant),
+      EXPECT_LT(RelativeError(Attend(kernels(), cache, type, queries, visible, variant),
                               PlainAttention(cache, queries, visible, variant)),
-                bf16 ? 1e-2 : 3e-6)
+                type == KvType::kF32 ? 3e-6 : 1.5e-2)
           << "window " << variant.window << ", cap " << variant.score_cap;
     }
   }
@@ -516,34 +517,63 @@ TEST_P(Kernels, Attention_WindowAndCap_MatchPlainSoftmax) {
 
 TEST_P(Kernels, Attention_OfARowDoesNotDependOnItsNeighbours) {
   Random random(9);
-  const TestCache cache(kernels(), 600, 64, true, 37);
   const std::vector<int64_t> visible = {5, 40, 100, 512, 513, 599, 600};
   const std::vector<float> queries = RandomFloats(random, static_cast<int64_t>(visible.size()) * 64);
-  for (const AttentionVariant& variant : std::vector<AttentionVariant>{{}, {40, 0}, {513, 3}}) {
-    const std::vector<float> together = Attend(kernels(), cache, true, queries, visible, variant);
-    for (size_t r = 0; r < visible.size(); ++r) {
-      const std::vector<float> alone =
-          Attend(kernels(), cache, true, {queries.begin() + r * 64, queries.begin() + (r + 1) * 64}, {visible[r]}, variant);
-      EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + r * 64))
-          << "row " << r << ", window " << variant.window;
+  for (const KvType type : {KvType::kF32, KvType::kBf16, KvType::kInt8}) {
+    const TestCache cache(kernels(), 600, 64, type, 37);
+    for (const AttentionVariant& variant : std::vector<AttentionVariant>{{}, {40, 0}, {513, 3}}) {
+      const std::vector<float> together = Attend(kernels(), cache, type, queries, visible, variant);
+      for (size_t r = 0; r < visible.size(); ++r) {
+        const std::vector<float> alone =
+            Attend(kernels(), cache, type, {queries.begin() + r * 64, queries.begin() + (r + 1) * 64}, {visible[r]}, variant);
+        EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + r * 64))
+            << "row " << r << ", window " << variant.window;
+      }
     }
   }
 }
 
 TEST_P(Kernels, Attention_BitsEqualScalarPath) {
   Random random(10);
-  const TestCache cache(kernels(), 530, 64, true, 41);
   const std::vector<int64_t> visible = {3, 77, 530};
   const std::vector<float> queries = RandomFloats(random, 3 * 64);
-  for (const AttentionVariant& variant : std::vector<AttentionVariant>{{}, {50, 4}}) {
-    EXPECT_EQ(Attend(kernels(), cache, true, queries, visible, variant),
-              Attend(GetKernels(Isa::kScalar), cache, true, queries, visible, variant));
+  for (const KvType type : {KvType::kF32, KvType::kBf16, KvType::kInt8}) {
+    const TestCache cache(kernels(), 530, 64, type, 41);
+    const TestCache scalar_cache(GetKernels(Isa::kScalar), 530, 64, type, 41);
+    EXPECT_EQ(std::memcmp(cache.memory.memory.get(), scalar_cache.memory.memory.get(), 17 * 2 * cache.half_bytes), 0);
+    for (const AttentionVariant& variant : std::vector<AttentionVariant>{{}, {50, 4}}) {
+      EXPECT_EQ(Attend(kernels(), cache, type, queries, visible, variant),
+                Attend(GetKernels(Isa::kScalar), cache, type, queries, visible, variant));
+    }
   }
 }
 
+TEST_P(Kernels, Int8Keys_AreRoundedByTheirOwnTokensScale) {
+  constexpr int64_t kDim = 24;
+  std::vector<float> key(kDim), larger(kDim, 100.0f);
+  for (int64_t d = 0; d < kDim; ++d) key[static_cast<size_t>(d)] = static_cast<float>(d - 10) / 7;
+  std::vector<std::byte> alone(kKvScaleBytes + 32 * 32), among(alone.size());
+  kernels().write_keys(key.data(), kDim, 32, KvType::kInt8, 5, alone.data());
+  kernels().write_keys(larger.data(), kDim, 32, KvType::kInt8, 4, among.data());
+  kernels().write_keys(key.data(), kDim, 32, KvType::kInt8, 5, among.data());
+  float scale = 0;
+  std::memcpy(&scale, alone.data() + 5 * 4, 4);
+  EXPECT_FLOAT_EQ(scale, 13.0f / 7 / 127);
+  for (size_t d = 0; d < 32; ++d) {
+    const std::byte level = alone[kKvScaleBytes + d * 32 + 5];
+    EXPECT_EQ(level, among[kKvScaleBytes + d * 32 + 5]);
+    EXPECT_NEAR(static_cast<float>(static_cast<int8_t>(level)) * scale, d < kDim ? key[d] : 0.0f, scale * 0.501f);
+  }
+  std::fill(key.begin(), key.end(), 0.0f);
+  kernels().write_keys(key.data(), kDim, 32, KvType::kInt8, 5, among.data());
+  std::memcpy(&scale, among.data() + 5 * 4, 4);
+  EXPECT_EQ(scale, 0);
+}
+
 TEST_P(Kernels, Attention_HugeScoresStayFinite) {
-  const TestCache cache(kernels(), 64, 16, false, 43);
-  for (const float value : Attend(kernels(), cache, false, std::vector<float>(16, 1e4f), {64})) EXPECT_TRUE(std::isfinite(value));
+  const TestCache cache(kernels(), 64, 16, KvType::kF32, 43);
+  for (const float value : Attend(kernels(), cache, KvType::kF32, std::vector<float>(16, 1e4f), {64}))
+    EXPECT_TRUE(std::isfinite(value));
 }
 
 TEST(ParseIsa, RejectsUnknownNames_AcceptsAuto) {

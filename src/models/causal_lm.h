@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct ModelLoadOptions {
   Isa isa = Isa::kScalar;                     // what to compute with; see DetectIsa
   Arithmetic arithmetic = Arithmetic::kFast;  // kExact: float32 activations and KV
   WeightPrecision precision = WeightPrecision::kAsStored;
+  std::optional<KvType> kv_type;        // nullopt: F32 with exact arithmetic, else BF16
   PreparedCacheOptions prepared_cache;  // without a folder nothing is cached
 };
 

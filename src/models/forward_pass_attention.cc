@@ -45,7 +45,7 @@ AttentionTask ForwardPass::MakeAttentionTask(MemberBuffers& own, const LayerView
   const int64_t dim = padded_head_dim();
   float* memory = own.attention.Get<float>(num_rows * (2 * dim + 32));
   AttentionTask task{.half_head_bytes = kv_.layout().half_head_bytes(),
-                     .kv_is_bf16 = kv_.layout().type == KvType::kBf16,
+                     .kv_type = kv_.layout().type,
                      .head_dim = dim,
                      .num_rows = num_rows,
                      .queries = memory,

@@ -138,13 +138,12 @@ void ForwardPass::Rotate(const HeadRows& heads, const LayerView& layer) {
 }
 
 void ForwardPass::WriteKvHalf(int64_t layer_index, const HeadRows& heads, KvHalf half) {
-  const bool bf16 = kv_.layout().type == KvType::kBf16;
   const auto write = half == KvHalf::kKeys ? kernels_.write_keys : kernels_.write_values;
   for (int64_t token = heads.range.begin; token < heads.range.end; ++token) {
     const int64_t block = slices_[token_slice_[token]].block_table[position_[token] / kKvBlockTokens];
     for (int64_t head = heads.first_head; head < heads.first_head + heads.num_heads; ++head) {
       std::byte* memory = kv_.Head(block, layer_index, head) + (half == KvHalf::kValues ? kv_.layout().half_head_bytes() : 0);
-      write(heads.rows + token * heads.stride + head * config_.head_dim, config_.head_dim, padded_head_dim(), bf16,
+      write(heads.rows + token * heads.stride + head * config_.head_dim, config_.head_dim, padded_head_dim(), kv_.layout().type,
             position_[token] % kKvBlockTokens, memory);
     }
   }

@@ -4,15 +4,15 @@
 #include <cstdint>
 
 #include "base/result.h"
+#include "kernels/kernel_table.h"
 
 namespace autoglm {
-
-enum class KvType { kBf16, kF32 };
 
 // Where the keys and values of a token live. A block holds 32 tokens of every layer:
 //   [layer][kv head] { keys, values }
 //   BF16: keys [head_dim/2][32 tokens][2], values [16 token pairs][head_dim][2]
 //   F32:  keys [head_dim][32 tokens],      values [32 tokens][head_dim]
+//   INT8: the same order in bytes, each half behind the float32 scales of its 32 tokens
 // A 64-byte line of keys is 16 tokens side by side, a line of values 16 dims side by side: no horizontal sums.
 struct KvLayout {
   KvType type = KvType::kBf16;
@@ -22,8 +22,11 @@ struct KvLayout {
 
   bool operator==(const KvLayout&) const = default;
 
-  int64_t element_bytes() const { return type == KvType::kBf16 ? 2 : 4; }
-  int64_t half_head_bytes() const { return 32 * head_dim * element_bytes(); }  // keys, or values, of one head
+  int64_t element_bytes() const { return type == KvType::kBf16 ? 2 : (type == KvType::kF32 ? 4 : 1); }
+  // Keys, or values, of one head.
+  int64_t half_head_bytes() const {
+    return kKvBlockTokens * head_dim * element_bytes() + (type == KvType::kInt8 ? kKvScaleBytes : 0);
+  }
   int64_t layer_bytes() const { return num_kv_heads * 2 * half_head_bytes(); }
   int64_t block_bytes() const { return num_layers * layer_bytes(); }
 };

@@ -10,10 +10,11 @@ Transformer::Transformer(ModelConfig config, TransformerWeights weights, const M
     : config_(std::move(config)),
       weights_(std::move(weights)),
       kernels_(GetKernels(options.isa)),
-      arithmetic_(options.arithmetic) {}
+      arithmetic_(options.arithmetic),
+      kv_type_(options.kv_type.value_or(options.arithmetic == Arithmetic::kExact ? KvType::kF32 : KvType::kBf16)) {}
 
 KvLayout Transformer::kv_layout() const {
-  return {.type = arithmetic_ == Arithmetic::kExact ? KvType::kF32 : KvType::kBf16,
+  return {.type = kv_type_,
           .num_layers = config_.num_layers,
           .num_kv_heads = config_.num_kv_heads,
           .head_dim = (config_.head_dim + 15) / 16 * 16};

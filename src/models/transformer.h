@@ -74,6 +74,7 @@ class Transformer final : public CausalLm {
   TransformerWeights weights_;
   const KernelTable& kernels_;
   const Arithmetic arithmetic_;
+  const KvType kv_type_;
   StepBuffers buffers_;
   std::vector<std::vector<float>>* capture_ = nullptr;
 };

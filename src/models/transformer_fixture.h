@@ -19,7 +19,9 @@ using Logits = ForwardSlice::Logits;
 class Runner {
  public:
   Runner(const GgufFile& file, Isa isa, Arithmetic arithmetic, int num_threads, int64_t num_blocks = 64)
-      : Runner(std::move(*CausalLm::Open(file, {.isa = isa, .arithmetic = arithmetic})), num_threads, num_blocks) {}
+      : Runner(file, {.isa = isa, .arithmetic = arithmetic}, num_threads, num_blocks) {}
+  Runner(const GgufFile& file, const ModelLoadOptions& options, int num_threads, int64_t num_blocks = 64)
+      : Runner(std::move(*CausalLm::Open(file, options)), num_threads, num_blocks) {}
   Runner(std::unique_ptr<CausalLm> lm, int num_threads, int64_t num_blocks)
       : pool_(num_threads),
         lm_(std::move(lm)),

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 
 #include "base/random.h"
 #include "models/transformer_fixture.h"
@@ -120,6 +121,9 @@ struct Case {
   Isa isa;
   Arithmetic arithmetic;
   std::string golden;  // of tests/golden/gguf; empty: the quantised llama made here
+  std::optional<KvType> kv_type = {};
+
+  ModelLoadOptions options() const { return {.isa = isa, .arithmetic = arithmetic, .kv_type = kv_type}; }
 };
 std::vector<Case> AllCases() {
   std::vector<Case> cases;
@@ -130,6 +134,8 @@ std::vector<Case> AllCases() {
   for (const std::string model : {"glm4_moe", "glm4_moe_groups", "glm4", "gemma3_text", "gemma2"}) {
     cases.push_back({DetectIsa(), Arithmetic::kFast, model});
   }
+  for (const Isa isa : SupportedIsas()) cases.push_back({isa, Arithmetic::kFast, "", KvType::kInt8});
+  cases.push_back({DetectIsa(), Arithmetic::kFast, "gemma2", KvType::kInt8});
   return cases;
 }
 
@@ -144,7 +150,7 @@ class BatchInvariance : public testing::TestWithParam<Case> {
 
   void SetUp() override {
     file_ = Open(GetParam());
-    Runner runner(*file_, GetParam().isa, GetParam().arithmetic, 1);
+    Runner runner(*file_, GetParam().options(), 1);
     tokens_ = SomeTokens(kLength, runner.lm().config().vocab_size);
     Runner::Sequence sequence = runner.NewSequence(tokens_, kLength);
     whole_ = runner.Forward({{&sequence, kLength}});
@@ -162,24 +168,25 @@ class BatchInvariance : public testing::TestWithParam<Case> {
 };
 INSTANTIATE_TEST_SUITE_P(Path, BatchInvariance, testing::ValuesIn(AllCases()), [](const auto& test) {
   const std::string model = test.param.golden.empty() ? "llama" : test.param.golden;
-  return model + "_" + std::string(IsaName(test.param.isa)) + (test.param.arithmetic == Arithmetic::kExact ? "_exact" : "_fast");
+  return model + "_" + std::string(IsaName(test.param.isa)) + (test.param.arithmetic == Arithmetic::kExact ? "_exact" : "_fast") +
+         (test.param.kv_type ? "_int8_kv" : "");
 });
 
 TEST_P(BatchInvariance, AnyThreadCount_SameBits) {
   for (const int num_threads : {2, 3}) {
-    Runner runner(*file_, GetParam().isa, GetParam().arithmetic, num_threads);
+    Runner runner(*file_, GetParam().options(), num_threads);
     auto sequence = runner.NewSequence(tokens_, kLength);
     EXPECT_EQ(runner.Forward({{&sequence, kLength}}), whole_) << num_threads << " threads";
   }
 }
 
 TEST_P(BatchInvariance, LoadedBeforehand_SameBitsAsLoadedByTheStep) {
-  Runner runner(*file_, GetParam().isa, GetParam().arithmetic, 2);
+  Runner runner(*file_, GetParam().options(), 2);
   runner.LoadAll();
   auto sequence = runner.NewSequence(tokens_, kLength);
   EXPECT_EQ(runner.Forward({{&sequence, 5}}), Expected(0, 5));
   // By rows, with layers that arrive in between.
-  Runner late(*file_, GetParam().isa, GetParam().arithmetic, 2);
+  Runner late(*file_, GetParam().options(), 2);
   auto other = late.NewSequence(tokens_, kLength);
   EXPECT_FALSE(late.lm().load_progress().is_complete());
   EXPECT_EQ(late.Forward({{&other, 5}}), Expected(0, 5));
@@ -188,7 +195,7 @@ TEST_P(BatchInvariance, LoadedBeforehand_SameBitsAsLoadedByTheStep) {
 
 TEST_P(BatchInvariance, ChunkedPrefill_SameBitsAsWhole) {
   for (const int num_threads : {1, 2}) {
-    Runner runner(*file_, GetParam().isa, GetParam().arithmetic, num_threads);
+    Runner runner(*file_, GetParam().options(), num_threads);
     auto sequence = runner.NewSequence(tokens_, kLength);
     for (int64_t done = 0, turn = 0; done < kLength; ++turn) {
       static constexpr int64_t kChunks[] = {1, 5, 12, 13, 31, 64, 200};
@@ -200,7 +207,7 @@ TEST_P(BatchInvariance, ChunkedPrefill_SameBitsAsWhole) {
 }
 
 TEST_P(BatchInvariance, BatchedWithOthers_SameBitsAsAlone) {
-  Runner runner(*file_, GetParam().isa, GetParam().arithmetic, 2);
+  Runner runner(*file_, GetParam().options(), 2);
   auto subject = runner.NewSequence(tokens_, kLength);
   auto prompt = runner.NewSequence(SomeTokens(100, vocab_size_ - 1), 100);
   auto stream = runner.NewSequence(SomeTokens(40, vocab_size_ - 2), 40);
@@ -213,7 +220,7 @@ TEST_P(BatchInvariance, BatchedWithOthers_SameBitsAsAlone) {
 }
 
 TEST_P(BatchInvariance, PrefixOfAnotherSequencesBlocks_SameBitsAsOwn) {
-  Runner runner(*file_, GetParam().isa, GetParam().arithmetic, 2);
+  Runner runner(*file_, GetParam().options(), 2);
   auto first = runner.NewSequence(tokens_, kLength);
   runner.Forward({{&first, kLength}}, Logits::kNone);
   auto second = runner.NewSequence(tokens_, kLength);
@@ -231,6 +238,22 @@ TEST(TransformerQuantized, FastArithmetic_CloseToExact) {
   auto a = exact.NewSequence(tokens, 50), b = fast.NewSequence(tokens, 50);
   const std::vector<float> expected = exact.Forward({{&a, 50}});
   EXPECT_LT(LargestDifference(fast.Forward({{&b, 50}}), expected), 0.3 * StandardDeviation(expected));
+}
+
+TEST(KvTypes, Int8_TakesAboutAQuarterOfF32AndStaysNear) {
+  const auto file = std::move(*GgufFile::Open(GoldenFile("gguf/llama.gguf")));
+  const auto logits = [&](KvType type) {
+    Runner runner(*file, {.isa = DetectIsa(), .arithmetic = Arithmetic::kExact, .kv_type = type}, 2);
+    auto sequence = runner.NewSequence(SomeTokens(100, 512), 100);
+    return runner.Forward({{&sequence, 100}});
+  };
+  const std::vector<float> exact = logits(KvType::kF32);
+  const double spread = StandardDeviation(exact);
+  EXPECT_LT(LargestDifference(logits(KvType::kInt8), exact), 0.15 * spread);
+  EXPECT_LT(LargestDifference(logits(KvType::kBf16), exact), 0.1 * spread);
+  EXPECT_NE(logits(KvType::kInt8), exact);
+  const KvLayout layout{.type = KvType::kInt8, .num_layers = 2, .num_kv_heads = 3, .head_dim = 64};
+  EXPECT_EQ(layout.block_bytes(), 2 * 3 * 2 * (32 * 64 + 32 * 4));
 }
 
 TEST(TransformerLoad, PreparedWeights_GiveTheSameLogits) {

@@ -10,25 +10,47 @@ static inline uint16_t RoundToBf16(float value) {
   return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
-static void WriteKeys(const float* key, int64_t head_dim, int64_t padded_head_dim, bool bf16, int64_t offset, std::byte* keys) {
+// The scale of a token's key or value as 8 bits, stored among those of its block. Gives its inverse.
+static inline float StoreInt8Scale(const float* x, int64_t n, int64_t offset, std::byte* half) {
+  float largest = 0;
+  for (int64_t d = 0; d < n; ++d) {
+    const float magnitude = __builtin_fabsf(x[d]);
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  reinterpret_cast<float*>(half)[offset] = largest / 127;
+  return largest > 0 ? 127 / largest : 0.0f;
+}
+
+static inline int8_t ToInt8(float x, float inverse_scale) {
+  const float level = __builtin_nearbyintf(x * inverse_scale);
+  return static_cast<int8_t>(level > 127 ? 127 : (level < -127 ? -127 : (level == level ? level : 0)));
+}
+
+static void WriteKeys(const float* key, int64_t head_dim, int64_t padded_head_dim, KvType type, int64_t offset, std::byte* keys) {
+  const float inverse_scale = type == KvType::kInt8 ? StoreInt8Scale(key, head_dim, offset, keys) : 0.0f;
   for (int64_t d = 0; d < padded_head_dim; ++d) {
     const float k = d < head_dim ? key[d] : 0.0f;
-    if (bf16) {
+    if (type == KvType::kBf16) {
       reinterpret_cast<uint16_t*>(keys)[(d / 2 * kKvBlockTokens + offset) * 2 + d % 2] = RoundToBf16(k);
-    } else {
+    } else if (type == KvType::kF32) {
       reinterpret_cast<float*>(keys)[d * kKvBlockTokens + offset] = k;
+    } else {
+      reinterpret_cast<int8_t*>(keys + kKvScaleBytes)[d * kKvBlockTokens + offset] = ToInt8(k, inverse_scale);
     }
   }
 }
 
-static void WriteValues(const float* value, int64_t head_dim, int64_t padded_head_dim, bool bf16, int64_t offset,
+static void WriteValues(const float* value, int64_t head_dim, int64_t padded_head_dim, KvType type, int64_t offset,
                         std::byte* values) {
+  const float inverse_scale = type == KvType::kInt8 ? StoreInt8Scale(value, head_dim, offset, values) : 0.0f;
   for (int64_t d = 0; d < padded_head_dim; ++d) {
     const float v = d < head_dim ? value[d] : 0.0f;
-    if (bf16) {
+    if (type == KvType::kBf16) {
       reinterpret_cast<uint16_t*>(values)[(offset / 2 * padded_head_dim + d) * 2 + offset % 2] = RoundToBf16(v);
-    } else {
+    } else if (type == KvType::kF32) {
       reinterpret_cast<float*>(values)[offset * padded_head_dim + d] = v;
+    } else {
+      reinterpret_cast<int8_t*>(values + kKvScaleBytes)[offset * padded_head_dim + d] = ToInt8(v, inverse_scale);
     }
   }
 }
@@ -36,8 +58,8 @@ static void WriteValues(const float* value, int64_t head_dim, int64_t padded_hea
 static inline F32x16 LowBf16(I32x16 pairs) { return BitsToF32(ShiftLeft<16>(pairs)); }
 static inline F32x16 HighBf16(I32x16 pairs) { return BitsToF32(And(pairs, Set1I32(static_cast<int32_t>(0xffff0000u)))); }
 
-// scores[row][32] = queries . keys of a block.
-template <bool kBf16, int kRows>
+// scores[row][32] = queries . keys of a block; of keys in 8 bits without their scales.
+template <KvType kType, int kRows>
 static inline void Scores(const std::byte* keys, const float* queries, int64_t head_dim, F32x16 (&scores)[kRows][2]) {
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) scores[r][0] = scores[r][1] = Zero();
@@ -45,10 +67,14 @@ static inline void Scores(const std::byte* keys, const float* queries, int64_t h
     F32x16 even[2], odd[2];
 #pragma GCC unroll 2
     for (int half = 0; half < 2; ++half) {
-      if constexpr (kBf16) {
+      if constexpr (kType == KvType::kBf16) {
         const I32x16 pairs = LoadI32(keys + d / 2 * 128 + half * 64);
         even[half] = LowBf16(pairs);
         odd[half] = HighBf16(pairs);
+      } else if constexpr (kType == KvType::kInt8) {
+        const std::byte* line = keys + kKvScaleBytes + d * kKvBlockTokens + half * 16;
+        even[half] = ToF32(LoadI8(line));
+        odd[half] = ToF32(LoadI8(line + kKvBlockTokens));
       } else {
         const float* line = reinterpret_cast<const float*>(keys) + d * kKvBlockTokens + half * 16;
         even[half] = Load(line);
@@ -68,8 +94,9 @@ static inline void Scores(const std::byte* keys, const float* queries, int64_t h
   }
 }
 
-// accumulator[row][d .. d + 16 * kLines) += weights[row][32] . values, over the first num_tokens of the block.
-template <bool kBf16, int kRows, int kLines>
+// accumulator[row][d .. d + 16 * kLines) += weights[row][32] . values, over the first num_tokens of the block. The weights of
+// values in 8 bits have their scales in them.
+template <KvType kType, int kRows, int kLines>
 static inline void AddValues(const std::byte* values, int64_t head_dim, int64_t d, int64_t num_tokens,
                              const float (&weights)[kRows][32], float* accumulator) {
   F32x16 acc[kRows][kLines];
@@ -82,10 +109,14 @@ static inline void AddValues(const std::byte* values, int64_t head_dim, int64_t 
     F32x16 even[kLines], odd[kLines];
 #pragma GCC unroll 4
     for (int line = 0; line < kLines; ++line) {
-      if constexpr (kBf16) {
+      if constexpr (kType == KvType::kBf16) {
         const I32x16 pairs = LoadI32(values + (token / 2 * head_dim + d + line * 16) * 4);
         even[line] = LowBf16(pairs);
         odd[line] = HighBf16(pairs);
+      } else if constexpr (kType == KvType::kInt8) {
+        const std::byte* row = values + kKvScaleBytes + token * head_dim + d + line * 16;
+        even[line] = ToF32(LoadI8(row));
+        odd[line] = ToF32(LoadI8(row + head_dim));
       } else {
         const float* row = reinterpret_cast<const float*>(values) + token * head_dim + d + line * 16;
         even[line] = Load(row);
@@ -122,7 +153,7 @@ static inline F32x16 KeepVisible(F32x16 scores, int64_t first, int64_t end) {
 }
 
 // Online softmax (Milakov, Gimelshein 2018) of rows [row, row + kRows) over one block that starts at token `block_begin`.
-template <bool kBf16, int kRows>
+template <KvType kType, int kRows>
 static void AttendBlock(const AttentionTask& task, const std::byte* keys, int64_t block_begin, int64_t row) {
   const float minus_infinity = -__builtin_inff();
   int64_t most_visible = 0;
@@ -137,12 +168,17 @@ static void AttendBlock(const AttentionTask& task, const std::byte* keys, int64_
   if (most_visible > kKvBlockTokens) most_visible = kKvBlockTokens;
 
   F32x16 scores[kRows][2];
-  Scores<kBf16, kRows>(keys, task.queries + row * task.head_dim, task.head_dim, scores);
+  Scores<kType, kRows>(keys, task.queries + row * task.head_dim, task.head_dim, scores);
+  const std::byte* values = keys + task.half_head_bytes;
   alignas(64) float weights[kRows][32];
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
     const int64_t visible = task.visible[row + r] - block_begin;
     const int64_t first = task.first_visible[row + r] - block_begin;
+    if constexpr (kType == KvType::kInt8) {
+      scores[r][0] = Mul(scores[r][0], Load(reinterpret_cast<const float*>(keys)));
+      scores[r][1] = Mul(scores[r][1], Load(reinterpret_cast<const float*>(keys) + 16));
+    }
     if (task.score_cap > 0) {
       scores[r][0] = SoftCapped(scores[r][0], task.score_cap);
       scores[r][1] = SoftCapped(scores[r][1], task.score_cap);
@@ -170,22 +206,25 @@ static void AttendBlock(const AttentionTask& task, const std::byte* keys, int64_
       task.maximum[row + r] = maximum;
     }
     Store(sum, Add(Load(sum), Add(scores[r][0], scores[r][1])));
+    if constexpr (kType == KvType::kInt8) {
+      scores[r][0] = Mul(scores[r][0], Load(reinterpret_cast<const float*>(values)));
+      scores[r][1] = Mul(scores[r][1], Load(reinterpret_cast<const float*>(values) + 16));
+    }
     Store(weights[r], scores[r][0]);
     Store(weights[r] + 16, scores[r][1]);
   }
 
-  const std::byte* values = keys + task.half_head_bytes;
   float* accumulator = task.accumulator + row * task.head_dim;
   int64_t d = 0;
   for (; d + 64 <= task.head_dim; d += 64) {
-    AddValues<kBf16, kRows, 4>(values, task.head_dim, d, most_visible, weights, accumulator);
+    AddValues<kType, kRows, 4>(values, task.head_dim, d, most_visible, weights, accumulator);
   }
   for (; d < task.head_dim; d += 16) {
-    AddValues<kBf16, kRows, 1>(values, task.head_dim, d, most_visible, weights, accumulator);
+    AddValues<kType, kRows, 1>(values, task.head_dim, d, most_visible, weights, accumulator);
   }
 }
 
-template <bool kBf16>
+template <KvType kType>
 static void AttentionRangeAs(const AttentionTask& task) {
   int64_t first = task.num_rows > 0 ? task.first_visible[0] : 0;
   int64_t end = 0;
@@ -202,19 +241,22 @@ static void AttentionRangeAs(const AttentionTask& task) {
     const std::byte* keys = task.blocks[(begin - task.range_begin) / kKvBlockTokens];
     int64_t row = 0;
     for (; row + kAttentionRowTile <= task.num_rows; row += kAttentionRowTile)
-      AttendBlock<kBf16, kAttentionRowTile>(task, keys, begin, row);
+      AttendBlock<kType, kAttentionRowTile>(task, keys, begin, row);
     if (row < task.num_rows) {
       WithCount<kAttentionRowTile>(task.num_rows - row,
-                                   [&](auto count) { AttendBlock<kBf16, decltype(count)::value>(task, keys, begin, row); });
+                                   [&](auto count) { AttendBlock<kType, decltype(count)::value>(task, keys, begin, row); });
     }
   }
 }
 
 static void AttentionRange(const AttentionTask& task) {
-  if (task.kv_is_bf16) {
-    AttentionRangeAs<true>(task);
-  } else {
-    AttentionRangeAs<false>(task);
+  switch (task.kv_type) {
+    case KvType::kBf16:
+      return AttentionRangeAs<KvType::kBf16>(task);
+    case KvType::kF32:
+      return AttentionRangeAs<KvType::kF32>(task);
+    case KvType::kInt8:
+      return AttentionRangeAs<KvType::kInt8>(task);
   }
 }
 
