@@ -16,7 +16,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       AUTOGLM_CHECK(IsSafeRelativePath(file.path) && file.num_bytes >= 0);
       AUTOGLM_CHECK(file.sha256.empty() || file.sha256.size() == 64);
     }
-    for (const char* reference : {"hf:a/b", "hf:a/b:model.gguf"}) (void)ChooseFiles(*files, *ModelReference::Parse(reference));
+    for (const char* reference : {"hf:a/b", "hf:a/b:model.gguf"}) {
+      const auto chosen = ChooseFiles(*files, *ModelReference::Parse(reference));
+      AUTOGLM_CHECK(!chosen || chosen->size() <= files->size());
+    }
   }
   return 0;
 }

@@ -14,6 +14,7 @@ TEST(ComputeTeam, OneAtATime_HasThePool) {
   std::atomic<int> num_inside{0};
   int64_t total = 0;  // only ever touched during a turn
   std::vector<std::thread> users;
+  users.reserve(4);
   for (int user = 0; user < 4; ++user) {
     users.emplace_back([&] {
       for (int i = 0; i < 200; ++i) {
@@ -34,6 +35,7 @@ TEST(ComputeTeam, WhoAskedFirst_GoesFirst) {
   ComputeTeam team(1);
   std::vector<int> order;
   std::vector<std::thread> users;
+  users.reserve(4);
   std::atomic<int> num_asking{0};
   {
     const auto turn = team.TakeTurn();

@@ -244,6 +244,34 @@ TEST_F(QuantizeCommandTest, ClumsyCallsAreRefusedWithAReason) {
   EXPECT_FALSE(std::filesystem::exists(target_));
 }
 
+TEST_F(QuantizeCommandTest, Folder_BecomesAFileThatAnswersAlike) {
+  const std::string folder = GoldenFile("models/llama").string();
+  Succeed({"quantize", folder, target_, "--to", "f32"});
+  EXPECT_THAT(Succeed({"info", target_}),
+              AllOf(HasSubstr("llama (GGUF v3)"), HasSubstr("chat template  yes"), HasSubstr("can be served  yes")));
+  const std::string text = WriteTemporary("text.txt", "The quick brown fox jumps over the lazy dog 42 times.");
+  const auto perplexity = [&](const std::string& model) {
+    return Perplexity(Succeed({"perplexity", model, "--text", text, "--arithmetic", "exact"}));
+  };
+  EXPECT_NEAR(perplexity(target_), perplexity(folder), 1e-3 * perplexity(folder));
+}
+
+TEST_F(QuantizeCommandTest, FolderWhoseTokenizerGgufCannotSay_IsRefused) {
+  const std::string folder = GoldenFile("models/qwen2").string();  // without a tokenizer
+  EXPECT_THAT(Fail({"quantize", folder, target_, "--to", "q8_0"}), HasSubstr("tokenizer"));
+  EXPECT_FALSE(std::filesystem::exists(target_));
+}
+
+TEST_F(ModelCommandsTest, FoldersAreLookedIntoAsFilesAre) {
+  const std::string folder = GoldenFile("models/llama").string();
+  EXPECT_THAT(Succeed({"info", folder}),
+              AllOf(HasSubstr("llama (safetensors)"), HasSubstr("tokenizer.json"), HasSubstr("can be served  yes")));
+  EXPECT_EQ(Succeed({"tokenize", folder, "--text", "Hello", "--ids"}), Succeed({"tokenize", model_, "--text", "Hello", "--ids"}));
+  const std::string context =
+      WriteTemporary("context.json", R"({"messages":[{"role":"user","content":"Hi"}],"add_generation_prompt":true})");
+  EXPECT_EQ(Succeed({"template", folder, "--context", context}), Succeed({"template", model_, "--context", context}));
+}
+
 TEST_F(QuantizeCommandTest, CutSource_LeavesNoFile) {
   std::ifstream whole(model_, std::ios::binary);
   const std::string bytes(std::istreambuf_iterator<char>(whole), {});

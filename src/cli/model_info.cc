@@ -10,8 +10,8 @@
 #include <system_error>
 #include <utility>
 
-#include "cli/text_file.h"
 #include "cli/text_format.h"
+#include "models/folder_config.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/tokenizer_folder.h"
@@ -144,15 +144,13 @@ Result<ModelInfo> ReadFolderInfo(const std::filesystem::path& folder) {
   info.file = folder.string();
   for (const FileIdentity& file : tensors->Identities()) info.file_bytes += static_cast<int64_t>(file.num_bytes);
   CountTensors(*tensors, {}, info);
-  const Result<std::string> text = ReadTextFile(folder / "config.json");
-  const Result<Json> json = text ? ParseJson(*text) : tl::unexpected<Error>(text.error());
-  const Result<ModelConfig> config = json ? ModelConfig::FromJson(*json) : tl::unexpected<Error>(json.error());
+  const Result<FolderConfig> config = ReadFolderConfig(folder);
   if (config) {
-    info.config = *config;
-    info.architecture = config->architecture;
-    info.name = config->name;
+    info.config = config->config;
+    info.architecture = config->config.architecture;
+    info.name = config->config.name;
   } else {
-    info.problems.push_back("config.json: " + config.error().message);
+    info.problems.push_back(config.error().message);
   }
   std::error_code error;
   const bool has_json = std::filesystem::exists(folder / "tokenizer.json", error);

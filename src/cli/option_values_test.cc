@@ -69,8 +69,8 @@ TEST(Names, ComeBackFromTheirText) {
   for (const Arithmetic arithmetic : {Arithmetic::kFast, Arithmetic::kExact}) {
     EXPECT_EQ(ParseArithmetic(ArithmeticName(arithmetic)), arithmetic);
   }
-  for (const KvType type : {KvType::kBf16, KvType::kInt8, KvType::kF32}) EXPECT_EQ(ParseKvType(KvTypeName(type)), type);
-  EXPECT_EQ(ParseKvType("auto"), std::optional<KvType>());
+  for (const KvType type : {KvType::kBf16, KvType::kInt8, KvType::kF32}) EXPECT_EQ(ParseKvType(KvTypeName(type)).value(), type);
+  EXPECT_FALSE(ParseKvType("auto").value().has_value());
   for (const WeightPrecision precision : {WeightPrecision::kAsStored, WeightPrecision::kInt8}) {
     EXPECT_EQ(ParsePrecision(PrecisionName(precision)), precision);
   }

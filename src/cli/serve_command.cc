@@ -96,6 +96,7 @@ int64_t MemoryBudget(const ServeConfig& config) {
 
 Result<std::shared_ptr<ModelRegistry>> MakeRegistry(const ServeConfig& config) {
   std::vector<ModelSpec> specs;
+  specs.reserve(config.models.size());
   for (const ServedModelConfig& model : config.models) specs.push_back(SpecOf(config, model));
   if (!config.served_model_names.empty()) {
     specs.front().name = config.served_model_names.front();

@@ -2,13 +2,10 @@
 
 #include <sys/stat.h>
 
-#include <fstream>
-#include <iterator>
 #include <utility>
 #include <vector>
 
-#include "json/json.h"
-#include "models/config_reader.h"
+#include "models/folder_config.h"
 #include "tokenizer/tokenizer_folder.h"
 #include "weights/gguf_file.h"
 #include "weights/safetensors_folder.h"
@@ -16,35 +13,10 @@
 namespace autoglm {
 namespace {
 
-constexpr std::streamoff kConfigBytesMax = 1 << 20;
-
 // The file's last change: stable for /v1/models across restarts. 0 where the system does not say.
 int64_t ChangedUnixSeconds(const std::filesystem::path& path) {
   struct stat status = {};
   return stat(path.c_str(), &status) == 0 ? static_cast<int64_t>(status.st_mtime) : 0;
-}
-
-Result<Json> ReadConfig(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) return Fail(ErrorCode::kNotFound, path.string() + ": cannot be opened");
-  if (file.tellg() > kConfigBytesMax) return Fail(ErrorCode::kCorruptFile, path.string() + ": is larger than 1 MiB");
-  file.seekg(0);
-  const std::string text(std::istreambuf_iterator<char>(file), {});
-  Result<Json> json = ParseJson(text);
-  if (!json) return Fail(ErrorCode::kCorruptFile, path.string() + ": " + json.error().message);
-  return json;
-}
-
-// What generation_config.json adds to config.json: a chat model's further ends of an answer.
-Result<std::vector<int64_t>> EosTokens(const ModelConfig& config, const std::filesystem::path& folder) {
-  std::vector<int64_t> tokens = config.eos_tokens;
-  const std::filesystem::path path = folder / "generation_config.json";
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) return tokens;
-  AUTOGLM_TRY(const Json json, ReadConfig(path));
-  AUTOGLM_TRY(const std::vector<int64_t> more, ReadEosTokens(json));
-  tokens.insert(tokens.end(), more.begin(), more.end());
-  return tokens;
 }
 
 }  // namespace
@@ -82,15 +54,13 @@ Status LoadedModel::LoadFile(const ModelLoadOptions& options) {
 
 Status LoadedModel::LoadFolder(const ModelLoadOptions& options) {
   AUTOGLM_TRY(std::unique_ptr<SafetensorsFolder> folder, SafetensorsFolder::Open(path_));
-  AUTOGLM_TRY(const Json json, ReadConfig(path_ / "config.json"));
-  AUTOGLM_TRY(ModelConfig config, ModelConfig::FromJson(json));
-  AUTOGLM_TRY(const std::vector<int64_t> eos_tokens, EosTokens(config, path_));
-  AUTOGLM_TRY(tokenizer_, Tokenizer::FromFolder(path_, eos_tokens));
+  AUTOGLM_TRY(FolderConfig config, ReadFolderConfig(path_));
+  AUTOGLM_TRY(tokenizer_, Tokenizer::FromFolder(path_, config.eos_tokens));
   AUTOGLM_TRY(const std::optional<std::string> source, ReadChatTemplateSource(path_));
   if (source) {
     AUTOGLM_TRY(chat_template_, ChatTemplate::Parse(*source));
   }
-  AUTOGLM_TRY(lm_, CausalLm::Open(*folder, std::move(config), options));
+  AUTOGLM_TRY(lm_, CausalLm::Open(*folder, std::move(config.config), options));
   source_ = std::move(folder);
   return {};
 }

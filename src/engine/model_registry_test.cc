@@ -372,6 +372,7 @@ TEST_F(ModelRegistryTest, RandomRequests_AreAllAnsweredWithinTheBudget) {
     while (!is_over) EXPECT_LE(registry_->memory_used_bytes(), budget);
   });
   std::vector<std::thread> users;
+  users.reserve(4);
   for (int user = 0; user < 4; ++user) {
     users.emplace_back([&, user] {
       Random random(static_cast<uint64_t>(user));

@@ -11,6 +11,7 @@ using testing::HasSubstr;
 
 std::vector<std::string> Paths(const std::vector<HubFile>& files) {
   std::vector<std::string> paths;
+  paths.reserve(files.size());
   for (const HubFile& file : files) paths.push_back(file.path);
   return paths;
 }
@@ -64,6 +65,7 @@ TEST(ModelScopeFiles, AreReadAndErrorsAreTold) {
 
 std::vector<HubFile> Files(const std::vector<std::string>& paths) {
   std::vector<HubFile> files;
+  files.reserve(paths.size());
   for (const std::string& path : paths) files.push_back({.path = path, .num_bytes = 3'000'000});
   return files;
 }

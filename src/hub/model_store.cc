@@ -205,7 +205,7 @@ int64_t BytesBelow(const std::filesystem::path& folder) {
 
 std::optional<std::filesystem::path> ModelStore::Find(const ModelReference& reference) const {
   if (!reference.file.empty()) {
-    const std::filesystem::path path = PathOf(reference, reference.file);
+    std::filesystem::path path = PathOf(reference, reference.file);
     if (SizeOf(path)) return path;
     return std::nullopt;
   }

@@ -51,4 +51,23 @@ Result<const Architecture*> FindModelType(std::string_view model_type) {
                   KnownNames([](const Architecture& a) { return !a.model_types.empty(); }, JoinedModelTypes));
 }
 
+TensorNames NamesInFolder(const Architecture& architecture, const TensorSource& folder) {
+  const TensorNames& plain = architecture.folder_tensors;
+  if (folder.HasTensor(plain.embedding)) return plain;
+  const auto prefixed = [&](std::string_view prefix) {
+    TensorNames names = plain;
+    for (std::string* name : {&names.embedding, &names.final_norm, &names.layer}) {
+      if (name->starts_with("model.")) name->replace(0, 6, prefix);
+    }
+    return names;
+  };
+  for (const std::string_view prefix : {"model.language_model.", "language_model.model."}) {
+    TensorNames names = prefixed(prefix);
+    if (!folder.HasTensor(names.embedding)) continue;
+    if (!folder.HasTensor(names.lm_head)) names.lm_head = "language_model." + names.lm_head;
+    return names;
+  }
+  return plain;
+}
+
 }  // namespace autoglm

@@ -8,6 +8,7 @@
 #include "models/config_reader.h"
 #include "models/model_config.h"
 #include "models/tensor_names.h"
+#include "weights/tensor_source.h"
 
 namespace autoglm {
 
@@ -30,5 +31,9 @@ std::span<const Architecture* const> Architectures();
 // Errors: kUnsupported; the message lists the names that are known.
 Result<const Architecture*> FindGgufArchitecture(std::string_view name);
 Result<const Architecture*> FindModelType(std::string_view model_type);
+
+// What a folder's tensors are called. The language model of a model with a tower for images has a longer prefix:
+// "model.language_model." since transformers 4.52, "language_model.model." before.
+TensorNames NamesInFolder(const Architecture& architecture, const TensorSource& folder);
 
 }  // namespace autoglm

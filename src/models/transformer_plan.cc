@@ -187,26 +187,6 @@ Status DivideFrequencies(const TensorSource& file, std::vector<float>& frequenci
   return {};
 }
 
-// The language model of a model with a tower for images has a longer prefix: "model.language_model." since transformers 4.52,
-// "language_model.model." before.
-TensorNames NamesInFolder(const TensorNames& plain, const TensorSource& folder) {
-  if (folder.HasTensor(plain.embedding)) return plain;
-  const auto prefixed = [&](std::string_view prefix) {
-    TensorNames names = plain;
-    for (std::string* name : {&names.embedding, &names.final_norm, &names.layer}) {
-      if (name->starts_with("model.")) name->replace(0, 6, prefix);
-    }
-    return names;
-  };
-  for (const std::string_view prefix : {"model.language_model.", "language_model.model."}) {
-    TensorNames names = prefixed(prefix);
-    if (!folder.HasTensor(names.embedding)) continue;
-    if (!folder.HasTensor(names.lm_head)) names.lm_head = "language_model." + names.lm_head;
-    return names;
-  }
-  return plain;
-}
-
 }  // namespace
 
 Result<TransformerWeights> PlanTransformerWeights(const TensorSource& source, const TensorNames& names, const ModelConfig& config,
@@ -249,7 +229,7 @@ Result<std::unique_ptr<CausalLm>> CausalLm::Open(const GgufFile& file, const Mod
 Result<std::unique_ptr<CausalLm>> CausalLm::Open(const TensorSource& folder, ModelConfig config,
                                                  const ModelLoadOptions& options) {
   AUTOGLM_TRY(const Architecture* architecture, FindModelType(config.architecture));
-  const TensorNames names = NamesInFolder(architecture->folder_tensors, folder);
+  const TensorNames names = NamesInFolder(*architecture, folder);
   AUTOGLM_TRY(TransformerWeights weights, PlanTransformerWeights(folder, names, config, options));
   return std::make_unique<Transformer>(std::move(config), std::move(weights), options);
 }

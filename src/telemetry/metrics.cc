@@ -105,7 +105,7 @@ std::unique_ptr<ModelMetrics> ServerMetrics::Families::AddModel(const std::strin
   for (const char* reason : {"stop", "length", "cancelled", "error"}) {
     requests_finished.Add({{"model_name", model_name}, {"finished_reason", reason}});
   }
-  return std::unique_ptr<ModelMetrics>(new ModelMetrics{
+  return std::make_unique<ModelMetrics>(ModelMetrics{
       .time_to_first_token = histogram("autoglm_time_to_first_token_seconds",
                                        "From the first byte of a request to its first token.", kFirstTokenSeconds),
       .time_per_output_token = histogram("autoglm_time_per_output_token_seconds",

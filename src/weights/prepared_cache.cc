@@ -235,7 +235,7 @@ Status PreparedCache::MakeRoom(int64_t bytes) const {
 void PreparedCache::RemoveAbandonedParts() const {
   for (const CachedFile& file : ListFiles(options_.folder, kPartExtension)) {
     // PartFile removes what it has locked when it goes; ours is locked through another descriptor and is not touched.
-    (void)PartFile::Lock(file.path);
+    const auto abandoned = PartFile::Lock(file.path);
   }
 }
 
@@ -247,7 +247,7 @@ PreparedWriter::PreparedWriter(PreparedCacheOptions options, const PreparedKey& 
 
 PreparedWriter::~PreparedWriter() {
   cancel_.Cancel();
-  (void)Join();
+  if (thread_.joinable()) thread_.join();
 }
 
 Status PreparedWriter::Join() {

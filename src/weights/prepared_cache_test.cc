@@ -159,6 +159,7 @@ TEST_F(PreparedCacheTest, TwoWritersAtOnce_EndWithOneGoodFile) {
   for (int round = 0; round < 20; ++round) {
     std::filesystem::remove_all(folder_);
     std::vector<std::thread> writers;
+    writers.reserve(4);
     for (int i = 0; i < 4; ++i) {
       writers.emplace_back([&] { EXPECT_TRUE(Cache().Store(key_, image, nobody_cancels_)); });
     }
@@ -191,7 +192,10 @@ TEST_F(PreparedCacheTest, KilledWhileWriting_LeavesNoFileOrAGoodOne) {
   const std::vector<std::byte> image = Image(24 << 20);
   for (int round = 0; round < 12; ++round) {
     std::filesystem::remove_all(folder_);
-    InChild([&] { (void)Cache().Store(key_, image, nobody_cancels_); }, std::chrono::microseconds(round * 1500));
+    const auto store = [&] {
+      if (!Cache().Store(key_, image, nobody_cancels_)) _exit(1);
+    };
+    InChild(store, std::chrono::microseconds(round * 1500));
     if (const auto found = Cache().Find(key_, std::ssize(image))) {
       EXPECT_EQ(Read(*found, std::ssize(image)), image);
     }

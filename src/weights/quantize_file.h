@@ -3,12 +3,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <vector>
 
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "weights/gguf_file.h"
 #include "weights/quantize_plan.h"
+#include "weights/row_tensor.h"
 
 namespace autoglm {
 
@@ -21,10 +21,13 @@ struct QuantizeReport {
   bool was_quantised_before = false;  // what was lost then is lost, and now some more
 };
 
-// Writes a GGUF model in other types: metadata as it was, but for the file type, and tensors in the same order. Holds a few rows
-// of one tensor at a time; the target appears whole or not at all. `progress` hears of tensor bytes read so far.
-// Errors: kUnsupported where the model has a tensor of an unknown type or is one of several parts; as GgufWriter otherwise.
-Result<QuantizeReport> QuantizeFile(const GgufFile& source, const std::filesystem::path& target_path, QuantTarget target,
-                                    ThreadPool& pool, const std::function<void(int64_t)>& progress);
+// A GGUF file as a model to be written: all of its metadata but what the writer decides, tensors in its order. The file must
+// outlive the result. Errors: kUnsupported where it has a tensor of an unknown type or is one of several parts; kCorruptFile.
+Result<GgufModel> ModelOfFile(const GgufFile& file);
+
+// Writes a model in other types. Holds a few rows of one tensor at a time; the target appears whole or not at all. `progress`
+// hears of the weights written so far. Errors: as GgufWriter.
+Result<QuantizeReport> QuantizeModel(const GgufModel& model, const std::filesystem::path& target_path, QuantTarget target,
+                                     ThreadPool& pool, const std::function<void(int64_t)>& progress);
 
 }  // namespace autoglm

@@ -123,7 +123,8 @@ class QuantizeFileTest : public testing::Test {
  protected:
   ~QuantizeFileTest() override { std::filesystem::remove(path_); }
   Result<QuantizeReport> Quantize(const GgufFile& source, QuantTarget target) {
-    return QuantizeFile(source, path_, target, pool_, [this](int64_t bytes) { progress_.push_back(bytes); });
+    AUTOGLM_TRY(const GgufModel model, ModelOfFile(source));
+    return QuantizeModel(model, path_, target, pool_, [this](int64_t weights) { progress_.push_back(weights); });
   }
 
   const std::filesystem::path path_ =
@@ -162,12 +163,12 @@ TEST_F(QuantizeFileTest, EveryType_KeepsMetadataNamesAndShapesAndComesNearTheNum
   }
 }
 
-TEST_F(QuantizeFileTest, Progress_GrowsToTheSizeOfTheTensors) {
+TEST_F(QuantizeFileTest, Progress_GrowsToTheNumberOfWeights) {
   const auto source = std::move(*GgufFile::Open(GoldenFile("gguf/llama.gguf")));
   const auto report = Quantize(*source, QuantTarget::kQ8_0);
   ASSERT_TRUE(report);
   EXPECT_TRUE(std::ranges::is_sorted(progress_));
-  EXPECT_EQ(progress_.back(), report->num_bytes_before);
+  EXPECT_EQ(progress_.back(), report->num_weights);
   EXPECT_FALSE(report->was_quantised_before);
   EXPECT_LT(report->num_bytes, report->num_bytes_before / 2);
 }
@@ -183,7 +184,8 @@ TEST_F(QuantizeFileTest, QuantisingTwice_IsReported) {
 
 TEST_F(QuantizeFileTest, MissingFolder_IsAnErrorBeforeAnyWork) {
   const auto source = std::move(*GgufFile::Open(GoldenFile("gguf/llama.gguf")));
-  const auto report = QuantizeFile(*source, "/nowhere/at/all.gguf", QuantTarget::kQ8_0, pool_, [](int64_t) { FAIL(); });
+  const auto report =
+      QuantizeModel(*ModelOfFile(*source), "/nowhere/at/all.gguf", QuantTarget::kQ8_0, pool_, [](int64_t) { FAIL(); });
   ASSERT_FALSE(report);
   EXPECT_EQ(report.error().code, ErrorCode::kNotFound);
 }
