@@ -85,6 +85,7 @@ TEST_P(GgufExport, WrittenFile_AnswersAsTheFolder) {
   const auto greedy = [](std::unique_ptr<CausalLm> lm) {
     const int64_t vocab_size = lm->config().vocab_size;
     std::vector<TokenId> prompt;
+    prompt.reserve(20);
     for (int64_t i = 0; i < 20; ++i) prompt.push_back(static_cast<TokenId>((i * 7919 + 13) % vocab_size));
     return Runner(std::move(lm), 2, 64).Greedy(prompt, 12);
   };
