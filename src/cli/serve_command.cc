@@ -94,6 +94,19 @@ int64_t MemoryBudget(const ServeConfig& config) {
   return machine / 10 * 9;
 }
 
+void LogModelEvent(const ModelEvent& event) {
+  switch (event.kind) {
+    case ModelEvent::Kind::kLoaded:
+      return Log(LogLevel::kInfo, "model_loaded",
+                 {{"model", event.model}, {"seconds", event.load_seconds}, {"memory_bytes", event.memory_bytes}});
+    case ModelEvent::Kind::kUnloaded:
+      return Log(LogLevel::kInfo, "model_unloaded",
+                 {{"model", event.model}, {"evicted", event.was_evicted}, {"kept_bytes", event.memory_bytes}});
+    case ModelEvent::Kind::kFailed:
+      return Log(LogLevel::kError, "model_load_failed", {{"model", event.model}, {"problem", event.problem}});
+  }
+}
+
 Result<std::shared_ptr<ModelRegistry>> MakeRegistry(const ServeConfig& config) {
   std::vector<ModelSpec> specs;
   specs.reserve(config.models.size());
@@ -105,7 +118,8 @@ Result<std::shared_ptr<ModelRegistry>> MakeRegistry(const ServeConfig& config) {
   const RegistryOptions options{.num_threads = NumThreads(config.threads),
                                 .memory_budget_bytes = MemoryBudget(config),
                                 .idle_unload = std::chrono::seconds(config.idle_unload_s),
-                                .max_waiting = config.max_queue};
+                                .max_waiting = config.max_queue,
+                                .on_event = LogModelEvent};
   AUTOGLM_TRY(std::unique_ptr<ModelRegistry> registry, ModelRegistry::Create(std::move(specs), options, Clock::Real()));
   return std::shared_ptr<ModelRegistry>(std::move(registry));
 }

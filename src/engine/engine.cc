@@ -74,6 +74,12 @@ struct Engine::Impl {
   bool TakePlace();
   bool IsLoaded() const { return model->lm().load_progress().is_complete(); }
 
+  static uint64_t NextSerial() {
+    static std::atomic<uint64_t> next{1};
+    return next.fetch_add(1);
+  }
+
+  const uint64_t serial = NextSerial();
   const std::shared_ptr<LoadedModel> model;
   const EngineOptions options;
   const int64_t context_length;
@@ -211,6 +217,7 @@ int64_t Engine::RetryAfterSeconds() const {
   return std::clamp<int64_t>(static_cast<int64_t>(std::ceil(impl_->finish_interval_seconds.load())), 1, 60);
 }
 
+uint64_t Engine::serial() const { return impl_->serial; }
 const LoadedModel& Engine::model() const { return *impl_->model; }
 int64_t Engine::context_length() const { return impl_->context_length; }
 

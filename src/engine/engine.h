@@ -86,6 +86,8 @@ class Engine {
   // Seconds until a queue place is expected to be free, from the measured rate; at least 1. For Retry-After.
   int64_t RetryAfterSeconds() const;
 
+  // Tells this engine from every other that this process has had.
+  uint64_t serial() const;
   const LoadedModel& model() const;
   int64_t context_length() const;
 

@@ -122,6 +122,7 @@ struct ModelRegistry::Impl : std::enable_shared_from_this<ModelRegistry::Impl> {
   Slot* LeastRecentlyUsed(bool (*is_candidate)(const Slot&), const Slot* except);
   void DropKeptKv(Slot& slot);
   void UnloadNow(Lock& lock, Slot& slot);
+  void Tell(Lock& lock, const ModelEvent& event);
   void MarkFailed(Slot& slot, const Error& error);
   void HandOutLeases(Lock& lock, Slot& slot);
   void RefuseWaiting(Lock& lock, Slot& slot, const Error& error);
@@ -259,8 +260,15 @@ void ModelRegistry::Impl::ServeLoad(Lock& lock, Slot& slot) {
   if (slot.state != ModelState::kLoaded && !slot.waiting.empty()) {
     const Status loaded = Load(lock, slot);
     Reopen();
-    if (!loaded) {
+    if (loaded) {
+      Tell(lock, {.kind = ModelEvent::Kind::kLoaded,
+                  .model = slot.spec.name,
+                  .load_seconds = slot.last_load_seconds,
+                  .memory_bytes = slot.held_bytes(),
+                  .problem = {}});
+    } else {
       MarkFailed(slot, loaded.error());
+      Tell(lock, {.kind = ModelEvent::Kind::kFailed, .model = slot.spec.name, .problem = slot.failure.message});
       RefuseWaiting(lock, slot, Error(slot.failure));
     }
   }
@@ -344,8 +352,9 @@ Slot* ModelRegistry::Impl::LeastRecentlyUsed(bool (*is_candidate)(const Slot&), 
 
 Status ModelRegistry::Impl::MakeRoom(Lock& lock, const Slot& slot, int64_t needed_bytes) {
   if (options.memory_budget_bytes > 0 && needed_bytes > options.memory_budget_bytes) {
-    return Fail(ErrorCode::kUnavailable, fmt::format("it needs {} for weights, keys and values, and the memory budget is {}",
-                                                     Mebibytes(needed_bytes), Mebibytes(options.memory_budget_bytes)));
+    return Fail(ErrorCode::kUnavailable,
+                fmt::format("it needs {} for weights, keys and values, and the memory budget (--memory-budget) is {}",
+                            Mebibytes(needed_bytes), Mebibytes(options.memory_budget_bytes)));
   }
   while (!HasRoom(slot, needed_bytes)) {
     if (is_stopping || is_draining) return tl::unexpected<Error>(ShuttingDown());
@@ -353,6 +362,7 @@ Status ModelRegistry::Impl::MakeRoom(Lock& lock, const Slot& slot, int64_t neede
       DropKeptKv(*kept);
     } else if (Slot* idle = LeastRecentlyUsed([](const Slot& other) { return other.IsIdle(); }, &slot)) {
       ++idle->num_evictions;
+      idle->is_giving_way = true;
       UnloadNow(lock, *idle);
     } else if (Slot* busy = LeastRecentlyUsed([](const Slot& other) { return other.state == ModelState::kLoaded; }, &slot)) {
       const bool is_someone_leaving = std::ranges::any_of(slots, [](const Slot& other) { return other.is_giving_way; });
@@ -385,11 +395,23 @@ void ModelRegistry::Impl::UnloadNow(Lock& lock, Slot& slot) {
   slot.kept_kv_bytes = kv->cached_bytes();
   if (slot.kept_kv_bytes > 0) slot.kept_kv = std::move(kv);
   slot.state = ModelState::kUnloaded;
+  const ModelEvent event{.kind = ModelEvent::Kind::kUnloaded,
+                         .model = slot.spec.name,
+                         .memory_bytes = slot.kept_kv_bytes,
+                         .was_evicted = slot.is_giving_way,
+                         .problem = {}};
   slot.is_giving_way = slot.is_unload_requested = false;
   if (!slot.waiting.empty()) to_load.push_back(&slot);
   const auto unloaded = std::exchange(slot.unload_waiting, {});
   lock.unlock();
+  options.on_event(event);
   for (const auto& done : unloaded) done({});
+  lock.lock();
+}
+
+void ModelRegistry::Impl::Tell(Lock& lock, const ModelEvent& event) {
+  lock.unlock();
+  options.on_event(event);
   lock.lock();
 }
 

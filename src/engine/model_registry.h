@@ -25,12 +25,24 @@ struct ModelSpec {
   EngineOptions engine;
 };
 
+// Something that happened to a model, for the log.
+struct ModelEvent {
+  enum class Kind { kLoaded, kUnloaded, kFailed };
+  Kind kind = Kind::kLoaded;
+  std::string model;
+  double load_seconds = 0;   // kLoaded: until it took requests
+  int64_t memory_bytes = 0;  // kLoaded: weights and KV; kUnloaded: prefixes that are kept
+  bool was_evicted = false;  // kUnloaded: to make room for another
+  std::string problem;       // kFailed
+};
+
 struct RegistryOptions {
   int num_threads = 0;              // of all engines together; 0 = one per processor
   int64_t memory_budget_bytes = 0;  // weights, and keys and values at their largest, of all models; 0 = no limit
   Duration idle_unload{};           // a model nobody asked for so long is unloaded; 0 = never
   int64_t max_waiting = 256;        // requests that wait for one model to be loaded
-  Duration retry_after_failure = std::chrono::seconds(2);  // a load that failed is not tried again sooner
+  Duration retry_after_failure = std::chrono::seconds(2);                      // a load that failed is not tried again sooner
+  std::function<void(const ModelEvent&)> on_event = [](const ModelEvent&) {};  // on the loader thread
 };
 
 enum class ModelState { kUnloaded, kLoading, kLoaded, kUnloading, kFailed };

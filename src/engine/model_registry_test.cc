@@ -219,7 +219,7 @@ TEST_F(ModelRegistryTest, TooLargeForTheBudget_IsAnErrorWithBothNumbers) {
   const auto lease = TryAcquire("a");
   ASSERT_FALSE(lease);
   EXPECT_EQ(lease.error().code, ErrorCode::kUnavailable);
-  EXPECT_THAT(lease.error().message, testing::ContainsRegex("needs [0-9]+ MiB.*budget is [0-9]+ MiB"));
+  EXPECT_THAT(lease.error().message, testing::ContainsRegex("needs [0-9]+ MiB.*budget .* is [0-9]+ MiB"));
   EXPECT_EQ(StateOf("a"), ModelState::kFailed);
 }
 
@@ -318,6 +318,24 @@ TEST_F(ModelRegistryTest, FailedLoad_SaysWhyAndIsTriedAgainLater) {
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   EXPECT_TRUE(TryAcquire("a"));
   std::filesystem::remove(path);
+}
+
+TEST_F(ModelRegistryTest, Events_TellWhatHappened) {
+  ModelSpec broken = Spec("broken");
+  broken.path = "/nowhere/model.gguf";
+  std::vector<std::string> events;  // written on the loader thread, before the callbacks that are waited for below
+  RegistryOptions options{.memory_budget_bytes = BytesOfOne() + 1000};
+  options.on_event = [&](const ModelEvent& event) {
+    constexpr const char* kKinds[] = {"loaded", "unloaded", "failed"};
+    events.push_back(event.model + " " + kKinds[static_cast<int>(event.kind)] + (event.was_evicted ? " (evicted)" : "") +
+                     (event.problem.empty() ? "" : ": why"));
+  };
+  Start({Spec("a"), Spec("b"), broken}, options);
+  Acquire("a");
+  Acquire("b");
+  EXPECT_TRUE(Unload("b"));
+  EXPECT_FALSE(TryAcquire("broken"));
+  EXPECT_THAT(events, testing::ElementsAre("a loaded", "a unloaded (evicted)", "b loaded", "b unloaded", "broken failed: why"));
 }
 
 TEST_F(ModelRegistryTest, TooManyWaiting_AreRefused) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <random>
 #include <span>
@@ -13,6 +14,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "engine/loaded_model.h"
 #include "json/json.h"
 #include "openai/error.h"
 #include "server/answer.h"
@@ -114,6 +116,7 @@ struct ApiServer::Impl {
   void ReplyWithCard(const Call& call, const std::string& name);
   RequestRecord RecordOf(const Call& call) const;
   void TakeModelMetrics(const ModelRegistry& models);
+  std::shared_ptr<const PromptEncoder> EncoderOf(const std::string& model_name, const Engine& engine);
   void EndAcquire();
   void WaitForAcquires();
   bool WaitForConnectionsToEnd(std::chrono::milliseconds limit);
@@ -126,9 +129,16 @@ struct ApiServer::Impl {
   IdSource ids;
   DeliveryThread delivery;
   std::atomic<bool> is_draining{false};
-  mutable std::mutex mutex;                 // of the next two
-  std::shared_ptr<ModelRegistry> registry;  // nullptr until Serve
-  int64_t num_acquiring = 0;                // requests that wait for their model
+  // Made once for each engine: it looks through the vocabulary and tries the chat template.
+  struct KnownEncoder {
+    uint64_t engine_serial = 0;
+    std::shared_ptr<const PromptEncoder> encoder;
+  };
+
+  mutable std::mutex mutex;                      // of the next three
+  std::shared_ptr<ModelRegistry> registry;       // nullptr until Serve
+  int64_t num_acquiring = 0;                     // requests that wait for their model
+  std::map<std::string, KnownEncoder> encoders;  // by model; one whose engine has ended is never used again
   std::condition_variable acquired;
   std::unique_ptr<http::Server> http;  // last: its threads use all of the above
 };
@@ -202,20 +212,33 @@ void ApiServer::Impl::WithModel(const Call& call, const std::string& name, std::
     const std::lock_guard lock(mutex);
     ++num_acquiring;
   }
-  (*ready)->Acquire(*model_name, [this, call, model_name = *model_name,
-                                  body = std::move(body)](Result<ModelRegistry::Lease> lease) {
-    if (lease) {
-      body(ServedModel(*std::move(lease), model_name, options.version));
-    } else if (lease.error().code == ErrorCode::kInternal) {
-      // What is wrong with a file, and where it lies, is the operator's business.
-      Log(LogLevel::kError, "model_load_failed", {{"model", model_name}, {"problem", std::string_view(lease.error().message)}});
-      ReplyError(call, {.code = ErrorCode::kInternal,
-                        .message = "The model '" + model_name + "' cannot be loaded; the server's log says why."});
-    } else {
-      ReplyError(call, lease.error());
-    }
-    EndAcquire();
-  });
+  (*ready)->Acquire(
+      *model_name, [this, call, model_name = *model_name, body = std::move(body)](Result<ModelRegistry::Lease> lease) {
+        if (lease) {
+          std::shared_ptr<const PromptEncoder> encoder = EncoderOf(model_name, **lease);
+          body(ServedModel(*std::move(lease), model_name, std::move(encoder), options.version));
+        } else if (lease.error().code == ErrorCode::kInternal) {
+          // What is wrong with a file, and where it lies, is the operator's business: the registry has told the log.
+          ReplyError(call, {.code = ErrorCode::kInternal,
+                            .message = "The model '" + model_name + "' cannot be loaded; the server's log says why."});
+        } else {
+          ReplyError(call, lease.error());
+        }
+        EndAcquire();
+      });
+}
+
+std::shared_ptr<const PromptEncoder> ApiServer::Impl::EncoderOf(const std::string& model_name, const Engine& engine) {
+  {
+    const std::lock_guard lock(mutex);
+    const auto known = encoders.find(model_name);
+    if (known != encoders.end() && known->second.engine_serial == engine.serial()) return known->second.encoder;
+  }
+  const LoadedModel& model = engine.model();
+  auto encoder = std::make_shared<const PromptEncoder>(model.tokenizer(), model.chat_template(), engine.context_length());
+  const std::lock_guard lock(mutex);
+  encoders[model_name] = {.engine_serial = engine.serial(), .encoder = encoder};
+  return encoder;
 }
 
 void ApiServer::Impl::EndAcquire() {

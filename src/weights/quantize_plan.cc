@@ -100,7 +100,7 @@ std::vector<TensorPlan> PlanQuantization(std::span<const TensorView> tensors, Qu
   for (const TensorView& tensor : tensors) {
     const bool is_router = tensor.name.find("ffn_gate_inp.") != std::string::npos;
     if (!IsMatrix(tensor) || is_router) {
-      plans.push_back({.tensor = &tensor, .type = tensor.dtype});
+      plans.push_back({.tensor = &tensor, .type = IsFloat(tensor.dtype) ? DType::kF32 : tensor.dtype});
       continue;
     }
     const bool is_head = tensor.name == (has_head ? kHead : kEmbedding);

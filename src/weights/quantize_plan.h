@@ -48,7 +48,7 @@ struct TensorPlan {
   bool is_fallback = false;    // the rows are no whole number of the wanted type's blocks
 };
 
-// By GGUF names. Matrices are quantised; vectors, routers and what is not a matrix stay as they are. The head ("output.weight",
+// By GGUF names. Matrices are quantised; vectors and routers are F32. The head ("output.weight",
 // or the embedding where they are one) is the last to see every number and gets Q6_K from all types below 8 bits. Rows that do
 // not divide into blocks of 256 get a type with blocks of 32 (Q4_K: Q5_0, Q5_K: Q5_1, Q6_K: Q8_0), and F16 where that does not
 // fit either.

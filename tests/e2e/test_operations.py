@@ -117,3 +117,28 @@ def test_a_port_in_use_is_said_so(server, autoglm, model):
     result = autoglm("serve", model, "--port", server.port)
     assert result.returncode != 0
     assert str(server.port) in result.stderr
+
+
+def test_the_second_start_maps_what_the_first_prepared_and_answers_the_same(start_server, tmp_path):
+    prepared = tmp_path / "prepared"
+    answers = []
+    for _ in range(2):
+        server = start_server("--prepared-cache", str(prepared), "--kv-memory", "64M")
+        answers.append(server.client().chat.completions.create(
+            model="default", messages=[{"role": "user", "content": "Name three colors."}], max_tokens=16, temperature=0).choices[0].message.content)
+        deadline = time.monotonic() + 30
+        while not list(prepared.glob("*.weights")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        server.stop()
+    assert answers[0] == answers[1]
+    assert len(list(prepared.iterdir())) == 1
+
+
+def test_loading_and_unloading_stand_in_the_log(start_server):
+    server = start_server("--kv-memory", "64M")
+    name = server.client().models.list().data[0].id
+    assert server.post(f"/v1/models/{name}/unload", "")[0] == 200
+    server.stop()
+    assert [e["model"] for e in server.log_events("model_loaded")] == [name]
+    assert [e["evicted"] for e in server.log_events("model_unloaded")] == [False]
