@@ -235,6 +235,7 @@ TEST_F(QuantizeCommandTest, NeverWritesOverItsSource) {
 
 TEST_F(QuantizeCommandTest, ClumsyCallsAreRefusedWithAReason) {
   EXPECT_THAT(Fail({"quantize", model_, testing::TempDir(), "--to", "q8_0"}), HasSubstr("folder"));
+  EXPECT_THAT(Fail({"quantize", model_, "/dev/null", "--to", "q8_0", "--force"}), HasSubstr("device"));
   EXPECT_THAT(Fail({"quantize", "missing.gguf", target_, "--to", "q8_0"}), HasSubstr("missing.gguf"));
   EXPECT_THAT(Fail({"quantize", model_, "/nowhere/at/all.gguf", "--to", "q8_0"}), HasSubstr("/nowhere/at/all.gguf"));
   const Outcome wrong_type = Run({"quantize", model_, target_, "--to", "int4"});

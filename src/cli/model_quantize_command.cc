@@ -34,8 +34,9 @@ Status CheckTarget(const QuantizeOptions& options) {
   if (std::filesystem::equivalent(options.source, options.target, error)) {
     return Fail(ErrorCode::kInvalidArgument, fmt::format("{} is the source itself: write to another file", options.target));
   }
-  if (std::filesystem::is_directory(options.target, error)) {
-    return Fail(ErrorCode::kInvalidArgument, fmt::format("{} is a folder: name a file", options.target));
+  const std::filesystem::file_status status = std::filesystem::status(options.target, error);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    return Fail(ErrorCode::kInvalidArgument, fmt::format("{} is a folder or a device: name a file", options.target));
   }
   if (!options.overwrites && std::filesystem::exists(options.target, error)) {
     return Fail(ErrorCode::kInvalidArgument, fmt::format("{} is there already; --force replaces it", options.target));

@@ -36,6 +36,16 @@ TEST(ServeBanner, ModelWithoutChatTemplate_IsShownACompletion) {
   EXPECT_EQ(banner.find("/v1/chat"), std::string::npos);
 }
 
+TEST(ServeBanner, Precision_IsShownWhereItIsNotTheFiles) {
+  std::istringstream in;
+  std::ostringstream out;
+  const Console console{.in = in, .out = out, .err = out};
+  EXPECT_THAT(
+      ServeBanner({.model = "tiny", .architecture = "llama", .weight_bytes = 1 << 20, .precision = WeightPrecision::kInt8},
+                  console),
+      HasSubstr("tiny (llama, 1.0 MiB, int8)"));
+}
+
 TEST(ServeBanner, SeveralModels_AreListedWithTheirBudget) {
   std::istringstream in;
   std::ostringstream out;

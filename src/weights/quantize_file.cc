@@ -103,7 +103,8 @@ Result<GgufModel> ModelOfFile(const GgufFile& file) {
   GgufModel model{.metadata = {}, .tensors = {}, .num_layers = file.IntegerOr(*architecture + ".block_count", 0)};
   for (const auto& [key, value] : file.metadata()) {
     const bool is_the_writers = key == "general.alignment" || key == "general.file_type" || key == "general.quantization_version";
-    if (!is_the_writers) model.metadata.emplace_back(key, value);
+    const bool is_of_the_old_weights = key.starts_with("quantize.");
+    if (!is_the_writers && !is_of_the_old_weights) model.metadata.emplace_back(key, value);
   }
   for (const TensorView& tensor : file.tensors()) {
     model.tensors.push_back({.name = tensor.name,

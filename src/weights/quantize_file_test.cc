@@ -27,6 +27,13 @@ std::map<std::string, TensorPlan> PlanOf(QuantTarget target, const std::map<std:
   return plans;
 }
 
+TEST(QuantizePlan, HalfVectorsBecomeF32) {
+  static const std::vector<TensorView> tensors = {{.name = "blk.0.attn_norm.weight", .dtype = DType::kBF16, .shape = {256}}};
+  for (const QuantTarget target : {QuantTarget::kF32, QuantTarget::kQ4_K}) {
+    EXPECT_EQ(PlanQuantization(tensors, target, 1)[0].type, DType::kF32);
+  }
+}
+
 TEST(QuantizePlan, VectorsAndRoutersStay) {
   const auto plans = PlanOf(QuantTarget::kQ4_0,
                             {{"blk.0.attn_norm.weight", {256}},
