@@ -50,7 +50,7 @@ std::string HelpFormatter::make_usage(const CLI::App* app, std::string /*name*/)
   const auto has_name = [](const CLI::App* sub) { return !sub->get_name().empty(); };
   if (!app->get_subcommands(has_name).empty()) return usage + " COMMAND ...\n";
   for (const CLI::Option* option : app->get_options([](const CLI::Option* o) { return o->get_positional(); })) {
-    const std::string name = option->get_name(true, false);
+    const std::string name = option->get_name(true, false) + (option->get_expected_max() > 1 ? "..." : "");
     usage += option->get_required() ? " " + name : " [" + name + "]";
   }
   return usage + " [OPTIONS]\n";

@@ -98,11 +98,10 @@ void AddQuantizeCommand(CLI::App& app, CommandAction& action) {
                            options->threads, [](const std::string& text) { return ParseIntegerOrAuto(text, 1024); });
   AddFlag(*command, {"--force", "", "replace DST if it is there"}, options->overwrites);
   command->footer(
-      "Matrices are written in the type, vectors stay as they are. Below 8 bits the head is Q6_K; q4_k and q5_k also spend Q6_K "
-      "on values "
-      "and down projections of about half the layers (llama.cpp calls these mixtures Q4_K_M and Q5_K_M). Rows that are no "
-      "multiple of 256 "
-      "get the nearest type that fits. int8 is Q8_0 with one scale for each row. docs/PRECISION.md compares the types.\n\n"
+      "Matrices are written in the type, vectors in F32. Below 8 bits the head is Q6_K; q4_k and q5_k also\n"
+      "spend Q6_K on values and down projections of about half the layers (llama.cpp calls these mixtures\n"
+      "Q4_K_M and Q5_K_M). Rows that are no multiple of 256 get the nearest type that fits. int8 is Q8_0\n"
+      "with one scale for each row. docs/PRECISION.md compares the types.\n\n"
       "A folder needs a tokenizer.json with byte-level BPE; what a GGUF file cannot say is refused.\n\n"
       "Start from the most precise file there is: what an earlier quantising lost does not come back.\n\n"
       "Examples:\n"

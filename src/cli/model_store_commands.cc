@@ -49,14 +49,11 @@ void AddStoreCommands(CLI::App& app, CommandAction& action) {
                 *pulled)
       ->required();
   pull->footer(
-      "Without FILE: the safetensors of the repository with what belongs to them, or its only GGUF file. Prints the path. What "
-      "was begun "
-      "goes on where it stopped; checksums are compared with the hub's. Every command that takes a MODEL takes a reference, too, "
-      "and "
-      "fetches it where it is missing.\n\n"
-      "Environment: HF_ENDPOINT, HF_TOKEN, MODELSCOPE_ENDPOINT, MODELSCOPE_API_TOKEN; https_proxy and its like. Models are kept "
-      "in "
-      "$XDG_CACHE_HOME/autoglm/models.\n\n"
+      "Without FILE: the safetensors of the repository with what belongs to them, or its only GGUF file.\n"
+      "Prints the path. What was begun goes on where it stopped; checksums are compared with the hub's.\n"
+      "Every command that takes a MODEL takes a reference, too, and fetches it where it is missing.\n\n"
+      "Environment: HF_ENDPOINT, HF_TOKEN, MODELSCOPE_ENDPOINT, MODELSCOPE_API_TOKEN; https_proxy and its\n"
+      "like. Models are kept in $XDG_CACHE_HOME/autoglm/models.\n\n"
       "Examples:\n"
       "  autoglm model pull hf:zai-org/glm-4-9b-chat-hf\n"
       "  autoglm model pull hf:ORG/REPO:model-q4_k_m.gguf\n"

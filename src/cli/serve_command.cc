@@ -243,7 +243,7 @@ void AddServeCommand(CLI::App& app, CommandAction& action) {
       "Examples:\n"
       "  autoglm serve model.gguf\n"
       "  autoglm serve model.gguf --port 9000 --threads 4 --context 8192 --kv-memory 2G\n"
-      "  autoglm serve chat.gguf code.gguf embed.gguf --memory-budget 16G --idle-unload 600\n"
+      "  autoglm serve chat.gguf code.gguf --memory-budget 16G --idle-unload 600\n"
       "  autoglm serve --config autoglm.yaml --log-file autoglm.log");
   command->callback([arguments, &action] {
     action = [arguments](Console& console) -> Result<int> {
