@@ -158,7 +158,7 @@ def test_a_quantised_model_answers(autoglm, model, tmp_path):
     target = tmp_path / "q8_0.gguf"
     done = autoglm("model", "quantize", model, target, "--to", "q8_0")
     assert done.returncode == 0 and "bits a weight" in done.stdout
-    answer = autoglm("chat", target, "--temperature", "0", "--prepared-cache", "off", input="What is the capital of France?\n")
+    answer = autoglm("chat", target, "--temperature", "0", "--prepared-cache", "off", input="What is the capital of France? Answer in one word.\n")
     assert "Paris" in answer.stdout
     refused = autoglm("model", "quantize", model, target, "--to", "q4_0")
     assert refused.returncode == 1 and "--force" in refused.stderr
