@@ -56,6 +56,11 @@ struct Transfer {
   }
 };
 
+int OnProgress(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  const auto& is_cancelled = *static_cast<const std::function<bool()>*>(context);
+  return is_cancelled && is_cancelled() ? 1 : 0;
+}
+
 size_t OnHeader(char* data, size_t size, size_t count, void* context) {
   auto& transfer = *static_cast<Transfer*>(context);
   const std::string_view line(data, size * count);
@@ -116,6 +121,9 @@ struct HttpClient::Impl {
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, OnBytes);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, OnProgress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &is_cancelled);
     error[0] = '\0';
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
     if (bearer_token.empty()) return;
@@ -126,12 +134,15 @@ struct HttpClient::Impl {
   std::string Problem(CURLcode code) const { return error[0] != '\0' ? error : curl_easy_strerror(code); }
 
   const std::string user_agent;
+  std::function<bool()> is_cancelled;
   CURL* curl = nullptr;
   char error[CURL_ERROR_SIZE] = {};
 };
 
 HttpClient::HttpClient(std::string user_agent) : impl_(std::make_unique<Impl>(std::move(user_agent))) {}
 HttpClient::~HttpClient() = default;
+
+void HttpClient::SetCancelCheck(std::function<bool()> is_cancelled) { impl_->is_cancelled = std::move(is_cancelled); }
 
 Result<HttpDocument> HttpClient::Get(const std::string& url, const std::string& bearer_token, int64_t max_bytes) {
   Transfer transfer{.body_max = max_bytes};

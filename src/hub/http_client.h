@@ -38,6 +38,8 @@ class HttpClient {
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
+  // Asked about once a second during every transfer, also while nothing comes; true ends it.
+  void SetCancelCheck(std::function<bool()> is_cancelled);
   // Errors: kUnavailable where no answer comes; kPayloadTooLarge beyond `max_bytes`. A status of 400 and more is no error here.
   Result<HttpDocument> Get(const std::string& url, const std::string& bearer_token, int64_t max_bytes);
 

@@ -74,11 +74,13 @@ Result<std::vector<HubFile>> HubClient::ListHuggingFace(const ModelReference& re
     if (document.status >= 300) return tl::unexpected<Error>(ErrorOf(document.status, reference, reference.ToString()));
     AUTOGLM_TRY(std::vector<HubFile> more, ParseHuggingFaceTree(document.body));
     files.insert(files.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    if (document.next_url.empty()) return files;
     // The next page is the same hub's: the token goes there, too.
-    if (document.next_url.empty() || !document.next_url.starts_with(hub.url + "/")) break;
+    if (!document.next_url.starts_with(hub.url + "/")) break;
     url = document.next_url;
   }
-  return files;
+  return Fail(ErrorCode::kUnsupported,
+              fmt::format("{}: the hub's list of files has no end that could be reached", reference.ToString()));
 }
 
 Result<std::vector<HubFile>> HubClient::ListModelScope(const ModelReference& reference) {

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -32,6 +34,9 @@ struct HubOptions {
 class HubClient {
  public:
   explicit HubClient(HubOptions options);
+
+  // As HttpClient::SetCancelCheck.
+  void SetCancelCheck(std::function<bool()> is_cancelled) { http_.SetCancelCheck(std::move(is_cancelled)); }
 
   // All files of a repository. Errors: kNotFound, kPermissionDenied (the message says how to give a token), kUnavailable where
   // the hub does not answer; as ParseHuggingFaceTree for a hub that answers nonsense.

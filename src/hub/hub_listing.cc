@@ -30,10 +30,19 @@ bool IsHex(std::string_view text, size_t digits) {
          std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
+std::string LowerCase(std::string text) {
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
+}
+
 std::string HexOrEmpty(std::string text, size_t digits) { return IsHex(text, digits) ? std::move(text) : std::string(); }
 
 void AddIfUsable(HubFile file, std::vector<HubFile>& files) {
-  if (file.num_bytes >= 0 && IsSafeRelativePath(file.path)) files.push_back(std::move(file));
+  // A checksum that is none cannot be compared, and must not be taken for absent.
+  const bool has_good_checksum = file.sha256.empty() || IsHex(file.sha256, 64);
+  if (file.num_bytes >= 0 && has_good_checksum && IsSafeRelativePath(file.path)) files.push_back(std::move(file));
 }
 
 bool IsGguf(const HubFile& file) { return file.path.ends_with(".gguf"); }
@@ -46,7 +55,7 @@ bool IsSplitPart(std::string_view path) {
 // What a folder of safetensors needs beside them.
 bool IsPartOfFolder(const HubFile& file) {
   if (file.path.find('/') != std::string::npos) return false;
-  if (file.path.ends_with(".safetensors")) return true;
+  if (file.path.ends_with(".safetensors")) return file.path.starts_with("model");  // "consolidated" is the same once more
   constexpr std::string_view kNames[] = {"config.json",       "generation_config.json", "model.safetensors.index.json",
                                          "tokenizer.json",    "tokenizer_config.json",  "special_tokens_map.json",
                                          "added_tokens.json", "tokenizer.model",        "vocab.json",
@@ -95,7 +104,7 @@ Result<std::vector<HubFile>> ParseHuggingFaceTree(std::string_view json) {
     const auto lfs = entry.find("lfs");
     if (lfs != entry.end() && lfs->is_object()) {
       // The blob is then only a pointer.
-      file.sha256 = HexOrEmpty(StringOf(*lfs, "oid"), 64);
+      file.sha256 = LowerCase(StringOf(*lfs, "oid"));
       file.num_bytes = SizeOf(*lfs, "size");
     } else {
       file.git_sha1 = HexOrEmpty(StringOf(entry, "oid"), 40);
@@ -119,7 +128,7 @@ Result<std::vector<HubFile>> ParseModelScopeFiles(std::string_view json) {
     if (!entry.is_object() || StringOf(entry, "Type") == "tree") continue;
     AddIfUsable({.path = StringOf(entry, "Path"),
                  .num_bytes = SizeOf(entry, "Size"),
-                 .sha256 = HexOrEmpty(StringOf(entry, "Sha256"), 64),
+                 .sha256 = LowerCase(StringOf(entry, "Sha256")),
                  .git_sha1 = {}},
                 files);
   }

@@ -38,10 +38,17 @@ TEST(HuggingFaceTree, WhatCannotBeUsedIsLeftOut) {
   const auto files = ParseHuggingFaceTree(R"([
     {"type":"file","path":"../../.bashrc","size":1}, {"type":"file","path":"/etc/passwd","size":1}, {"type":"file","path":"a","size":-1},
     {"type":"file","path":"b","size":1e300}, {"type":"file","path":"c"}, {"type":"file","path":7,"size":1}, "d", null, 5,
-    {"type":"file","path":"e","size":99999999999999999}, {"type":"file","path":"good","size":0,"lfs":"no object","oid":"short"}])");
+    {"type":"file","path":"e","size":99999999999999999}, {"type":"file","path":"f","size":1,"lfs":{"oid":"sha256:abc","size":1}}, {"type":"file","path":"good","size":0,"lfs":"no object","oid":"short"}])");
   ASSERT_TRUE(files) << files.error().message;
   ASSERT_THAT(Paths(*files), ElementsAre("good"));
   EXPECT_EQ((*files)[0].git_sha1, "");
+}
+
+TEST(HuggingFaceTree, ChecksumsMayBeInCapitals) {
+  const auto files = ParseHuggingFaceTree(R"([{"type":"file","path":"m.gguf","size":1,"lfs":{"oid":")" + std::string(64, 'A') +
+                                          R"(","size":1}}])");
+  ASSERT_EQ(files->size(), 1u);
+  EXPECT_EQ(files->front().sha256, kSha256);
 }
 
 TEST(HuggingFaceTree, OtherAnswersAreErrors) {
@@ -73,8 +80,8 @@ std::vector<HubFile> Files(const std::vector<std::string>& paths) {
 TEST(ChooseFiles, SafetensorsComeWithWhatTheyNeed) {
   const auto chosen =
       ChooseFiles(Files({"README.md", "config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
-                         "model.safetensors.index.json", "pytorch_model.bin", "tokenizer.json", "onnx/model.onnx", "m.gguf",
-                         "original/tokenizer.model", "chat_template.jinja"}),
+                         "model.safetensors.index.json", "pytorch_model.bin", "consolidated.safetensors", "tokenizer.json",
+                         "onnx/model.onnx", "m.gguf", "original/tokenizer.model", "chat_template.jinja"}),
                   *ModelReference::Parse("hf:a/b"));
   ASSERT_TRUE(chosen) << chosen.error().message;
   EXPECT_THAT(Paths(*chosen), ElementsAre("config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",

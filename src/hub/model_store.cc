@@ -164,7 +164,6 @@ Status WriteManifest(const std::filesystem::path& folder, const ModelReference& 
 }
 
 struct Manifest {
-  std::string model;
   std::vector<std::string> files;
 };
 
@@ -174,7 +173,7 @@ std::optional<Manifest> ReadManifest(const std::filesystem::path& folder) {
   file.seekg(0);
   const Result<Json> json = ParseJson(std::string(std::istreambuf_iterator<char>(file), {}));
   if (!json || !json->is_object() || !json->contains("files") || !(*json)["files"].is_array()) return std::nullopt;
-  Manifest manifest{.model = json->value("model", "")};
+  Manifest manifest;
   for (const Json& entry : (*json)["files"]) {
     const auto path = entry.find("path");
     const auto bytes = entry.find("bytes");
@@ -221,7 +220,8 @@ Result<std::filesystem::path> ModelStore::Pull(const ModelReference& reference, 
   AUTOGLM_TRY(const FolderLock lock, FolderLock::Take(folder, observer));
   if (const auto here = Find(reference)) return *here;
 
-  AUTOGLM_TRY(const std::vector<HubFile> all, hub.ListFiles(reference));
+  hub.SetCancelCheck(observer.is_cancelled);
+  AUTOGLM_TRY(const std::vector<HubFile> all, ListFiles(reference, hub, observer));
   AUTOGLM_TRY(const std::vector<HubFile> files, ChooseFiles(all, reference));
   int64_t total = 0;
   int64_t missing = 0;
@@ -243,6 +243,19 @@ Result<std::filesystem::path> ModelStore::Pull(const ModelReference& reference, 
   Manifest manifest;
   for (const HubFile& file : files) manifest.files.push_back(file.path);
   return ModelPath(folder, manifest);
+}
+
+Result<std::vector<HubFile>> ModelStore::ListFiles(const ModelReference& reference, HubClient& hub,
+                                                   const PullObserver& observer) const {
+  constexpr int kListAttemptsMax = 3;
+  for (int attempt = 1;; ++attempt) {
+    Result<std::vector<HubFile>> files = hub.ListFiles(reference);
+    if (files) return files;
+    if (observer.is_cancelled()) return FailCancelled();
+    if (files.error().code != ErrorCode::kUnavailable || attempt == kListAttemptsMax) return files;
+    observer.notice(files.error().message + "; trying again");
+    AUTOGLM_TRY_VOID(WaitBeforeRetry(attempt, observer));
+  }
 }
 
 Status ModelStore::FetchFile(const ModelReference& reference, const HubFile& file, HubClient& hub, const PullObserver& observer,
@@ -356,6 +369,11 @@ std::vector<StoredModel> ModelStore::List() const {
 Status ModelStore::Remove(const ModelReference& reference) {
   const std::filesystem::path folder = folder_ / reference.Folder();
   std::error_code error;
+  if (!std::filesystem::is_directory(folder, error)) {
+    return Fail(ErrorCode::kNotFound, fmt::format("{} is not in {}", reference.ToString(), folder_.string()));
+  }
+  const auto lock = FolderLock::Take(folder, {.is_cancelled = [] { return true; }});
+  if (!lock) return Fail(ErrorCode::kUnavailable, fmt::format("{} is being fetched by another process", reference.ToString()));
   if (!reference.file.empty()) {
     const std::filesystem::path path = PathOf(reference, reference.file);
     const bool was_there = std::filesystem::remove(path, error);

@@ -52,6 +52,7 @@ class ModelStore {
   Status Remove(const ModelReference& reference);
 
  private:
+  Result<std::vector<HubFile>> ListFiles(const ModelReference& reference, HubClient& hub, const PullObserver& observer) const;
   Status FetchFile(const ModelReference& reference, const HubFile& file, HubClient& hub, const PullObserver& observer,
                    int64_t done, int64_t total) const;
   Status DownloadPart(const ModelReference& reference, const HubFile& file, HubClient& hub, const PullObserver& observer,

@@ -58,8 +58,8 @@ TEST_F(ModelStoreTest, Folder_IsCompleteWithItsListAndAllThatStandsThere) {
   EXPECT_EQ(store_.Find(Reference("hf:a/b")), folder_ / "hf/a/b/main");
   Write("hf/a/b/main/config.json", "{ }");
   EXPECT_FALSE(store_.Find(Reference("hf:a/b"))) << "another size";
-  for (const char* broken :
-       {"", "[]", "{", R"({"files":[7]})", R"({"files":[{"path":"../x","bytes":1}]})", R"({"files":[{"path":"config.json"}]})"}) {
+  for (const char* broken : {"", "[]", "{", R"({"files":[7]})", R"({"files":[{"path":"../x","bytes":1}]})",
+                             R"({"files":[{"path":"config.json"}]})", R"({"model":7,"files":[{"path":7,"bytes":7}]})"}) {
     Write("hf/a/b/main/.autoglm.json", broken);
     EXPECT_FALSE(store_.Find(Reference("hf:a/b"))) << broken;
   }

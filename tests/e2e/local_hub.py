@@ -16,6 +16,8 @@ class LocalHub:
         self.page_size = 1000
         self.token = None  # who does not show it gets 401
         self.failures = []  # statuses to answer downloads with before all goes well
+        self.list_failures = []  # the same for lists of files
+        self.stalls = False  # the hub takes requests and never answers
         self.cut_after = None  # bytes, once
         self.damaged = False  # contents differ from the checksum
         self.heeds_ranges = True
@@ -64,8 +66,12 @@ class _Handler(BaseHTTPRequestHandler):
             return self.send_file(unquote(url.path[1:]))
         if hub.token and self.headers.get("Authorization") != f"Bearer {hub.token}":
             return self.reply(401, b"who are you?")
+        while hub.stalls:
+            time.sleep(0.05)
         query = parse_qs(url.query)
         if url.path == "/api/models/org/model/tree/main":
+            if hub.list_failures:
+                return self.reply(hub.list_failures.pop(0), b"not now")
             return self.send_tree(int(query.get("cursor", ["0"])[0]))
         if url.path.startswith("/org/model/resolve/main/"):
             return self.redirect(unquote(url.path.removeprefix("/org/model/resolve/main/")))

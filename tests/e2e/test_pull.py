@@ -115,8 +115,19 @@ def test_a_hub_without_ranges_sends_everything_again(hub, autoglm_with):
 
 
 def test_a_busy_hub_is_asked_again(hub, autoglm_with):
-    hub.failures = [503, 429]
-    assert "trying again" in pull(autoglm_with, "hf:org/model").stderr
+    hub.failures, hub.list_failures = [503, 429], [502]
+    assert pull(autoglm_with, "hf:org/model").stderr.count("trying again") == 3
+
+
+def test_ctrl_c_ends_the_wait_for_a_hub_that_does_not_answer(hub, autoglm_with, binary):
+    hub.stalls = True
+    process = subprocess.Popen([binary, "model", "pull", "hf:org/model"], env=autoglm_with.environment(), stderr=subprocess.PIPE, text=True)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    assert "stopped" in process.communicate(timeout=20)[1]
+    assert time.monotonic() - started < 5
+    hub.stalls = False
 
 
 def test_damage_is_noticed_and_removed(hub, autoglm_with):
