@@ -18,6 +18,7 @@
 #include "cli/parsed_option.h"
 #include "cli/progress_bar.h"
 #include "cli/text_format.h"
+#include "engine/loaded_model.h"
 #include "models/folder_config.h"
 #include "models/gguf_export.h"
 #include "tokenizer/gguf_tokenizer_export.h"
@@ -53,8 +54,7 @@ struct Source {
 Result<Source> OpenFolder(const std::filesystem::path& path) {
   AUTOGLM_TRY(std::unique_ptr<SafetensorsFolder> folder, SafetensorsFolder::Open(path));
   AUTOGLM_TRY(const FolderConfig config, ReadFolderConfig(path));
-  const std::filesystem::path named = path.has_filename() ? path : path.parent_path();
-  AUTOGLM_TRY(GgufModel model, ExportModel(*folder, config.config, named.filename().string()));
+  AUTOGLM_TRY(GgufModel model, ExportModel(*folder, config.config, ModelNameOf(path)));
   AUTOGLM_TRY(auto tokenizer, ExportTokenizer(path, config.eos_tokens, config.config.vocab_size));
   std::ranges::move(tokenizer, std::back_inserter(model.metadata));
   return Source{.tensors = std::move(folder), .model = std::move(model)};

@@ -8,6 +8,7 @@
 
 #include "cli/option_values.h"
 #include "cli/text_file.h"
+#include "engine/loaded_model.h"
 
 namespace autoglm {
 namespace {
@@ -259,12 +260,7 @@ Status CheckTogether(const ServeConfig& config) {
 
 std::span<const ServeOption> ServeOptions() { return kOptions; }
 
-std::string NameOf(const ServedModelConfig& model) {
-  if (!model.name.empty()) return model.name;
-  // "models/glm/" names the folder, not what stands behind the slash.
-  const std::filesystem::path named = model.path.has_filename() ? model.path : model.path.parent_path();
-  return (named.extension() == ".gguf" ? named.stem() : named.filename()).string();
-}
+std::string NameOf(const ServedModelConfig& model) { return model.name.empty() ? ModelNameOf(model.path) : model.name; }
 
 std::string YamlKey(const ServeOption& option) {
   std::string key(option.name);

@@ -85,7 +85,7 @@ struct ServeOption {
 // autoglm.yaml under "models", which is no flag.
 std::span<const ServeOption> ServeOptions();
 
-// The name that answers carry: given, or the file's without ".gguf", or the folder's.
+// The name that answers carry: given, or ModelNameOf the path.
 std::string NameOf(const ServedModelConfig& model);
 
 // "kv-memory" -> "kv_memory".

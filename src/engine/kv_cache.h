@@ -18,8 +18,6 @@ class KvCache {
 
   KvPool& pool() { return pool_; }
   BlockManager& blocks() { return blocks_; }
-  // What it may grow to.
-  int64_t reserved_bytes() const { return pool_.num_blocks() * pool_.layout().block_bytes(); }
   // What it holds when nobody uses it: the cached prefixes.
   int64_t cached_bytes() const { return blocks_.stats().num_cached * pool_.layout().block_bytes(); }
   // Gives the memory of blocks that hold nothing back to the system. Only while no engine uses the cache.

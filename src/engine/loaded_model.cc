@@ -21,12 +21,16 @@ int64_t ChangedUnixSeconds(const std::filesystem::path& path) {
 
 }  // namespace
 
+std::string ModelNameOf(const std::filesystem::path& path) {
+  // "models/glm/" names the folder, not what stands behind the slash.
+  const std::filesystem::path named = path.has_filename() ? path : path.parent_path();
+  return (named.extension() == ".gguf" ? named.stem() : named.filename()).string();
+}
+
 Result<std::shared_ptr<LoadedModel>> LoadedModel::Load(const std::filesystem::path& path, const ModelLoadOptions& options) {
   std::shared_ptr<LoadedModel> model(new LoadedModel());
   model->path_ = path;
-  // "models/glm/" names the folder, not what stands behind the slash.
-  const std::filesystem::path named = path.has_filename() ? path : path.parent_path();
-  model->name_ = named.extension() == ".gguf" ? named.stem().string() : named.filename().string();
+  model->name_ = ModelNameOf(path);
   model->created_unix_seconds_ = ChangedUnixSeconds(path);
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) {

@@ -16,6 +16,9 @@
 
 namespace autoglm {
 
+// The name of a model at a path: the file's without ".gguf", the folder's.
+std::string ModelNameOf(const std::filesystem::path& path);
+
 // A model with everything needed to serve it: weights, tokenizer, chat template; from a GGUF file or a Hugging Face folder.
 // What describes it is there and unchanging after Load; the weights arrive as CausalLm says.
 class LoadedModel {
@@ -24,7 +27,7 @@ class LoadedModel {
   // missing tensors or wrong shapes, naming them.
   static Result<std::shared_ptr<LoadedModel>> Load(const std::filesystem::path& path, const ModelLoadOptions& options);
 
-  const std::string& name() const { return name_; }  // the file's name without ".gguf", the folder's: the id in /v1/models
+  const std::string& name() const { return name_; }  // ModelNameOf(path())
   const std::filesystem::path& path() const { return path_; }
   CausalLm& lm() const { return *lm_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }

@@ -117,6 +117,7 @@ struct ApiServer::Impl {
   RequestRecord RecordOf(const Call& call) const;
   void TakeModelMetrics(const ModelRegistry& models);
   std::shared_ptr<const PromptEncoder> EncoderOf(const std::string& model_name, const Engine& engine);
+  void BeginAcquire();
   void EndAcquire();
   void WaitForAcquires();
   bool WaitForConnectionsToEnd(std::chrono::milliseconds limit);
@@ -208,10 +209,7 @@ void ApiServer::Impl::WithModel(const Call& call, const std::string& name, std::
   if (!ready) return ReplyError(call, ready.error());
   const Result<std::string> model_name = (*ready)->Resolve(name);
   if (!model_name) return ReplyError(call, model_name.error());
-  {
-    const std::lock_guard lock(mutex);
-    ++num_acquiring;
-  }
+  BeginAcquire();
   (*ready)->Acquire(
       *model_name, [this, call, model_name = *model_name, body = std::move(body)](Result<ModelRegistry::Lease> lease) {
         if (lease) {
@@ -239,6 +237,11 @@ std::shared_ptr<const PromptEncoder> ApiServer::Impl::EncoderOf(const std::strin
   const std::lock_guard lock(mutex);
   encoders[model_name] = {.engine_serial = engine.serial(), .encoder = encoder};
   return encoder;
+}
+
+void ApiServer::Impl::BeginAcquire() {
+  const std::lock_guard lock(mutex);
+  ++num_acquiring;
 }
 
 void ApiServer::Impl::EndAcquire() {
@@ -300,10 +303,7 @@ void ApiServer::Impl::HandleUnload(const Call& call) {
   const auto ready = ReadyRegistry();
   if (!ready) return ReplyError(call, ready.error());
   const std::string name = call.path.substr(kModelsPrefix.size(), call.path.size() - kModelsPrefix.size() - kUnloadSuffix.size());
-  {
-    const std::lock_guard lock(mutex);
-    ++num_acquiring;
-  }
+  BeginAcquire();
   (*ready)->Unload(name, [this, call, name](const Status& status) {
     if (status) {
       ReplyWithCard(call, name);

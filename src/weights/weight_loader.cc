@@ -54,7 +54,8 @@ void WeightLoader::Start(const PreparedCacheOptions& cache) {
   AUTOGLM_CHECK(read_ahead_ == nullptr && (items_.empty() || stages_.back().end == items_.size()));
   const bool is_cached = !cache.folder.empty() && num_bytes() >= cache.min_image_bytes && !source_.Identities().empty();
   if (is_cached) {
-    if (const auto image = PreparedCache(cache).Find(Key(), num_bytes())) {
+    key_ = Key();
+    if (const auto image = PreparedCache(cache).Find(key_, num_bytes())) {
       is_prepared_ = arena_.MapFile(image->fd(), image->offset()).has_value();
     }
     if (!is_prepared_ && cache.use == PreparedCacheUse::kReadAndWrite) cache_ = cache;
@@ -79,7 +80,7 @@ void WeightLoader::LoadNext(ThreadPool& pool) {
   // From here on only the copies are used.
   for (size_t i = stage.begin; i < stage.end; ++i) source_.DropPages(items_[i].tensor);
   num_loaded_.store(index + 1, std::memory_order_release);
-  if (is_complete() && !cache_.folder.empty()) writer_ = std::make_unique<PreparedWriter>(cache_, Key(), arena_.used());
+  if (is_complete() && !cache_.folder.empty()) writer_ = std::make_unique<PreparedWriter>(cache_, key_, arena_.used());
 }
 
 // All panels and vectors of a stage count through, so that no member waits before the end.

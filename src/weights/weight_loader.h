@@ -89,6 +89,7 @@ class WeightLoader {
   std::atomic<int64_t> num_loaded_{0};
   bool is_prepared_ = false;
   PreparedCacheOptions cache_;  // to write into; no folder: nowhere
+  PreparedKey key_;             // of the image there
   std::unique_ptr<ReadAhead> read_ahead_;
   std::unique_ptr<PreparedWriter> writer_;
 };
