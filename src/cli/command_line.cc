@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/bench_engine_command.h"
 #include "cli/chat_command.h"
 #include "cli/command.h"
 #include "cli/help_formatter.h"
@@ -47,6 +48,13 @@ void AddModelCommands(CLI::App& app, CommandAction& action) {
       "  autoglm model tokenize model.gguf --text 'Hello, world!'");
 }
 
+void AddBenchCommands(CLI::App& app, CommandAction& action) {
+  CLI::App* bench = app.add_subcommand("bench", "Measure this machine and what a model reaches on it: engine.");
+  bench->require_subcommand(1);
+  AddBenchEngineCommand(*bench, action);
+  bench->footer("Example:\n  autoglm bench engine model.gguf");
+}
+
 void AddCommands(CLI::App& app, CommandAction& action) {
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_help_flag("-h,--help", "show this help");
@@ -55,6 +63,7 @@ void AddCommands(CLI::App& app, CommandAction& action) {
   AddServeCommand(app, action);
   AddChatCommand(app, action);
   AddModelCommands(app, action);
+  AddBenchCommands(app, action);
   app.footer(
       "Examples:\n"
       "  autoglm serve model.gguf\n"

@@ -20,7 +20,7 @@ constexpr std::string_view kDefaultModelFile = "SmolLM2-135M-Instruct.Q4_1.gguf"
 void AddComputeOptions(CLI::App& app, ComputeOptions& options) {
   AddParsedOption<int64_t>(app, {"--threads", "N", "threads to compute with (default: auto, one per processor)"}, options.threads,
                            [](const std::string& text) { return ParseIntegerOrAuto(text, 1024); });
-  AddParsedOption<Isa>(app, {"--isa", "ISA", "instruction set: auto, scalar, avx2 or avx512 (default: auto)"}, options.isa,
+  AddParsedOption<Isa>(app, {"--isa", "ISA", "instruction set: " + IsaChoices() + " (default: auto)"}, options.isa,
                        [](const std::string& text) { return ParseIsa(text); });
   AddParsedOption<Arithmetic>(
       app,

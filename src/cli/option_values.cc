@@ -125,6 +125,19 @@ std::string_view PrecisionName(WeightPrecision precision) { return FindName(prec
 Result<LogLevel> ParseLogLevel(std::string_view text) { return ParseName(text, kLogLevels); }
 std::string_view LogLevelName(LogLevel level) { return FindName(level, kLogLevels); }
 
+Result<std::vector<int64_t>> ParseIntegerList(std::string_view text, int64_t min, int64_t max) {
+  constexpr size_t kMaxItems = 64;
+  std::vector<int64_t> values;
+  while (true) {
+    const size_t comma = text.find(',');
+    AUTOGLM_TRY(const int64_t value, ParseInteger(TrimSpaces(text.substr(0, comma)), min, max));
+    values.push_back(value);
+    if (comma == std::string_view::npos) return values;
+    if (values.size() == kMaxItems) return Fail(ErrorCode::kInvalidArgument, fmt::format("takes {} numbers at most", kMaxItems));
+    text.remove_prefix(comma + 1);
+  }
+}
+
 Result<std::vector<TokenId>> ParseTokenList(std::string_view text) {
   std::vector<TokenId> tokens;
   while (true) {

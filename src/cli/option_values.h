@@ -20,6 +20,8 @@ namespace autoglm {
 Result<int64_t> ParseInteger(std::string_view text, int64_t min, int64_t max);
 // As ParseInteger, and "auto" for 0.
 Result<int64_t> ParseIntegerOrAuto(std::string_view text, int64_t max);
+// "512,4096", each in [min, max]; at least one, at most 64.
+Result<std::vector<int64_t>> ParseIntegerList(std::string_view text, int64_t min, int64_t max);
 // "0.7", in [min, max].
 Result<double> ParseReal(std::string_view text, double min, double max);
 // Bytes: "1048576", "512K", "512M", "2G", "1.5G", "2GiB", "2GB"; every unit is a power of 1024.

@@ -103,7 +103,7 @@ constexpr ServeOption kOptions[] = {
 
     {"threads", "N", "Engine", "threads to compute with (default: auto, one per processor)",
      [](ServeConfig& c, const Values& v) { return Assign(c.threads, ParseIntegerOrAuto(v[0], 1024)); }},
-    {"isa", "ISA", "Engine", "instruction set: auto, scalar, avx2 or avx512 (default: auto)",
+    {"isa", "ISA", "Engine", "instruction set: auto, scalar, avx2, avx512, avx512bf16 or amx (default: auto)",
      [](ServeConfig& c, const Values& v) { return Assign(c.isa, ParseIsa(v[0])); }},
     {"arithmetic", "KIND", "Engine",
      "fast: 8-bit activations and BF16 keys and values; exact: everything in float32 (default: fast)",

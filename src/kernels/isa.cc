@@ -1,5 +1,6 @@
 #include "kernels/isa.h"
 
+#include <iterator>
 #include <string>
 
 namespace autoglm {
@@ -11,10 +12,14 @@ bool HasAvx512() {
   return HasAvx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
 }
+bool HasAvx512Bf16() { return HasAvx512() && __builtin_cpu_supports("avx512bf16"); }
 #else
 bool HasAvx2() { return false; }
 bool HasAvx512() { return false; }
+bool HasAvx512Bf16() { return false; }
 #endif
+
+constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16};
 
 }  // namespace
 
@@ -24,6 +29,7 @@ std::vector<Isa> SupportedIsas() {
   std::vector<Isa> isas = {Isa::kScalar};
   if (HasAvx2()) isas.push_back(Isa::kAvx2);
   if (HasAvx512()) isas.push_back(Isa::kAvx512);
+  if (HasAvx512Bf16()) isas.push_back(Isa::kAvx512Bf16);
   return isas;
 }
 
@@ -35,13 +41,21 @@ std::string_view IsaName(Isa isa) {
       return "avx2";
     case Isa::kAvx512:
       return "avx512";
+    case Isa::kAvx512Bf16:
+      return "avx512bf16";
   }
   return "unknown";
 }
 
+std::string IsaChoices() {
+  std::string choices = "auto";
+  for (const Isa isa : kAllIsas) choices.append(isa == std::end(kAllIsas)[-1] ? " or " : ", ").append(IsaName(isa));
+  return choices;
+}
+
 Result<Isa> ParseIsa(std::string_view name) {
   if (name == "auto") return DetectIsa();
-  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+  for (const Isa isa : kAllIsas) {
     if (name != IsaName(isa)) continue;
     for (const Isa supported : SupportedIsas()) {
       if (supported == isa) return isa;
@@ -49,7 +63,7 @@ Result<Isa> ParseIsa(std::string_view name) {
     return Fail(ErrorCode::kUnsupported, "this machine has no " + std::string(name) + "; use --isa auto");
   }
   return Fail(ErrorCode::kInvalidArgument,
-              "unknown instruction set \"" + std::string(name) + "\": use auto, scalar, avx2 or avx512");
+              "unknown instruction set \"" + std::string(name) + "\": use " + IsaChoices());
 }
 
 }  // namespace autoglm

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -8,18 +9,21 @@
 namespace autoglm {
 
 // Instruction-set paths, slowest first. A path's results are bit-identical on every machine that can run it.
-enum class Isa { kScalar, kAvx2, kAvx512 };
+enum class Isa { kScalar, kAvx2, kAvx512, kAvx512Bf16 };
 
-// The fastest path of this machine. kAvx512 means F, BW, DQ, VL and VNNI; kAvx2 means AVX2, FMA and F16C.
+// The fastest path of this machine. kAvx2 means AVX2, FMA and F16C; kAvx512 means F, BW, DQ, VL and VNNI; kAvx512Bf16 means BF16
+// products too.
 Isa DetectIsa();
 std::vector<Isa> SupportedIsas();
 std::string_view IsaName(Isa isa);
-// "scalar", "avx2", "avx512", "auto". Errors: kInvalidArgument for another name, kUnsupported where this machine lacks it.
+// "auto" and all names: what ParseIsa takes, for help texts.
+std::string IsaChoices();
+// Errors: kInvalidArgument for another name, kUnsupported where this machine lacks it.
 Result<Isa> ParseIsa(std::string_view name);
 
 // How weights meet activations.
 enum class Arithmetic {
-  kFast,   // 4- and 8-bit weights times activations quantised to 8 bits per 32 values; KV in BF16
+  kFast,   // quantised weights times 8-bit activations, F16 times 14-bit, BF16 times BF16 ones; KV in BF16
   kExact,  // every weight decoded to float32, activations and KV float32
 };
 

@@ -14,7 +14,16 @@ const KernelTable& Table();
 namespace avx512 {
 const KernelTable& Table();
 }
+namespace avx512bf16 {
+const KernelTable& Table();
+}
 #endif
+
+ActivationKind KindFor(PackedFormat format, Arithmetic arithmetic) {
+  if (arithmetic == Arithmetic::kExact || format == PackedFormat::kF32) return ActivationKind::kFloat;
+  if (format == PackedFormat::kF16) return ActivationKind::kInt16;
+  return format == PackedFormat::kBf16 ? ActivationKind::kBf16 : ActivationKind::kInt8;
+}
 
 const KernelTable& GetKernels(Isa isa) {
   switch (isa) {
@@ -25,6 +34,8 @@ const KernelTable& GetKernels(Isa isa) {
       return avx2::Table();
     case Isa::kAvx512:
       return avx512::Table();
+    case Isa::kAvx512Bf16:
+      return avx512bf16::Table();
 #else
     default:
       break;

@@ -32,21 +32,41 @@ struct Tiling {
   }
 };
 
-// Activations of some tokens, quantised to 8 bits with one scale per (token, 32 columns). Each tile of `width` tokens
+// What activations become before they meet weights. The format of the weights decides (KindFor).
+//   kInt8   with every quantised format: 8 bits, one scale per (token, 32 columns); exact integer sums inside a group
+//   kInt16  with F16: 14 bits, one scale per (token, 32 columns); the weights of a group as 14 bits of one power of two
+//   kBf16   with BF16: rounded to BF16
+//   kFloat  with anything: as they are
+enum class ActivationKind { kInt8, kInt16, kBf16, kFloat };
+ActivationKind KindFor(PackedFormat format, Arithmetic arithmetic);
+
+// Activations of some tokens, quantised to 8 bits with one scale per (token, group of 32 columns). Each tile of `width` tokens
 // starting at token b is stored at token offset b of every array:
-//   values     [columns/4][width][4] int8, at b * columns
-//   scales     [columns/32][width] f32, at b * columns/32          (value = q * scale)
-//   scaled_sums, neg_sums_8, neg_sums_128: the same shape: scale * sum(q), -8 * sum(q), -128 * sum(q) over the group
-//   neg_lower_sums_32: the same shape: -32 * sum(q) over the first 16 of the group
+//   values  [columns/4][width][4] int8, at b * columns. Paths with matrix tiles (AMX) have [width][columns].
+//   scales  [columns/32][width] f32, at b * columns/32                  (value = q * scale)
+// and of the same shape, as the formats in use ask for (null where none does):
+//   starts_8, starts_16, starts_128   i32: -8, -16, -128 times the sum of q over the group
+//   scaled_sums                       f32: scale times the sum
+//   half_starts_32 [columns/32][2][width] i32, at b * columns/16: -32 times the sum of the first 16 columns, and of the others
 struct QuantizedActivations {
   Tiling tiling;
   int64_t columns = 0;
   int8_t* values = nullptr;
   float* scales = nullptr;
+  int32_t* starts_8 = nullptr;
+  int32_t* starts_16 = nullptr;
+  int32_t* starts_128 = nullptr;
+  int32_t* half_starts_32 = nullptr;
   float* scaled_sums = nullptr;
-  int32_t* neg_sums_8 = nullptr;
-  int32_t* neg_sums_128 = nullptr;
-  int32_t* neg_lower_sums_32 = nullptr;
+};
+
+// Activations as pairs of columns, BF16 or int16: each tile is [columns/2 rounded up][width][2], at b * pairs. int16 has scales
+// [groups][width] f32, at b * groups.
+struct PairActivations {
+  Tiling tiling;
+  int64_t columns = 0;
+  uint16_t* values = nullptr;
+  float* scales = nullptr;
 };
 
 // Activations as they are: each tile is [columns rounded up to even][width] f32, at b * (even columns).
@@ -73,8 +93,14 @@ struct GemmTask {
   float* scratch = nullptr;  // GemmScratchBytes(columns), 64-byte aligned, this thread's own
 };
 
-// Scratch of one thread: one panel expanded to bytes with its scales and minimums, or to floats.
-constexpr int64_t GemmScratchBytes(int64_t columns) { return (columns + 32) * kPanelRows * 4; }
+// Tiles whose sums wait in memory while a panel goes through them a few hundred columns at a time.
+inline constexpr int64_t kTilesAtOnce = 8;
+// Scratch of one thread: one panel expanded to bytes with its scales and minimums, to pairs, or to floats; then the sums of
+// kTilesAtOnce tiles.
+constexpr int64_t ExpandedFloats(int64_t columns) { return (columns + columns / 2 + 64) / 16 * 16 * kPanelRows; }
+constexpr int64_t GemmScratchBytes(int64_t columns) {
+  return (ExpandedFloats(columns) + kTilesAtOnce * kMaxTileTokens * kPanelRows) * 4;
+}
 
 // Keys and values of one KV head are read in ranges of this many tokens whose results are merged in order, so that a
 // range can go to any thread and the sum still has one order.
@@ -97,6 +123,7 @@ struct AttentionTask {
   int64_t range_begin = 0;  // token index, a multiple of kAttentionRangeTokens
   int64_t num_rows = 0;
   const float* queries = nullptr;          // [num_rows][head_dim], scaled, zero in the padding
+  uint16_t* bf16_queries = nullptr;        // scratch of the same size, where keys are BF16
   const int64_t* first_visible = nullptr;  // [num_rows], above 0 where a sliding window has moved on
   const int64_t* visible = nullptr;        // [num_rows], counted from token 0
   float score_cap = 0;                     // above 0: a score becomes cap * tanh(score / cap), as in Gemma 2
@@ -104,6 +131,9 @@ struct AttentionTask {
   float* sum = nullptr;                    // out [num_rows][16]: lanes that add up to l
   float* accumulator = nullptr;            // out [num_rows][head_dim]
 };
+
+// The products whose rate bounds a machine: bench/machine_peaks.h.
+enum class PeakOp { kInt8, kInt16, kBf16, kF32 };
 
 // The functions of one instruction-set path. All of them compute the same operations in the same order on every path.
 struct KernelTable {
@@ -123,12 +153,18 @@ struct KernelTable {
   void (*rope_interleaved)(float* head, const float* cos, const float* sin, int64_t num_pairs) = nullptr;
   void (*rope_half)(float* head, const float* cos, const float* sin, int64_t num_pairs) = nullptr;
 
-  // Writes rows [b, b + width) of a tile into `out` at token offset b: row i from rows + i * stride, out.columns long.
+  // Write rows [b, b + width) of a tile into `out` at token offset b: row i from rows + i * stride, out.columns long.
   void (*quantize_tile)(const float* rows, int64_t stride, int64_t b, int64_t width, const QuantizedActivations& out) = nullptr;
+  void (*int16_tile)(const float* rows, int64_t stride, int64_t b, int64_t width, const PairActivations& out) = nullptr;
+  void (*bf16_tile)(const float* rows, int64_t stride, int64_t b, int64_t width, const PairActivations& out) = nullptr;
   void (*transpose_tile)(const float* rows, int64_t stride, int64_t b, int64_t width, const FloatActivations& out) = nullptr;
 
-  // Quantised weights times quantised activations: exact integer sums per group of 32, float sums over groups in order.
+  // Quantised weights times 8-bit activations: exact integer sums per group of 32, float sums over groups in order.
   void (*gemm_quantized)(const GemmTask& task, const QuantizedActivations& activations) = nullptr;
+  // F16 weights times 14-bit activations: exact integer sums per group of 32, float sums over groups in order.
+  void (*gemm_int16)(const GemmTask& task, const PairActivations& activations) = nullptr;
+  // BF16 weights times BF16 activations: sum = fma(x[k], w[k], fma(x[k + 1], w[k + 1], sum)) over pairs in order.
+  void (*gemm_bf16)(const GemmTask& task, const PairActivations& activations) = nullptr;
   // Any weights decoded to float times float activations: one sum over k in order.
   void (*gemm_float)(const GemmTask& task, const FloatActivations& activations) = nullptr;
 
@@ -144,6 +180,11 @@ struct KernelTable {
                           int64_t head_dim) = nullptr;
   // out[i] = acc[i] / sum of l's lanes, [n].
   void (*finish_attention)(const float* acc, const float* l, int64_t n, float* out) = nullptr;
+
+  // Runs rounds of independent products in registers; the number of operations, a multiplication and an addition being two.
+  int64_t (*run_peak)(PeakOp op, int64_t rounds) = nullptr;
+  // Reads count / 256 * 256 bytes. The answer depends on all of them.
+  int32_t (*read_bytes)(const std::byte* bytes, int64_t count) = nullptr;
 };
 
 // The table of a path. The path must be one of SupportedIsas().

@@ -9,6 +9,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/random.h"
@@ -162,13 +163,53 @@ struct TestMatrix {
   std::vector<float> values;
 };
 
-enum class Mode { kQuantized, kFloat };
+using Kind = ActivationKind;
+
+// Activations of some tokens in one form, as the kernels of `kernels` write them.
+struct TestActivations {
+  TestActivations(const KernelTable& kernels, const std::vector<float>& x, int64_t columns, Kind kind)
+      : tiling{static_cast<int64_t>(x.size()) / columns},
+        groups(tiling.num_tokens * ((columns + 31) / 32)),
+        values(groups * 32 * 4 + 64),
+        words(groups * 4 * 7 + 64) {
+    auto* next = words.As<float>();
+    const auto take = [&](int64_t times) {
+      float* array = next;
+      next += groups * times;
+      return array;
+    };
+    quantized = {.tiling = tiling, .columns = columns, .values = values.As<int8_t>(), .scales = take(1)};
+    quantized.starts_8 = reinterpret_cast<int32_t*>(take(1));
+    quantized.starts_16 = reinterpret_cast<int32_t*>(take(1));
+    quantized.starts_128 = reinterpret_cast<int32_t*>(take(1));
+    quantized.half_starts_32 = reinterpret_cast<int32_t*>(take(2));
+    quantized.scaled_sums = take(1);
+    pairs = {.tiling = tiling, .columns = columns, .values = values.As<uint16_t>(), .scales = words.As<float>()};
+    floats = {.tiling = tiling, .columns = columns, .values = values.As<float>()};
+    for (int64_t tile = 0; tile < tiling.num_tiles(); ++tile) {
+      const int64_t b = tiling.Begin(tile);
+      const int64_t width = tiling.Begin(tile + 1) - b;
+      const float* rows = x.data() + b * columns;
+      if (kind == Kind::kInt8) kernels.quantize_tile(rows, columns, b, width, quantized);
+      if (kind == Kind::kInt16) kernels.int16_tile(rows, columns, b, width, pairs);
+      if (kind == Kind::kBf16) kernels.bf16_tile(rows, columns, b, width, pairs);
+      if (kind == Kind::kFloat) kernels.transpose_tile(rows, columns, b, width, floats);
+    }
+  }
+
+  Tiling tiling;
+  int64_t groups;
+  AlignedBytes values, words;
+  QuantizedActivations quantized;
+  PairActivations pairs;
+  FloatActivations floats;
+};
 
 // The product of `matrix` and tokens of `x` [tokens][columns], through tiles as Tiling cuts them.
-std::vector<float> Product(const KernelTable& kernels, TestMatrix& matrix, const std::vector<float>& x, Mode mode,
+std::vector<float> Product(const KernelTable& kernels, TestMatrix& matrix, const std::vector<float>& x, Kind kind,
                            Epilogue epilogue = Epilogue::kStore, std::vector<float> out = {}) {
-  const Tiling tiling{static_cast<int64_t>(x.size()) / matrix.columns};
-  out.resize(static_cast<size_t>(tiling.num_tokens * matrix.rows));
+  const TestActivations activations(kernels, x, matrix.columns, kind);
+  out.resize(static_cast<size_t>(activations.tiling.num_tokens * matrix.rows));
   AlignedBytes scratch(GemmScratchBytes(matrix.columns));
   const GemmTask task{.weights = matrix.view,
                       .panel_begin = 0,
@@ -178,25 +219,10 @@ std::vector<float> Product(const KernelTable& kernels, TestMatrix& matrix, const
                       .num_rows = matrix.rows,
                       .epilogue = epilogue,
                       .scratch = scratch.As<float>()};
-  const int64_t groups = tiling.num_tokens * std::max<int64_t>(matrix.columns / 32, 1);
-  AlignedBytes values(tiling.num_tokens * (matrix.columns + 1) * 4), words(groups * 20);
-  const QuantizedActivations quantized{tiling,
-                                       matrix.columns,
-                                       values.As<int8_t>(),
-                                       words.As<float>(),
-                                       words.As<float>() + groups,
-                                       words.As<int32_t>() + 2 * groups,
-                                       words.As<int32_t>() + 3 * groups,
-                                       words.As<int32_t>() + 4 * groups};
-  const FloatActivations floats{tiling, matrix.columns, values.As<float>()};
-  for (int64_t tile = 0; tile < tiling.num_tiles(); ++tile) {
-    const int64_t b = tiling.Begin(tile);
-    const int64_t width = tiling.Begin(tile + 1) - b;
-    if (mode == Mode::kQuantized) kernels.quantize_tile(x.data() + b * matrix.columns, matrix.columns, b, width, quantized);
-    if (mode == Mode::kFloat) kernels.transpose_tile(x.data() + b * matrix.columns, matrix.columns, b, width, floats);
-  }
-  if (mode == Mode::kQuantized) kernels.gemm_quantized(task, quantized);
-  if (mode == Mode::kFloat) kernels.gemm_float(task, floats);
+  if (kind == Kind::kInt8) kernels.gemm_quantized(task, activations.quantized);
+  if (kind == Kind::kInt16) kernels.gemm_int16(task, activations.pairs);
+  if (kind == Kind::kBf16) kernels.gemm_bf16(task, activations.pairs);
+  if (kind == Kind::kFloat) kernels.gemm_float(task, activations.floats);
   return out;
 }
 
@@ -242,7 +268,7 @@ TEST_P(Kernels, QuantizedProduct_CloseToPlainProduct) {
   for (const PackedFormat format : kQuantizedFormats) {
     TestMatrix matrix(format, 37, 512, 7);
     const std::vector<float> x = RandomFloats(random, 5 * 512);
-    EXPECT_LT(RelativeError(Product(kernels(), matrix, x, Mode::kQuantized), PlainProduct(matrix, x)), 0.01)
+    EXPECT_LT(RelativeError(Product(kernels(), matrix, x, Kind::kInt8), PlainProduct(matrix, x)), 0.01)
         << static_cast<int>(format);
   }
 }
@@ -254,7 +280,7 @@ TEST_P(Kernels, QuantizedProduct_BitsEqualScalarPath) {
       const int64_t columns = 3 * std::max<int64_t>(32, ColumnMultiple(format));
       TestMatrix matrix(format, 50, columns, 9);
       const std::vector<float> x = RandomFloats(random, tokens * columns);
-      EXPECT_EQ(Product(kernels(), matrix, x, Mode::kQuantized), Product(GetKernels(Isa::kScalar), matrix, x, Mode::kQuantized));
+      EXPECT_EQ(Product(kernels(), matrix, x, Kind::kInt8), Product(GetKernels(Isa::kScalar), matrix, x, Kind::kInt8));
     }
   }
 }
@@ -266,7 +292,7 @@ TEST_P(Kernels, FloatProduct_CloseToPlainProduct_AnyColumns) {
       if (columns % ColumnMultiple(format) != 0) continue;
       TestMatrix matrix(format, 20, columns, 11);
       const std::vector<float> x = RandomFloats(random, 14 * columns);
-      EXPECT_LT(RelativeError(Product(kernels(), matrix, x, Mode::kFloat), PlainProduct(matrix, x)), 1e-6)
+      EXPECT_LT(RelativeError(Product(kernels(), matrix, x, Kind::kFloat), PlainProduct(matrix, x)), 1e-6)
           << static_cast<int>(format) << " columns " << columns;
     }
   }
@@ -277,8 +303,67 @@ TEST_P(Kernels, FloatProduct_BitsEqualScalarPath) {
   for (const PackedFormat format : kAllFormats) {
     TestMatrix matrix(format, 40, 256, 13);
     const std::vector<float> x = RandomFloats(random, 15 * 256);
-    EXPECT_EQ(Product(kernels(), matrix, x, Mode::kFloat), Product(GetKernels(Isa::kScalar), matrix, x, Mode::kFloat));
+    EXPECT_EQ(Product(kernels(), matrix, x, Kind::kFloat), Product(GetKernels(Isa::kScalar), matrix, x, Kind::kFloat));
   }
+}
+
+// What rounding to BF16 and to 14 bits costs: 2^-9 and 2^-14 of a value.
+TEST_P(Kernels, PairProducts_CloseToPlainProduct_AnyColumns) {
+  Random random(31);
+  for (const auto& [format, kind, error] :
+       {std::tuple(PackedFormat::kBf16, Kind::kBf16, 4e-3), std::tuple(PackedFormat::kF16, Kind::kInt16, 2e-4)}) {
+    for (const int64_t columns : {32, 64, 7, 33, 72, 512, 1100}) {
+      for (const int64_t tokens : {1, 14}) {
+        TestMatrix matrix(format, 20, columns, 11);
+        const std::vector<float> x = RandomFloats(random, tokens * columns);
+        EXPECT_LT(RelativeError(Product(kernels(), matrix, x, kind), PlainProduct(matrix, x)), error)
+            << static_cast<int>(format) << " columns " << columns << " tokens " << tokens;
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, PairProducts_BitsEqualScalarPath) {
+  Random random(32);
+  for (const auto& [format, kind] : {std::pair(PackedFormat::kBf16, Kind::kBf16), std::pair(PackedFormat::kF16, Kind::kInt16)}) {
+    for (const int64_t tokens : {1, 2, 7, 12, 13, 31}) {
+      TestMatrix matrix(format, 50, 1056, 9);
+      const std::vector<float> x = RandomFloats(random, tokens * 1056);
+      EXPECT_EQ(Product(kernels(), matrix, x, kind), Product(GetKernels(Isa::kScalar), matrix, x, kind)) << tokens;
+    }
+  }
+}
+
+TEST_P(Kernels, Int16Product_LargestSumsDoNotOverflow) {
+  TestMatrix matrix(PackedFormat::kF16, 16, 32, 23);
+  auto* halves = matrix.bytes.As<uint16_t>();
+  std::fill(halves, halves + 512, uint16_t{0x3fff});  // just below 2: all bits set
+  const std::vector<float> out = Product(kernels(), matrix, std::vector<float>(32, 3.0f), Kind::kInt16);
+  for (const float value : out) EXPECT_NEAR(value, 32 * 3 * 1.9990234, 1e-3);
+}
+
+TEST_P(Kernels, Int16Product_SmallWeightsBesideLargeOnesKeepTheirBits) {
+  // A row of one large weight and small ones down to an eighth of it: exact, with activations that are powers of two.
+  TestMatrix matrix(PackedFormat::kF16, 16, 32, 23);
+  auto* halves = matrix.bytes.As<uint16_t>();
+  float sum = 0;
+  for (int k = 0; k < 32; ++k) {
+    const auto half = static_cast<uint16_t>(((15 - k % 3) << 10) | (k * 31 % 1024));
+    for (int r = 0; r < 16; ++r) halves[k * 16 + r] = half;
+    sum += FromHalf(half);
+  }
+  for (const float value : Product(kernels(), matrix, std::vector<float>(32, 1.0f), Kind::kInt16)) EXPECT_FLOAT_EQ(value, sum);
+}
+
+TEST_P(Kernels, Bf16Tile_RoundsToNearestEvenAndKeepsNan) {
+  std::vector<float> x(32, 0.0f);
+  const std::pair<uint32_t, uint16_t> cases[] = {{0x3f808000, 0x3f80}, {0x3f818000, 0x3f82}, {0x3f808001, 0x3f81},
+                                                 {0xbf808000, 0xbf80}, {0x7f800000, 0x7f80}, {0x7f7fffff, 0x7f80}};
+  for (size_t i = 0; i < std::size(cases); ++i) x[i] = std::bit_cast<float>(cases[i].first);
+  x[16] = std::numeric_limits<float>::quiet_NaN();
+  const TestActivations activations(kernels(), x, 32, Kind::kBf16);
+  for (size_t i = 0; i < std::size(cases); ++i) EXPECT_EQ(activations.pairs.values[i], cases[i].second) << i;
+  EXPECT_TRUE(std::isnan(std::bit_cast<float>(static_cast<uint32_t>(activations.pairs.values[16]) << 16)));
 }
 
 TEST_P(Kernels, Product_OfATokenDoesNotDependOnItsBatch) {
@@ -286,7 +371,7 @@ TEST_P(Kernels, Product_OfATokenDoesNotDependOnItsBatch) {
   const std::vector<float> x = RandomFloats(random, 40 * 256);
   for (const PackedFormat format : kAllFormats) {
     TestMatrix matrix(format, 33, 256, 17);
-    const Mode mode = IsQuantized(format) ? Mode::kQuantized : Mode::kFloat;
+    const Kind mode = KindFor(format, Arithmetic::kFast);
     for (int64_t first = 0; first < 40; first += 9) {
       const std::vector<float> alone = Product(kernels(), matrix, {x.begin() + first * 256, x.begin() + (first + 1) * 256}, mode);
       for (const int64_t batch : {2, 3, 8, 11, 12, 13, 17, 24, 40}) {
@@ -305,8 +390,8 @@ TEST_P(Kernels, AddEpilogue_AddsTheProductToWhatWasThere) {
   TestMatrix matrix(PackedFormat::kQ4M, 18, 64, 19);
   const std::vector<float> x = RandomFloats(random, 3 * 64);
   const std::vector<float> before = RandomFloats(random, 3 * 18);
-  const std::vector<float> product = Product(kernels(), matrix, x, Mode::kQuantized);
-  const std::vector<float> sum = Product(kernels(), matrix, x, Mode::kQuantized, Epilogue::kAdd, before);
+  const std::vector<float> product = Product(kernels(), matrix, x, Kind::kInt8);
+  const std::vector<float> sum = Product(kernels(), matrix, x, Kind::kInt8, Epilogue::kAdd, before);
   for (size_t i = 0; i < sum.size(); ++i) EXPECT_EQ(sum[i], before[i] + product[i]);
 }
 
@@ -316,13 +401,13 @@ TEST_P(Kernels, ByteWeights_NeverSaturate) {
   std::memset(matrix.bytes.memory.get() + 32, 0xff, 512);
   auto* scales = matrix.bytes.As<uint16_t>();
   std::fill(scales, scales + 16, uint16_t{0x3c00});  // 1.0
-  const std::vector<float> out = Product(kernels(), matrix, std::vector<float>(32, 127.0f), Mode::kQuantized);
+  const std::vector<float> out = Product(kernels(), matrix, std::vector<float>(32, 127.0f), Kind::kInt8);
   for (const float value : out) EXPECT_EQ(value, 127.0f * 127.0f * 32.0f);
 }
 
 TEST_P(Kernels, QuantizeTile_ZerosStayZero) {
   TestMatrix matrix(PackedFormat::kQ4, 16, 32, 29);
-  for (const float value : Product(kernels(), matrix, std::vector<float>(32, 0.0f), Mode::kQuantized)) EXPECT_EQ(value, 0.0f);
+  for (const float value : Product(kernels(), matrix, std::vector<float>(32, 0.0f), Kind::kInt8)) EXPECT_EQ(value, 0.0f);
 }
 
 TEST_P(Kernels, RmsNorm_MatchesFormula_EveryLength) {
@@ -432,6 +517,7 @@ std::vector<float> Attend(const KernelTable& kernels, const TestCache& cache, Kv
   const std::vector<int64_t> first_visible = variant.FirstVisible(visible);
   std::vector<float> padded(static_cast<size_t>(rows * cache.padded)), out(static_cast<size_t>(rows * cache.head_dim));
   for (int64_t r = 0; r < rows; ++r) std::copy_n(&queries[r * cache.head_dim], cache.head_dim, &padded[r * cache.padded]);
+  std::vector<uint16_t> bf16_queries(padded.size());
   std::vector<float> m(rows), l(rows * 16), acc(rows * cache.padded), m2(rows), l2(rows * 16), acc2(rows * cache.padded);
   const int64_t end = *std::max_element(visible.begin(), visible.end());
   for (int64_t begin = 0; begin < end; begin += kAttentionRangeTokens) {
@@ -443,6 +529,7 @@ std::vector<float> Attend(const KernelTable& kernels, const TestCache& cache, Kv
                              .range_begin = begin,
                              .num_rows = rows,
                              .queries = padded.data(),
+                             .bf16_queries = bf16_queries.data(),
                              .first_visible = first_visible.data(),
                              .visible = visible.data(),
                              .score_cap = variant.score_cap,

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "kernels/isa.h"
+#include "models/forward_work.h"
 #include "models/kv_pool.h"
 #include "models/model_config.h"
 #include "weights/gguf_file.h"
@@ -58,6 +59,9 @@ class CausalLm {
   virtual const ModelConfig& config() const = 0;
   virtual KvLayout kv_layout() const = 0;
   virtual int64_t weight_bytes() const = 0;  // of memory that the packed weights take once they are all loaded
+
+  // What a forward pass costs at least, by the shapes and formats of the weights.
+  virtual ForwardWork WorkOf(const ForwardShape& shape) const = 0;
 
   // Any thread.
   virtual LoadProgress load_progress() const = 0;

@@ -9,17 +9,19 @@ namespace {
 
 // From this many tokens a member on, its own chunk amortises decoding every weight for itself.
 constexpr int64_t kTokensPerMemberByTokens = 16;
-// Chunks a member should get at least, so that the last ones even out unequal attention and a disturbed core.
-constexpr int64_t kChunksPerMember = 3;
-// Widest chunk: its activations of one layer stay within a second-level cache of 1 to 2 MiB.
-constexpr int64_t kMaxChunkTokens = 8 * kMaxTileTokens;
+// Widest chunk: its activations of one layer stay within a second-level cache of 1 to 2 MiB, and the weights are decoded seldom
+// enough for that to cost a few percent.
+constexpr int64_t kMaxChunkTokens = 11 * kMaxTileTokens;
+// From this many tokens a member on, it gets two chunks: the second ones even out unequal attention and a disturbed core.
+constexpr int64_t kTokensForTwoChunks = 8 * kMaxTileTokens;
 // Panels a member claims at once.
 constexpr int64_t kPanelsPerClaim = 4;
 
+// As even as possible, so that no member waits for the last chunk.
 int64_t ChunkTokens(int64_t num_tokens, int num_threads) {
-  const int64_t even = num_tokens / (num_threads * kChunksPerMember);
-  const int64_t whole_tiles = std::max<int64_t>(even / kMaxTileTokens, 1) * kMaxTileTokens;
-  return std::min(whole_tiles, kMaxChunkTokens);
+  const int64_t per_member = (num_tokens + num_threads - 1) / num_threads;
+  const int64_t chunks = std::max<int64_t>((per_member + kMaxChunkTokens - 1) / kMaxChunkTokens, per_member >= kTokensForTwoChunks ? 2 : 1);
+  return (num_tokens + chunks * num_threads - 1) / (chunks * num_threads);
 }
 
 int64_t NumClaims(int64_t num_panels) { return (num_panels + kPanelsPerClaim - 1) / kPanelsPerClaim; }

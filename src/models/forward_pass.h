@@ -134,9 +134,6 @@ class ForwardPass {
   int64_t query_width() const { return config_.num_heads * config_.head_dim; }
   int64_t kv_width() const { return config_.num_kv_heads * config_.head_dim; }
   int64_t padded_head_dim() const { return kv_.layout().head_dim; }
-  bool UsesQuantized(const PackedMatrix& matrix) const {
-    return arithmetic_ == Arithmetic::kFast && IsQuantized(matrix.format());
-  }
 
   const ModelConfig& config_;
   const TransformerWeights& weights_;

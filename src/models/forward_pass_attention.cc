@@ -43,12 +43,13 @@ AttentionTask ForwardPass::MakeAttentionTask(MemberBuffers& own, const LayerView
   const int64_t heads = config_.heads_per_kv_head();
   const int64_t num_rows = range.size() * heads;
   const int64_t dim = padded_head_dim();
-  float* memory = own.attention.Get<float>(num_rows * (2 * dim + 32));
+  float* memory = own.attention.Get<float>(num_rows * (2 * dim + 32 + dim / 2));
   AttentionTask task{.half_head_bytes = kv_.layout().half_head_bytes(),
                      .kv_type = kv_.layout().type,
                      .head_dim = dim,
                      .num_rows = num_rows,
                      .queries = memory,
+                     .bf16_queries = reinterpret_cast<uint16_t*>(memory + num_rows * (2 * dim + 32)),
                      .score_cap = config_.attention_softcap,
                      .maximum = memory + num_rows * (2 * dim + 16),
                      .sum = memory + num_rows * 2 * dim,

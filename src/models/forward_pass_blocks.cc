@@ -59,18 +59,23 @@ void ForwardPass::Multiply(MemberBuffers& own, const PackedMatrix& matrix, int64
                       .num_rows = matrix.rows(),
                       .epilogue = epilogue,
                       .scratch = own.gemm_scratch.Get<float>(GemmScratchBytes(matrix.columns()) / 4)};
-  if (UsesQuantized(matrix)) {
-    kernels_.gemm_quantized(task, x.quantized());
-  } else {
-    kernels_.gemm_float(task, x.floats());
+  switch (KindFor(matrix.format(), arithmetic_)) {
+    case ActivationKind::kInt8:
+      return kernels_.gemm_quantized(task, x.quantized());
+    case ActivationKind::kInt16:
+      return kernels_.gemm_int16(task, x.int16());
+    case ActivationKind::kBf16:
+      return kernels_.gemm_bf16(task, x.bf16());
+    case ActivationKind::kFloat:
+      return kernels_.gemm_float(task, x.floats());
   }
 }
 
 void ForwardPass::ReserveActivations(ActivationBuffer& out, int64_t num_tokens,
                                      std::initializer_list<const PackedMatrix*> users) {
-  const bool quantized = std::any_of(users.begin(), users.end(), [this](const PackedMatrix* m) { return UsesQuantized(*m); });
-  const bool floats = std::any_of(users.begin(), users.end(), [this](const PackedMatrix* m) { return !UsesQuantized(*m); });
-  out.Reserve(num_tokens, (*users.begin())->columns(), quantized, floats);
+  ActivationNeeds needs;
+  for (const PackedMatrix* matrix : users) needs.Add(matrix->format(), arithmetic_);
+  out.Reserve(num_tokens, (*users.begin())->columns(), needs);
 }
 
 int64_t ForwardPass::num_qkv_units() const {

@@ -30,15 +30,24 @@ class GrowingBuffer {
   int64_t capacity_ = 0;
 };
 
-// The input of matrix products: the activations of some tokens in the form the weights ask for.
+// In which forms some activations are asked for.
+struct ActivationNeeds {
+  bool int8 = false, int16 = false, bf16 = false, floats = false;
+  // Of 8-bit activations: which sums, see QuantizedActivations.
+  bool starts_8 = false, starts_16 = false, starts_128 = false, half_starts_32 = false, scaled_sums = false;
+
+  void Add(PackedFormat format, Arithmetic arithmetic);
+};
+
+// The input of matrix products: the activations of some tokens in the forms the weights ask for.
 class ActivationBuffer {
  public:
   // Makes room; the views are valid until the next Reserve.
-  void Reserve(int64_t num_tokens, int64_t columns, bool quantized, bool floats);
+  void Reserve(int64_t num_tokens, int64_t columns, const ActivationNeeds& needs);
 
-  bool has_quantized() const { return has_quantized_; }
-  bool has_floats() const { return has_floats_; }
   const QuantizedActivations& quantized() const { return quantized_; }
+  const PairActivations& int16() const { return int16_; }
+  const PairActivations& bf16() const { return bf16_; }
   const FloatActivations& floats() const { return floats_; }
   Tiling tiling() const { return tiling_; }
 
@@ -46,12 +55,17 @@ class ActivationBuffer {
   void FillTile(const KernelTable& kernels, int64_t tile, const float* rows, int64_t stride);
 
  private:
+  void ReserveQuantized(int64_t num_tokens, int64_t columns);
+
   Tiling tiling_;
-  bool has_quantized_ = false;
-  bool has_floats_ = false;
+  ActivationNeeds needs_;
   QuantizedActivations quantized_;
+  PairActivations int16_;
+  PairActivations bf16_;
   FloatActivations floats_;
   GrowingBuffer quantized_memory_;
+  GrowingBuffer int16_memory_;
+  GrowingBuffer bf16_memory_;
   GrowingBuffer float_memory_;
 };
 

@@ -63,6 +63,7 @@ class Transformer final : public CausalLm {
   const ModelConfig& config() const override { return config_; }
   KvLayout kv_layout() const override;
   int64_t weight_bytes() const override { return weights_.num_bytes(); }
+  ForwardWork WorkOf(const ForwardShape& shape) const override;
   LoadProgress load_progress() const override;
   void LoadNext(ThreadPool& pool) override { weights_.loader->LoadNext(pool); }
   Status WaitForCache() override { return weights_.loader->WaitForCache(); }

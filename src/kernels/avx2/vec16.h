@@ -6,8 +6,12 @@ struct F32x16 {
 struct I32x16 {
   __m256i lo, hi;
 };
+// Four bytes that may stand anywhere and be anything.
+using Quad [[gnu::may_alias, gnu::aligned(1)]] = int32_t;
 
 inline constexpr int kAttentionRowTile = 2;
+inline constexpr int kAttentionValueRows = 2;
+inline constexpr int kAttentionLines = 2;
 
 static inline F32x16 Load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 static inline void Store(float* p, F32x16 a) {
@@ -67,6 +71,8 @@ static inline void StoreI32(void* p, I32x16 a) {
 }
 static inline I32x16 Set1I32(int32_t a) { return {_mm256_set1_epi32(a), _mm256_set1_epi32(a)}; }
 static inline I32x16 AddI32(I32x16 a, I32x16 b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
+static inline I32x16 SubI32(I32x16 a, I32x16 b) { return {_mm256_sub_epi32(a.lo, b.lo), _mm256_sub_epi32(a.hi, b.hi)}; }
+static inline I32x16 MulI32(I32x16 a, I32x16 b) { return {_mm256_mullo_epi32(a.lo, b.lo), _mm256_mullo_epi32(a.hi, b.hi)}; }
 static inline I32x16 And(I32x16 a, I32x16 b) { return {_mm256_and_si256(a.lo, b.lo), _mm256_and_si256(a.hi, b.hi)}; }
 template <int kBits>
 static inline I32x16 ShiftLeft(I32x16 a) {
@@ -97,11 +103,29 @@ static inline F32x16 ToF32(I32x16 a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_
 static inline I32x16 RoundToI32(F32x16 a) { return {_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)}; }
 static inline F32x16 BitsToF32(I32x16 a) { return {_mm256_castsi256_ps(a.lo), _mm256_castsi256_ps(a.hi)}; }
 
+static inline I32x16 F32ToBits(F32x16 a) { return {_mm256_castps_si256(a.lo), _mm256_castps_si256(a.hi)}; }
+
 static inline void StoreI8(int8_t* p, I32x16 a) {
   // packs works within 128-bit halves; the permutation puts the four quarters back in order.
   const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(a.lo, a.hi), 0xd8);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
                    _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
+
+static inline void StoreU16(uint16_t* p, I32x16 a) {
+  const __m256i mask = _mm256_set1_epi32(0xffff);
+  const __m256i words = _mm256_packus_epi32(_mm256_and_si256(a.lo, mask), _mm256_and_si256(a.hi, mask));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(words, 0xd8));
+}
+// Sums of 16 int8 and of the 16 behind them.
+static inline void SumHalves(const int8_t* values, int32_t* sums) {
+  const __m256i bytes = _mm256_load_si256(reinterpret_cast<const __m256i*>(values));
+  const __m256i words = _mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes);
+  __m256i quads = _mm256_madd_epi16(words, _mm256_set1_epi16(1));
+  quads = _mm256_add_epi32(quads, _mm256_shuffle_epi32(quads, 0xb1));
+  quads = _mm256_add_epi32(quads, _mm256_shuffle_epi32(quads, 0x4e));
+  sums[0] = _mm256_cvtsi256_si32(quads);
+  sums[1] = _mm_cvtsi128_si32(_mm256_extracti128_si256(quads, 1));
 }
 
 template <int kMaxWeight>
@@ -120,9 +144,19 @@ static inline __m256i DotHalf(__m256i acc, __m256i weights, __m256i x) {
 }
 
 template <int kMaxWeight>
-static inline I32x16 DotU8I8(I32x16 acc, I32x16 weights, int32_t activations) {
-  const __m256i x = _mm256_set1_epi32(activations);
+static inline I32x16 DotU8I8(I32x16 acc, I32x16 weights, const int8_t* quad) {
+  const __m256i x = _mm256_set1_epi32(*reinterpret_cast<const Quad*>(quad));
   return {DotHalf<kMaxWeight>(acc.lo, weights.lo, x), DotHalf<kMaxWeight>(acc.hi, weights.hi, x)};
+}
+static inline I32x16 DotI16(I32x16 acc, I32x16 weights, const void* pair) {
+  const __m256i x = _mm256_set1_epi32(*static_cast<const Quad*>(pair));
+  return {_mm256_add_epi32(acc.lo, _mm256_madd_epi16(weights.lo, x)), _mm256_add_epi32(acc.hi, _mm256_madd_epi16(weights.hi, x))};
+}
+static inline F32x16 DotBf16(F32x16 acc, I32x16 weights, const void* pair) {
+  const I32x16 x = Set1I32(*static_cast<const Quad*>(pair));
+  const I32x16 high = Set1I32(static_cast<int32_t>(0xffff0000u));
+  acc = Fma(BitsToF32(And(weights, high)), BitsToF32(And(x, high)), acc);
+  return Fma(BitsToF32(ShiftLeft<16>(weights)), BitsToF32(ShiftLeft<16>(x)), acc);
 }
 
 static inline int32_t ReduceAddI32(I32x16 a) {

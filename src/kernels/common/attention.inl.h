@@ -1,13 +1,13 @@
 // Attention over paged keys and values. Included once per instruction set, inside its namespace.
 //
 // A block's keys are lines of 16 tokens, its values lines of 16 dims (models/kv_pool.h), so neither product needs a
-// horizontal sum. Rows are query heads of one KV head at some tokens; kAttentionRowTile of them share each line read.
+// horizontal sum. Rows are query heads of one KV head at some tokens; kAttentionRowTile of them share each line read. Keys and
+// values in BF16 meet queries and weights rounded to BF16, others meet them in float32.
 
-static inline uint16_t RoundToBf16(float value) {
-  uint32_t bits;
-  __builtin_memcpy(&bits, &value, 4);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((bits >> 16) | 0x40);  // NaN stays NaN
-  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+static inline uint16_t Bf16Of(float value) {
+  alignas(32) uint16_t lanes[16];
+  StoreU16(lanes, RoundToBf16(Set1(value)));
+  return lanes[0];
 }
 
 // The scale of a token's key or value as 8 bits, stored among those of its block. Gives its inverse.
@@ -31,7 +31,7 @@ static void WriteKeys(const float* key, int64_t head_dim, int64_t padded_head_di
   for (int64_t d = 0; d < padded_head_dim; ++d) {
     const float k = d < head_dim ? key[d] : 0.0f;
     if (type == KvType::kBf16) {
-      reinterpret_cast<uint16_t*>(keys)[(d / 2 * kKvBlockTokens + offset) * 2 + d % 2] = RoundToBf16(k);
+      reinterpret_cast<uint16_t*>(keys)[(d / 2 * kKvBlockTokens + offset) * 2 + d % 2] = Bf16Of(k);
     } else if (type == KvType::kF32) {
       reinterpret_cast<float*>(keys)[d * kKvBlockTokens + offset] = k;
     } else {
@@ -46,7 +46,7 @@ static void WriteValues(const float* value, int64_t head_dim, int64_t padded_hea
   for (int64_t d = 0; d < padded_head_dim; ++d) {
     const float v = d < head_dim ? value[d] : 0.0f;
     if (type == KvType::kBf16) {
-      reinterpret_cast<uint16_t*>(values)[(offset / 2 * padded_head_dim + d) * 2 + offset % 2] = RoundToBf16(v);
+      reinterpret_cast<uint16_t*>(values)[(offset / 2 * padded_head_dim + d) * 2 + offset % 2] = Bf16Of(v);
     } else if (type == KvType::kF32) {
       reinterpret_cast<float*>(values)[offset * padded_head_dim + d] = v;
     } else {
@@ -55,86 +55,103 @@ static void WriteValues(const float* value, int64_t head_dim, int64_t padded_hea
   }
 }
 
-static inline F32x16 LowBf16(I32x16 pairs) { return BitsToF32(ShiftLeft<16>(pairs)); }
-static inline F32x16 HighBf16(I32x16 pairs) { return BitsToF32(And(pairs, Set1I32(static_cast<int32_t>(0xffff0000u)))); }
+// Tokens whose scores are known before the softmax goes on: its maximum and its rescaling cost once for all of them.
+inline constexpr int64_t kSoftmaxTokens = 128;
+inline constexpr int64_t kSoftmaxBlocks = kSoftmaxTokens / kKvBlockTokens;
+static_assert(kAttentionRangeTokens % kSoftmaxTokens == 0);
 
-// scores[row][32] = queries . keys of a block; of keys in 8 bits without their scales.
+// What a softmax leaves for values in BF16; for others, weights stand where the scores were.
+template <int kRows>
+struct Bf16Weights {
+  alignas(64) uint16_t bf16[kRows][kSoftmaxTokens];
+};
+
+// scores[row][0, 32) = queries . keys of a block; of keys in 8 bits without their scales.
 template <KvType kType, int kRows>
-static inline void Scores(const std::byte* keys, const float* queries, int64_t head_dim, F32x16 (&scores)[kRows][2]) {
-#pragma GCC unroll 4
+static inline void Scores(const std::byte* keys, const AttentionTask& task, int64_t row, F32x16 (&scores)[kRows][2]) {
+  const int64_t head_dim = task.head_dim;
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) scores[r][0] = scores[r][1] = Zero();
-  for (int64_t d = 0; d < head_dim; d += 2) {
-    F32x16 even[2], odd[2];
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half) {
-      if constexpr (kType == KvType::kBf16) {
-        const I32x16 pairs = LoadI32(keys + d / 2 * 128 + half * 64);
-        even[half] = LowBf16(pairs);
-        odd[half] = HighBf16(pairs);
-      } else if constexpr (kType == KvType::kInt8) {
-        const std::byte* line = keys + kKvScaleBytes + d * kKvBlockTokens + half * 16;
-        even[half] = ToF32(LoadI8(line));
-        odd[half] = ToF32(LoadI8(line + kKvBlockTokens));
-      } else {
-        const float* line = reinterpret_cast<const float*>(keys) + d * kKvBlockTokens + half * 16;
-        even[half] = Load(line);
-        odd[half] = Load(line + kKvBlockTokens);
+  if constexpr (kType == KvType::kBf16) {
+    const uint16_t* queries = task.bf16_queries + row * head_dim;
+    for (int64_t pair = 0; pair < head_dim / 2; ++pair) {
+      const I32x16 lower = LoadI32(keys + pair * 128);
+      const I32x16 upper = LoadI32(keys + pair * 128 + 64);
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) {
+        scores[r][0] = DotBf16(scores[r][0], lower, queries + (pair * kRows + r) * 2);
+        scores[r][1] = DotBf16(scores[r][1], upper, queries + (pair * kRows + r) * 2);
       }
     }
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) {
-      const F32x16 q0 = Set1(queries[r * head_dim + d]);
-      const F32x16 q1 = Set1(queries[r * head_dim + d + 1]);
+  } else {
+    const float* queries = task.queries + row * head_dim;
+    for (int64_t d = 0; d < head_dim; ++d) {
+      F32x16 lines[2];
 #pragma GCC unroll 2
       for (int half = 0; half < 2; ++half) {
-        scores[r][half] = Fma(even[half], q0, scores[r][half]);
-        scores[r][half] = Fma(odd[half], q1, scores[r][half]);
+        if constexpr (kType == KvType::kInt8) {
+          lines[half] = ToF32(LoadI8(keys + kKvScaleBytes + d * kKvBlockTokens + half * 16));
+        } else {
+          lines[half] = Load(reinterpret_cast<const float*>(keys) + d * kKvBlockTokens + half * 16);
+        }
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) {
+        const F32x16 q = Set1(queries[r * head_dim + d]);
+        scores[r][0] = Fma(lines[0], q, scores[r][0]);
+        scores[r][1] = Fma(lines[1], q, scores[r][1]);
       }
     }
   }
 }
 
-// accumulator[row][d .. d + 16 * kLines) += weights[row][32] . values, over the first num_tokens of the block. The weights of
-// values in 8 bits have their scales in them.
-template <KvType kType, int kRows, int kLines>
-static inline void AddValues(const std::byte* values, int64_t head_dim, int64_t d, int64_t num_tokens,
-                             const float (&weights)[kRows][32], float* accumulator) {
+// accumulator[row][d .. d + 16 * kLines) += weights[row] . values, over the first num_tokens (even) of the chunk's blocks. The
+// weights of values in 8 bits have their scales in them.
+template <KvType kType, int kRows, int kLines, typename Weights>
+static inline void AddValues(const std::byte* const* blocks, const AttentionTask& task, int64_t d, int64_t num_tokens,
+                             const Weights& weights, int first_row, float* accumulator) {
+  const int64_t head_dim = task.head_dim;
   F32x16 acc[kRows][kLines];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
     for (int line = 0; line < kLines; ++line) acc[r][line] = Load(accumulator + r * head_dim + d + line * 16);
   }
-  for (int64_t token = 0; token < num_tokens; token += 2) {
-    F32x16 even[kLines], odd[kLines];
-#pragma GCC unroll 4
-    for (int line = 0; line < kLines; ++line) {
+  for (int64_t begin = 0; begin < num_tokens; begin += kKvBlockTokens) {
+    const std::byte* values = blocks[begin / kKvBlockTokens] + task.half_head_bytes;
+    const int64_t count = num_tokens - begin < kKvBlockTokens ? num_tokens - begin : kKvBlockTokens;
+    for (int64_t token = 0; token < count; token += kType == KvType::kBf16 ? 2 : 1) {
       if constexpr (kType == KvType::kBf16) {
-        const I32x16 pairs = LoadI32(values + (token / 2 * head_dim + d + line * 16) * 4);
-        even[line] = LowBf16(pairs);
-        odd[line] = HighBf16(pairs);
-      } else if constexpr (kType == KvType::kInt8) {
-        const std::byte* row = values + kKvScaleBytes + token * head_dim + d + line * 16;
-        even[line] = ToF32(LoadI8(row));
-        odd[line] = ToF32(LoadI8(row + head_dim));
+        I32x16 lines[kLines];
+#pragma GCC unroll 4
+        for (int line = 0; line < kLines; ++line) lines[line] = LoadI32(values + (token / 2 * head_dim + d + line * 16) * 4);
+#pragma GCC unroll 8
+        for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+          for (int line = 0; line < kLines; ++line) {
+            acc[r][line] = DotBf16(acc[r][line], lines[line], weights.bf16[first_row + r] + begin + token);
+          }
+        }
       } else {
-        const float* row = reinterpret_cast<const float*>(values) + token * head_dim + d + line * 16;
-        even[line] = Load(row);
-        odd[line] = Load(row + head_dim);
-      }
-    }
+        F32x16 lines[kLines];
 #pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) {
-      const F32x16 w0 = Set1(weights[r][token]);
-      const F32x16 w1 = Set1(weights[r][token + 1]);
+        for (int line = 0; line < kLines; ++line) {
+          if constexpr (kType == KvType::kInt8) {
+            lines[line] = ToF32(LoadI8(values + kKvScaleBytes + token * head_dim + d + line * 16));
+          } else {
+            lines[line] = Load(reinterpret_cast<const float*>(values) + token * head_dim + d + line * 16);
+          }
+        }
+#pragma GCC unroll 8
+        for (int r = 0; r < kRows; ++r) {
+          const F32x16 weight = Set1(weights.floats[first_row + r][begin + token]);
 #pragma GCC unroll 4
-      for (int line = 0; line < kLines; ++line) {
-        acc[r][line] = Fma(even[line], w0, acc[r][line]);
-        acc[r][line] = Fma(odd[line], w1, acc[r][line]);
+          for (int line = 0; line < kLines; ++line) acc[r][line] = Fma(lines[line], weight, acc[r][line]);
+        }
       }
     }
   }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
     for (int line = 0; line < kLines; ++line) Store(accumulator + r * head_dim + d + line * 16, acc[r][line]);
@@ -152,75 +169,129 @@ static inline F32x16 KeepVisible(F32x16 scores, int64_t first, int64_t end) {
   return scores;
 }
 
-// Online softmax (Milakov, Gimelshein 2018) of rows [row, row + kRows) over one block that starts at token `block_begin`.
-template <KvType kType, int kRows>
-static void AttendBlock(const AttentionTask& task, const std::byte* keys, int64_t block_begin, int64_t row) {
+// Online softmax (Milakov, Gimelshein 2018) of one row over `num_lines` lines of 16 scores, which become weights there.
+template <KvType kType>
+static inline void Softmax(const AttentionTask& task, const std::byte* const* blocks, int64_t row, int64_t num_lines,
+                           float* scores, uint16_t* bf16) {
   const float minus_infinity = -__builtin_inff();
+  F32x16 most = Load(scores);
+  for (int64_t line = 1; line < num_lines; ++line) most = Max(most, Load(scores + line * 16));
+  const float old_maximum = task.maximum[row];
+  const float chunk_maximum = ReduceMax(most);
+  const float maximum = chunk_maximum > old_maximum ? chunk_maximum : old_maximum;
+  const bool sees_nothing = !(maximum > minus_infinity);  // yet
+  const F32x16 shift = Set1(sees_nothing ? 0.0f : maximum);
+  float* sum = task.sum + row * 16;
+  if (maximum > old_maximum) {
+    const F32x16 shrink = Exp(Set1(old_maximum - maximum));
+    float* acc = task.accumulator + row * task.head_dim;
+    for (int64_t d = 0; d < task.head_dim; d += 16) Store(acc + d, Mul(Load(acc + d), shrink));
+    Store(sum, Mul(Load(sum), shrink));
+    task.maximum[row] = maximum;
+  }
+  F32x16 total = Load(sum);
+  for (int64_t line = 0; line < num_lines; ++line) {
+    F32x16 weight = sees_nothing ? Zero() : Exp(Sub(Load(scores + line * 16), shift));
+    total = Add(total, weight);
+    if constexpr (kType == KvType::kBf16) {
+      StoreU16(bf16 + line * 16, RoundToBf16(weight));
+    } else {
+      if constexpr (kType == KvType::kInt8) {
+        const std::byte* values = blocks[line / 2] + task.half_head_bytes;
+        weight = Mul(weight, Load(reinterpret_cast<const float*>(values) + line % 2 * 16));
+      }
+      Store(scores + line * 16, weight);
+    }
+  }
+  Store(sum, total);
+}
+
+// Rows [row, row + kRows) over the blocks of one chunk, whose first token is `begin`.
+template <KvType kType, int kRows>
+static void AttendChunk(const AttentionTask& task, const std::byte* const* blocks, int64_t begin, int64_t row) {
   int64_t most_visible = 0;
-  int64_t least_first = kKvBlockTokens;
+  int64_t least_first = kSoftmaxTokens;
   for (int r = 0; r < kRows; ++r) {
-    const int64_t visible = task.visible[row + r] - block_begin;
-    const int64_t first = task.first_visible[row + r] - block_begin;
+    const int64_t visible = task.visible[row + r] - begin;
+    const int64_t first = task.first_visible[row + r] - begin;
     most_visible = visible > most_visible ? visible : most_visible;
     least_first = first < least_first ? first : least_first;
   }
-  if (most_visible <= 0 || least_first >= kKvBlockTokens) return;
-  if (most_visible > kKvBlockTokens) most_visible = kKvBlockTokens;
+  if (most_visible <= 0 || least_first >= kSoftmaxTokens) return;
+  if (most_visible > kSoftmaxTokens) most_visible = kSoftmaxTokens;
 
-  F32x16 scores[kRows][2];
-  Scores<kType, kRows>(keys, task.queries + row * task.head_dim, task.head_dim, scores);
-  const std::byte* values = keys + task.half_head_bytes;
-  alignas(64) float weights[kRows][32];
-#pragma GCC unroll 4
+  alignas(64) float scores[kRows][kSoftmaxTokens];
+  const int64_t num_blocks = (most_visible + kKvBlockTokens - 1) / kKvBlockTokens;
+  for (int64_t i = 0; i < num_blocks; ++i) {
+    F32x16 block_scores[kRows][2];
+    Scores<kType, kRows>(blocks[i], task, row, block_scores);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half) {
+        F32x16 score = block_scores[r][half];
+        if constexpr (kType == KvType::kInt8) {
+          score = Mul(score, Load(reinterpret_cast<const float*>(blocks[i]) + half * 16));
+        }
+        if (task.score_cap > 0) score = SoftCapped(score, task.score_cap);
+        Store(scores[r] + i * kKvBlockTokens + half * 16, score);
+      }
+    }
+  }
+  Bf16Weights<kRows> weights;
   for (int r = 0; r < kRows; ++r) {
-    const int64_t visible = task.visible[row + r] - block_begin;
-    const int64_t first = task.first_visible[row + r] - block_begin;
-    if constexpr (kType == KvType::kInt8) {
-      scores[r][0] = Mul(scores[r][0], Load(reinterpret_cast<const float*>(keys)));
-      scores[r][1] = Mul(scores[r][1], Load(reinterpret_cast<const float*>(keys) + 16));
+    const int64_t visible = task.visible[row + r] - begin;
+    const int64_t first = task.first_visible[row + r] - begin;
+    if (visible < num_blocks * kKvBlockTokens || first > 0) {
+      for (int64_t at = 0; at < num_blocks * kKvBlockTokens; at += 16) {
+        if (visible >= at + 16 && first <= at) continue;
+        Store(scores[r] + at, KeepVisible(Load(scores[r] + at), first - at, visible - at));
+      }
     }
-    if (task.score_cap > 0) {
-      scores[r][0] = SoftCapped(scores[r][0], task.score_cap);
-      scores[r][1] = SoftCapped(scores[r][1], task.score_cap);
-    }
-    if (visible < kKvBlockTokens || first > 0) {
-      scores[r][0] = KeepVisible(scores[r][0], first, visible);
-      scores[r][1] = KeepVisible(scores[r][1], first - 16, visible - 16);
-    }
-    const float old_maximum = task.maximum[row + r];
-    const float block_maximum = ReduceMax(Max(scores[r][0], scores[r][1]));
-    const float maximum = block_maximum > old_maximum ? block_maximum : old_maximum;
-    if (maximum > minus_infinity) {
-      const F32x16 shift = Set1(maximum);
-      scores[r][0] = Exp(Sub(scores[r][0], shift));
-      scores[r][1] = Exp(Sub(scores[r][1], shift));
-    } else {
-      scores[r][0] = scores[r][1] = Zero();  // a row that sees nothing yet
-    }
-    float* sum = task.sum + (row + r) * 16;
-    if (maximum > old_maximum) {
-      const F32x16 shrink = Exp(Set1(old_maximum - maximum));
-      float* acc = task.accumulator + (row + r) * task.head_dim;
-      for (int64_t d = 0; d < task.head_dim; d += 16) Store(acc + d, Mul(Load(acc + d), shrink));
-      Store(sum, Mul(Load(sum), shrink));
-      task.maximum[row + r] = maximum;
-    }
-    Store(sum, Add(Load(sum), Add(scores[r][0], scores[r][1])));
-    if constexpr (kType == KvType::kInt8) {
-      scores[r][0] = Mul(scores[r][0], Load(reinterpret_cast<const float*>(values)));
-      scores[r][1] = Mul(scores[r][1], Load(reinterpret_cast<const float*>(values) + 16));
-    }
-    Store(weights[r], scores[r][0]);
-    Store(weights[r] + 16, scores[r][1]);
+    Softmax<kType>(task, blocks, row + r, num_blocks * 2, scores[r], weights.bf16[r]);
   }
 
+  const int64_t num_tokens = (most_visible + 1) / 2 * 2;
   float* accumulator = task.accumulator + row * task.head_dim;
-  int64_t d = 0;
-  for (; d + 64 <= task.head_dim; d += 64) {
-    AddValues<kType, kRows, 4>(values, task.head_dim, d, most_visible, weights, accumulator);
+  constexpr int kValueRows = kRows < kAttentionValueRows ? kRows : kAttentionValueRows;
+  const auto add_values = [&](const auto& row_weights) {
+    for (int first = 0; first + kValueRows <= kRows; first += kValueRows) {
+      float* own = accumulator + first * task.head_dim;
+      int64_t d = 0;
+      for (; d + kAttentionLines * 16 <= task.head_dim; d += kAttentionLines * 16)
+        AddValues<kType, kValueRows, kAttentionLines>(blocks, task, d, num_tokens, row_weights, first, own);
+      for (; d < task.head_dim; d += 16) AddValues<kType, kValueRows, 1>(blocks, task, d, num_tokens, row_weights, first, own);
+    }
+    constexpr int kRest = kRows % kValueRows;
+    if constexpr (kRest > 0) {
+      float* own = accumulator + (kRows - kRest) * task.head_dim;
+      int64_t d = 0;
+      for (; d + kAttentionLines * 16 <= task.head_dim; d += kAttentionLines * 16)
+        AddValues<kType, kRest, kAttentionLines>(blocks, task, d, num_tokens, row_weights, kRows - kRest, own);
+      for (; d < task.head_dim; d += 16) AddValues<kType, kRest, 1>(blocks, task, d, num_tokens, row_weights, kRows - kRest, own);
+    }
+  };
+  if constexpr (kType == KvType::kBf16) {
+    add_values(weights);
+  } else {
+    struct {
+      const float (*floats)[kSoftmaxTokens];
+    } float_weights{scores};
+    add_values(float_weights);
   }
-  for (; d < task.head_dim; d += 16) {
-    AddValues<kType, kRows, 1>(values, task.head_dim, d, most_visible, weights, accumulator);
+}
+
+// Queries as BF16, those of a tile of rows side by side: [head_dim / 2][rows of the tile][2].
+static inline void RoundQueries(const AttentionTask& task) {
+  for (int64_t row = 0; row < task.num_rows; ++row) {
+    const int64_t tile = row / kAttentionRowTile * kAttentionRowTile;
+    const int64_t width = task.num_rows - tile < kAttentionRowTile ? task.num_rows - tile : kAttentionRowTile;
+    uint16_t* out = task.bf16_queries + tile * task.head_dim + (row - tile) * 2;
+    for (int64_t d = 0; d < task.head_dim; d += 16) {
+      alignas(32) uint16_t columns[16];
+      StoreU16(columns, RoundToBf16(Load(task.queries + row * task.head_dim + d)));
+      StorePairs(columns, out + d * width, width);
+    }
   }
 }
 
@@ -235,16 +306,17 @@ static void AttentionRangeAs(const AttentionTask& task) {
     end = task.visible[r] > end ? task.visible[r] : end;
   }
   for (int64_t i = 0; i < task.num_rows * task.head_dim; i += 16) Store(task.accumulator + i, Zero());
+  if constexpr (kType == KvType::kBf16) RoundQueries(task);
   if (end > task.range_begin + kAttentionRangeTokens) end = task.range_begin + kAttentionRangeTokens;
-  first = first / kKvBlockTokens * kKvBlockTokens;  // whole blocks before every window are not read
-  for (int64_t begin = first > task.range_begin ? first : task.range_begin; begin < end; begin += kKvBlockTokens) {
-    const std::byte* keys = task.blocks[(begin - task.range_begin) / kKvBlockTokens];
+  first = first / kSoftmaxTokens * kSoftmaxTokens;  // whole chunks before every window are not read
+  for (int64_t begin = first > task.range_begin ? first : task.range_begin; begin < end; begin += kSoftmaxTokens) {
+    const std::byte* const* blocks = task.blocks + (begin - task.range_begin) / kKvBlockTokens;
     int64_t row = 0;
     for (; row + kAttentionRowTile <= task.num_rows; row += kAttentionRowTile)
-      AttendBlock<kType, kAttentionRowTile>(task, keys, begin, row);
+      AttendChunk<kType, kAttentionRowTile>(task, blocks, begin, row);
     if (row < task.num_rows) {
       WithCount<kAttentionRowTile>(task.num_rows - row,
-                                   [&](auto count) { AttendBlock<kType, decltype(count)::value>(task, keys, begin, row); });
+                                   [&](auto count) { AttendChunk<kType, decltype(count)::value>(task, blocks, begin, row); });
     }
   }
 }

@@ -103,18 +103,23 @@ static void RopeHalf(float* head, const float* cos, const float* sin, int64_t nu
   }
 }
 
-static void QuantizeGroup(const float* x, int8_t* values, float* scale, int32_t* lower_sum, int32_t* sum) {
+// ---- Activations in the forms that products ask for.
+
+// One token's activations of a group in 8 bits, and their sums over its halves. The scale.
+static inline float QuantizeGroup(const float* x, int8_t* values, int32_t* half_sums) {
   const F32x16 a = Load(x);
   const F32x16 b = Load(x + 16);
   const float largest = ReduceMax(Max(Abs(a), Abs(b)));
   const F32x16 inverse = Set1(largest > 0 ? 127.0f / largest : 0.0f);
-  const I32x16 qa = RoundToI32(Mul(a, inverse));
-  const I32x16 qb = RoundToI32(Mul(b, inverse));
-  StoreI8(values, qa);
-  StoreI8(values + 16, qb);
-  *lower_sum = ReduceAddI32(qa);
-  *sum = *lower_sum + ReduceAddI32(qb);
-  *scale = largest / 127.0f;
+  StoreI8(values, RoundToI32(Mul(a, inverse)));
+  StoreI8(values + 16, RoundToI32(Mul(b, inverse)));
+  SumHalves(values, half_sums);
+  return largest / 127.0f;
+}
+
+// Where four columns (quad) of token t of a tile stand among its values.
+static inline int64_t QuadAt(int64_t columns, int64_t width, int64_t quad, int64_t t) {
+  return kTokenMajor ? t * columns + quad * 4 : (quad * width + t) * 4;
 }
 
 static void QuantizeTile(const float* rows, int64_t stride, int64_t b, int64_t width, const QuantizedActivations& out) {
@@ -122,17 +127,77 @@ static void QuantizeTile(const float* rows, int64_t stride, int64_t b, int64_t w
   int8_t* tile = out.values + b * out.columns;
   for (int64_t i = 0; i < width; ++i) {
     for (int64_t g = 0; g < groups; ++g) {
-      alignas(16) int8_t values[32];
-      float scale;
-      int32_t lower_sum, sum;
-      QuantizeGroup(rows + i * stride + g * kGroupColumns, values, &scale, &lower_sum, &sum);
-      for (int64_t quad = 0; quad < 8; ++quad) __builtin_memcpy(tile + ((g * 8 + quad) * width + i) * 4, values + quad * 4, 4);
+      alignas(32) int8_t values[kGroupColumns];
+      int32_t half_sums[2];
+      const float scale = QuantizeGroup(rows + i * stride + g * kGroupColumns, values, half_sums);
+      for (int64_t quad = 0; quad < 8; ++quad) {
+        __builtin_memcpy(tile + QuadAt(out.columns, width, g * 8 + quad, i), values + quad * 4, 4);
+      }
+      const int32_t sum = half_sums[0] + half_sums[1];
       const int64_t at = b * groups + g * width + i;
       out.scales[at] = scale;
-      out.scaled_sums[at] = scale * static_cast<float>(sum);
-      out.neg_sums_8[at] = -8 * sum;
-      out.neg_sums_128[at] = -128 * sum;
-      out.neg_lower_sums_32[at] = -32 * lower_sum;
+      if (out.starts_8 != nullptr) out.starts_8[at] = -8 * sum;
+      if (out.starts_16 != nullptr) out.starts_16[at] = -16 * sum;
+      if (out.starts_128 != nullptr) out.starts_128[at] = -128 * sum;
+      if (out.scaled_sums != nullptr) out.scaled_sums[at] = scale * static_cast<float>(sum);
+      if (out.half_starts_32 != nullptr) {
+        int32_t* starts = out.half_starts_32 + (b * groups + g * width) * 2 + i;
+        starts[0] = -32 * half_sums[0];
+        starts[width] = -32 * half_sums[1];
+      }
+    }
+  }
+}
+
+// BF16 of sixteen values in the low bits of each lane, to the nearest, ties to even. NaN stays NaN.
+static inline I32x16 RoundToBf16(F32x16 x) {
+  const I32x16 bits = F32ToBits(x);
+  const I32x16 tie = And(ShiftRight<16>(bits), Set1I32(1));
+  const F32x16 rounded = BitsToF32(AddI32(bits, AddI32(tie, Set1I32(0x7fff))));
+  return ShiftRight<16>(F32ToBits(LessThanSelect(Abs(x), Set1(__builtin_inff()), rounded, x)));
+}
+
+// Pairs (2p, 2p + 1) of sixteen columns of a token, `width` pairs apart.
+static inline void StorePairs(const uint16_t* columns, uint16_t* out, int64_t width) {
+  for (int64_t p = 0; p < 8; ++p) __builtin_memcpy(out + p * width * 2, columns + p * 2, 4);
+}
+
+static void Bf16Tile(const float* rows, int64_t stride, int64_t b, int64_t width, const PairActivations& out) {
+  const int64_t num_pairs = (out.columns + 1) / 2;
+  uint16_t* tile = out.values + b * num_pairs * 2;
+  for (int64_t i = 0; i < width; ++i) {
+    const float* row = rows + i * stride;
+    for (int64_t k = 0; k < out.columns; k += 16) {
+      const int64_t n = out.columns - k < 16 ? out.columns - k : 16;
+      alignas(32) uint16_t columns[16];
+      StoreU16(columns, RoundToBf16(LoadFirst(row + k, static_cast<int>(n))));
+      if (n == 16) {
+        StorePairs(columns, tile + (k / 2 * width + i) * 2, width);
+      } else {
+        for (int64_t p = 0; p < (n + 1) / 2; ++p) __builtin_memcpy(tile + ((k / 2 + p) * width + i) * 2, columns + p * 2, 4);
+      }
+    }
+  }
+}
+
+static void Int16Tile(const float* rows, int64_t stride, int64_t b, int64_t width, const PairActivations& out) {
+  // With 13 bits of weights, the largest that cannot overflow a sum of 32 products.
+  constexpr float kLargest = 8190;
+  const int64_t groups = (out.columns + kGroupColumns - 1) / kGroupColumns;
+  uint16_t* tile = out.values + b * groups * kGroupColumns;
+  for (int64_t i = 0; i < width; ++i) {
+    for (int64_t g = 0; g < groups; ++g) {
+      const float* x = rows + i * stride + g * kGroupColumns;
+      const int n = static_cast<int>(out.columns - g * kGroupColumns < kGroupColumns ? out.columns - g * kGroupColumns : kGroupColumns);
+      const F32x16 half[2] = {LoadFirst(x, n < 16 ? n : 16), n > 16 ? LoadFirst(x + 16, n - 16) : Zero()};
+      const float largest = ReduceMax(Max(Abs(half[0]), Abs(half[1])));
+      const F32x16 inverse = Set1(largest > 0 ? kLargest / largest : 0.0f);
+      for (int h = 0; h < 2; ++h) {
+        alignas(32) uint16_t columns[16];
+        StoreU16(columns, RoundToI32(Mul(half[h], inverse)));
+        StorePairs(columns, tile + ((g * 16 + h * 8) * width + i) * 2, width);
+      }
+      out.scales[b * groups + g * width + i] = largest / kLargest;
     }
   }
 }

@@ -1,90 +1,9 @@
 // Matrix products over F32x16 lanes = 16 rows of a panel. Included once per instruction set, inside its namespace.
 //
-// Estimate for the quantised product on 512-bit VNNI with two ports: a group of 32 columns of one token costs 8 dot
-// products, a conversion, a multiplication and an FMA (one FMA more with minimums), 11 or 12 port slots of which 8 are the
-// work: at most 73 or 67 % of the peak of dot products.
-
-// ---- One panel times kTokens tokens of a tile.
-
-template <int kTokens>
-static inline void StoreTile(const F32x16 (&sums)[kTokens], const GemmTask& task, int64_t panel, int64_t token) {
-  const bool add = task.epilogue == Epilogue::kAdd;
-  const int64_t row = panel * kPanelRows;
-  const int rows = static_cast<int>(task.num_rows - row < kPanelRows ? task.num_rows - row : kPanelRows);
-#pragma GCC unroll 12
-  for (int t = 0; t < kTokens; ++t) {
-    float* out = task.out + (token + t) * task.out_stride + row;
-    if (rows == kPanelRows) {
-      Store(out, add ? Add(Load(out), sums[t]) : sums[t]);
-    } else {
-      StoreFirst(out, add ? Add(LoadFirst(out, rows), sums[t]) : sums[t], rows);
-    }
-  }
-}
-
-// What the sums of integer products start at: minus the zero point times the sum of the activations, so that it costs nothing.
-template <PackedFormat kFormat>
-static inline int32_t StartOf(const QuantizedActivations& x, int64_t at) {
-  constexpr int kZeroPoint = ZeroPointOf(kFormat);
-  if constexpr (kZeroPoint == 0) return 0;
-  if constexpr (kZeroPoint == 128) return x.neg_sums_128[at];
-  return x.neg_sums_8[at] * (kZeroPoint / 8);
-}
-
-// Tokens [first, first + kTokens) of a tile that starts at token `b` and is `width` wide.
-template <PackedFormat kFormat, int kTokens, typename Source>
-static inline void QuantizedTile(const Source& source, int64_t groups, const QuantizedActivations& x, int64_t b, int64_t width,
-                                 int64_t first, F32x16 (&sums)[kTokens]) {
-  constexpr bool kTwoScales = HasTwoScales(kFormat);
-  const int8_t* values = x.values + b * x.columns + first * 4;
-  const int64_t at = b * groups + first;
-  const float* scales = x.scales + at;
-  const float* scaled_sums = x.scaled_sums + at;
-#pragma GCC unroll 12
-  for (int t = 0; t < kTokens; ++t) sums[t] = Zero();
-  for (int64_t g = 0; g < groups; ++g) {
-    I32x16 dots[kTokens];
-    I32x16 upper[kTwoScales ? kTokens : 1];  // of columns 16 to 31, where they have a scale of their own
-#pragma GCC unroll 12
-    for (int t = 0; t < kTokens; ++t) {
-      const int64_t i = g * width + t;
-      if constexpr (kTwoScales) {
-        const int32_t lower_start = x.neg_lower_sums_32[at + i];
-        dots[t] = Set1I32(lower_start);
-        upper[t] = Set1I32(StartOf<kFormat>(x, at + i) - lower_start);
-      } else {
-        dots[t] = Set1I32(StartOf<kFormat>(x, at + i));
-      }
-    }
-    const int8_t* group = values + g * 32 * width;
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
-      I32x16 low, high;
-      source.LinePair(g, j, &low, &high);
-#pragma GCC unroll 12
-      for (int t = 0; t < kTokens; ++t) {
-        int32_t quad;
-        __builtin_memcpy(&quad, group + (j * width + t) * 4, 4);
-        dots[t] = DotU8I8<MaxWeightOf(kFormat)>(dots[t], low, quad);
-      }
-#pragma GCC unroll 12
-      for (int t = 0; t < kTokens; ++t) {
-        int32_t quad;
-        __builtin_memcpy(&quad, group + ((j + 4) * width + t) * 4, 4);
-        I32x16& sum = kTwoScales ? upper[kTwoScales ? t : 0] : dots[t];
-        sum = DotU8I8<MaxWeightOf(kFormat)>(sum, high, quad);
-      }
-    }
-    const F32x16 scale = source.Scale(g);
-#pragma GCC unroll 12
-    for (int t = 0; t < kTokens; ++t) {
-      const F32x16 x_scale = Set1(scales[g * width + t]);
-      sums[t] = Fma(ToF32(dots[t]), Mul(scale, x_scale), sums[t]);
-      if constexpr (kTwoScales) sums[t] = Fma(ToF32(upper[t]), Mul(source.UpperScale(g), x_scale), sums[t]);
-      if constexpr (HasMinimum(kFormat)) sums[t] = Fma(source.Minimum(g), Set1(scaled_sums[g * width + t]), sums[t]);
-    }
-  }
-}
+// Estimate for the quantised product on 512-bit VNNI, two ports for products: a group of 32 columns of one token costs 8 dot
+// products and, on the same ports, an FMA and (but with INT8) the product of the two scales; minimums cost another FMA, two
+// scales a 32-bit multiplication each, half of which goes to another port. At most 80, 89 (INT8), 73 (minimums) or 73 % (two
+// scales) of the peak of dot products. Conversions and additions go to other ports.
 
 // Calls body(integral_constant-like tag of n) for the run-time n in [1, kMax].
 template <int kTokens>
@@ -139,41 +58,206 @@ static inline void WithFormat(PackedFormat format, const Body& body) {
   }
 }
 
-// Cuts every tile into pieces of at most kPieceTokens tokens and calls body(b, width, first, Count).
-template <int kPieceTokens, typename Body>
-static inline void ForEachPiece(const Tiling& tiling, const Body& body) {
-  for (int64_t tile = 0; tile < tiling.num_tiles(); ++tile) {
-    const int64_t b = tiling.Begin(tile);
-    const int64_t width = tiling.Begin(tile + 1) - b;
-    for (int64_t first = 0; first < width; first += kPieceTokens) {
-      const int64_t n = width - first < kPieceTokens ? width - first : kPieceTokens;
-      WithCount<kPieceTokens>(n, [&](auto count) { body(b, width, first, count); });
+// ---- Tiles of sums: pieces of a tile that fit into registers, and the order in which panels meet tiles.
+
+// Tokens [first, first + n) of the tile that starts at token b and is `width` wide.
+struct Piece {
+  int64_t b = 0;
+  int64_t width = 0;
+  int64_t first = 0;
+};
+
+// Sums of kTokens tokens go through registers in the loops and wait in memory, [tokens][16], between them.
+template <int kTokens>
+[[gnu::always_inline]] static inline void LoadSums(const float* totals, F32x16 (&sums)[kTokens]) {
+#pragma GCC unroll 12
+  for (int t = 0; t < kTokens; ++t) sums[t] = Load(totals + t * kPanelRows);
+}
+template <int kTokens>
+[[gnu::always_inline]] static inline void StoreSums(float* totals, const F32x16 (&sums)[kTokens]) {
+#pragma GCC unroll 12
+  for (int t = 0; t < kTokens; ++t) Store(totals + t * kPanelRows, sums[t]);
+}
+
+// The sums of some tokens of a panel, each times `row_scale` where there is one, go where the task wants them.
+static inline void StoreTokens(const float* totals, int64_t num_tokens, const F32x16* row_scale, const GemmTask& task,
+                               int64_t panel, int64_t token) {
+  const bool add = task.epilogue == Epilogue::kAdd;
+  const int64_t row = panel * kPanelRows;
+  const int rows = static_cast<int>(task.num_rows - row < kPanelRows ? task.num_rows - row : kPanelRows);
+  for (int64_t t = 0; t < num_tokens; ++t) {
+    float* out = task.out + (token + t) * task.out_stride + row;
+    F32x16 sum = Load(totals + t * kPanelRows);
+    if (row_scale != nullptr) sum = Mul(sum, *row_scale);
+    if (rows == kPanelRows) {
+      Store(out, add ? Add(Load(out), sum) : sum);
+    } else {
+      StoreFirst(out, add ? Add(LoadFirst(out, rows), sum) : sum, rows);
     }
   }
 }
 
-template <PackedFormat kFormat, typename Source>
-static void QuantizedPanel(const Source& source, const GemmTask& task, int64_t panel, const QuantizedActivations& x) {
-  // Two sums of integers a token leave registers for half as many tokens.
-  constexpr int kPieceTokens = HasTwoScales(kFormat) ? (kGemmTokens + 1) / 2 : kGemmTokens;
-  ForEachPiece<kPieceTokens>(x.tiling, [&](int64_t b, int64_t width, int64_t first, auto count) {
-    constexpr int kTokens = decltype(count)::value;
-    F32x16 sums[kTokens];
-    // On paths whose tile is the widest one, a tile is never cut: its width is known to the compiler.
-    QuantizedTile<kFormat, kTokens>(source, task.weights.columns / kGroupColumns, x, b,
-                                    kPieceTokens == kMaxTileTokens ? kTokens : width, first, sums);
-    StoreTile<kTokens>(sums, task, panel, b + first);
-  });
+// The width of a tile that a piece of kTokens tokens belongs to. On paths whose tile is the widest one, a tile is never cut: its
+// width is known to the compiler.
+template <int kTokens>
+[[gnu::always_inline]] static inline int64_t WidthOf(int64_t width) {
+  return kGemmTokens == kMaxTileTokens ? kTokens : width;
+}
+
+// Calls body(piece, Count) for all pieces of at most kGemmTokens tokens of tiles [tile, tile_end).
+template <typename Body>
+static inline void ForEachPiece(const Tiling& tiling, int64_t tile, int64_t tile_end, const Body& body) {
+  for (; tile < tile_end; ++tile) {
+    const int64_t b = tiling.Begin(tile);
+    const int64_t width = tiling.Begin(tile + 1) - b;
+    for (int64_t first = 0; first < width; first += kGemmTokens) {
+      const int64_t n = width - first < kGemmTokens ? width - first : kGemmTokens;
+      WithCount<kGemmTokens>(n, [&](auto count) { body(Piece{b, width, first}, count); });
+    }
+  }
+}
+
+// Columns of a panel that stay in the first-level cache, together with a tile's activations, while several tiles meet them.
+inline constexpr int64_t kChunkColumns = 512;
+
+// One panel times every token. add(first column, end, piece, Count, totals) adds the products of these columns to the sums of a
+// piece.
+template <typename AddColumns>
+static inline void PanelTimesTokens(const GemmTask& task, int64_t panel, const Tiling& tiling, const F32x16* row_scale,
+                                    const AddColumns& add) {
+  const int64_t columns = task.weights.columns;
+  const int64_t num_tiles = tiling.num_tiles();
+  float* totals = task.scratch + ExpandedFloats(columns);
+  // While this panel computes, the next one comes from memory into the second-level cache. A panel that meets one tile alone is
+  // read as fast as it can be anyway.
+  const std::byte* next = task.weights.data + (panel + 1) * task.weights.panel_bytes;
+  const int64_t num_pieces = num_tiles * ((columns + kChunkColumns - 1) / kChunkColumns);
+  const bool reads_ahead = num_tiles > 1 && panel + 1 < task.panel_end;
+  const int64_t bytes_a_piece = reads_ahead ? task.weights.panel_bytes / num_pieces + 64 : 0;
+  const int64_t chunk_columns = num_tiles == 1 ? columns : kChunkColumns;
+  for (int64_t tile = 0; tile < num_tiles; tile += kTilesAtOnce) {
+    const int64_t tile_end = tile + kTilesAtOnce < num_tiles ? tile + kTilesAtOnce : num_tiles;
+    const int64_t first_token = tiling.Begin(tile);
+    const int64_t num_tokens = tiling.Begin(tile_end) - first_token;
+    for (int64_t t = 0; t < num_tokens; ++t) Store(totals + t * kPanelRows, Zero());
+    for (int64_t begin = 0; begin < columns; begin += chunk_columns) {
+      const int64_t end = begin + chunk_columns < columns ? begin + chunk_columns : columns;
+      ForEachPiece(tiling, tile, tile_end, [&](const Piece& piece, auto count) {
+        for (int64_t at = 0; at < bytes_a_piece; at += 64) __builtin_prefetch(next + at, 0, 2);
+        next += bytes_a_piece;
+        add(begin, end, piece, count, totals + (piece.b + piece.first - first_token) * kPanelRows);
+      });
+    }
+    StoreTokens(totals, num_tokens, row_scale, task, panel, first_token);
+  }
 }
 
 // Beyond this many tokens a panel is expanded once for all of its tiles; up to one tile it is decoded on the way.
 inline constexpr int64_t kExpandBeyondTokens = kMaxTileTokens;
 
+// ---- Quantised weights times 8-bit activations.
+
+// What the sums of integer products start at: minus the zero point times the sum of the activations, so that it costs nothing.
+template <PackedFormat kFormat>
+static inline const int32_t* StartsOf(const QuantizedActivations& x, int64_t at) {
+  constexpr int kZeroPoint = ZeroPointOf(kFormat);
+  if constexpr (kZeroPoint == 8) return x.starts_8 + at;
+  if constexpr (kZeroPoint == 16) return x.starts_16 + at;
+  if constexpr (kZeroPoint == 128) return x.starts_128 + at;
+  return nullptr;
+}
+
+// Adds lines [kBegin, kEnd) of group g to the integer sums of kTokens tokens.
+template <PackedFormat kFormat, int kBegin, int kEnd, int kTokens, typename Source>
+[[gnu::always_inline]] static inline void AddLines(const Source& source, int64_t g, const QuantizedActivations& x,
+                                                   const Piece& piece, I32x16 (&dots)[kTokens]) {
+  const int64_t width = WidthOf<kTokens>(piece.width);
+  const int8_t* values = x.values + piece.b * x.columns + QuadAt(x.columns, width, g * 8, piece.first);
+  ForEachIndex<kBegin, kEnd>([&](auto i) {
+    const I32x16 line = source.template Line<i.value>(g);
+#pragma GCC unroll 12
+    for (int t = 0; t < kTokens; ++t) {
+      dots[t] = DotU8I8<MaxWeightOf(kFormat)>(dots[t], line, values + QuadAt(x.columns, width, i.value, t));
+    }
+  });
+}
+
+// Adds groups [g, end) to the sums of a piece.
+template <PackedFormat kFormat, int kTokens, typename Source>
+[[gnu::noinline]] static void AddGroups(const Source source, int64_t g, int64_t end, const QuantizedActivations& x,
+                                        const Piece piece, float* totals) {
+  F32x16 sums[kTokens];
+  LoadSums(totals, sums);
+  const int64_t width = WidthOf<kTokens>(piece.width);
+  const int64_t at = piece.b * (x.columns / kGroupColumns) + piece.first;
+  for (; g < end; ++g) {
+    source.Prefetch(g);
+    const float* x_scales = x.scales + at + g * width;
+    I32x16 dots[kTokens];
+    if constexpr (HasTwoScales(kFormat)) {
+      const int32_t* starts = x.half_starts_32 + (at - piece.first + g * width) * 2 + piece.first;
+#pragma GCC unroll 12
+      for (int t = 0; t < kTokens; ++t) dots[t] = Set1I32(starts[t]);
+      AddLines<kFormat, 0, 4>(source, g, x, piece, dots);
+      I32x16 scaled[kTokens];
+      const I32x16 lower_scale = source.IntegerScale(g, 0);
+#pragma GCC unroll 12
+      for (int t = 0; t < kTokens; ++t) scaled[t] = MulI32(dots[t], lower_scale);
+#pragma GCC unroll 12
+      for (int t = 0; t < kTokens; ++t) dots[t] = Set1I32(starts[width + t]);
+      AddLines<kFormat, 4, 8>(source, g, x, piece, dots);
+      const I32x16 upper_scale = source.IntegerScale(g, 1);
+      const F32x16 scale = source.BlockScale(g);
+#pragma GCC unroll 12
+      for (int t = 0; t < kTokens; ++t) {
+        const I32x16 sum = AddI32(scaled[t], MulI32(dots[t], upper_scale));
+        sums[t] = Fma(ToF32(sum), Mul(scale, Set1(x_scales[t])), sums[t]);
+      }
+      continue;
+    }
+    if constexpr (ZeroPointOf(kFormat) == 0) {
+#pragma GCC unroll 12
+      for (int t = 0; t < kTokens; ++t) dots[t] = Set1I32(0);
+    } else {
+      const int32_t* starts = StartsOf<kFormat>(x, at + g * width);
+#pragma GCC unroll 12
+      for (int t = 0; t < kTokens; ++t) dots[t] = Set1I32(starts[t]);
+    }
+    AddLines<kFormat, 0, 8>(source, g, x, piece, dots);
+    if constexpr (HasRowScale(kFormat)) {
+#pragma GCC unroll 12
+      for (int t = 0; t < kTokens; ++t) sums[t] = Fma(ToF32(dots[t]), Set1(x_scales[t]), sums[t]);
+    } else {
+      const F32x16 scale = source.Scale(g);
+#pragma GCC unroll 12
+      for (int t = 0; t < kTokens; ++t) sums[t] = Fma(ToF32(dots[t]), Mul(scale, Set1(x_scales[t])), sums[t]);
+    }
+    if constexpr (HasMinimum(kFormat)) {
+      const F32x16 minimum = source.Minimum(g);
+      const float* scaled_sums = x.scaled_sums + at + g * width;
+#pragma GCC unroll 12
+      for (int t = 0; t < kTokens; ++t) sums[t] = Fma(minimum, Set1(scaled_sums[t]), sums[t]);
+    }
+  }
+  StoreSums(totals, sums);
+}
+
+template <PackedFormat kFormat, typename Source>
+static void QuantizedPanel(const Source& source, const GemmTask& task, int64_t panel, const QuantizedActivations& x) {
+  const auto* row_scales = reinterpret_cast<const float*>(task.weights.data + panel * task.weights.panel_bytes);
+  const F32x16 row_scale = HasRowScale(kFormat) ? Load(row_scales) : Zero();
+  PanelTimesTokens(task, panel, x.tiling, HasRowScale(kFormat) ? &row_scale : nullptr,
+                   [&](int64_t begin, int64_t end, const Piece& piece, auto count, float* totals) {
+                     constexpr int kTokens = decltype(count)::value;
+                     AddGroups<kFormat, kTokens>(source, begin / kGroupColumns, end / kGroupColumns, x, piece, totals);
+                   });
+}
+
 template <PackedFormat kFormat>
 static void GemmQuantizedAs(const GemmTask& task, const QuantizedActivations& x) {
   for (int64_t panel = task.panel_begin; panel < task.panel_end; ++panel) {
     const PackedSource<kFormat> packed{task.weights.data + panel * task.weights.panel_bytes};
-    if constexpr (!HasBytes(kFormat)) {  // bytes are what they would be expanded to
+    if constexpr (!HasRowScale(kFormat)) {  // bytes and a row's scale are what they would be expanded to
       if (x.tiling.num_tokens > kExpandBeyondTokens) {
         QuantizedPanel<kFormat>(Expand(packed, task.weights.columns / kGroupColumns, task.scratch), task, panel, x);
         continue;
@@ -188,9 +272,118 @@ static void GemmQuantized(const GemmTask& task, const QuantizedActivations& x) {
     if constexpr (IsQuantized(decltype(format)::value)) {
       GemmQuantizedAs<decltype(format)::value>(task, x);
     } else {
-      __builtin_trap();  // float formats go to GemmFloat
+      __builtin_trap();  // float formats go to the other products
     }
   });
+}
+
+// ---- BF16 weights times BF16 activations: a panel's lines are pairs already.
+
+template <int kTokens>
+[[gnu::noinline]] static void AddBf16Pairs(const std::byte* lines, int64_t pair, int64_t end, const uint16_t* pairs,
+                                           int64_t tile_width, float* totals) {
+  const int64_t width = WidthOf<kTokens>(tile_width);
+  F32x16 sums[kTokens];
+  LoadSums(totals, sums);
+  for (; pair < end; ++pair) {
+    const I32x16 line = LoadI32(lines + pair * 64);
+    __builtin_prefetch(lines + pair * 64 + 2048);
+#pragma GCC unroll 12
+    for (int t = 0; t < kTokens; ++t) sums[t] = DotBf16(sums[t], line, pairs + (pair * width + t) * 2);
+  }
+  StoreSums(totals, sums);
+}
+
+static void GemmBf16(const GemmTask& task, const PairActivations& x) {
+  const int64_t num_pairs = (x.columns + 1) / 2;
+  for (int64_t panel = task.panel_begin; panel < task.panel_end; ++panel) {
+    const std::byte* lines = task.weights.data + panel * task.weights.panel_bytes;
+    PanelTimesTokens(task, panel, x.tiling, nullptr,
+                     [&](int64_t begin, int64_t end, const Piece& piece, auto count, float* totals) {
+                       AddBf16Pairs<decltype(count)::value>(lines, begin / 2, (end + 1) / 2,
+                                                            x.values + (piece.b * num_pairs + piece.first) * 2, piece.width,
+                                                            totals);
+                     });
+  }
+}
+
+// ---- F16 weights times 14-bit activations. Both become integers for a group of 32 columns: the weights of each row multiples
+// of a power of two, the largest one below 2^13, so that those down to an eighth of it keep all their bits. 32 products of 13
+// bits each add up within int32.
+
+inline constexpr int kInt16WeightBits = 13;
+
+// Group g of a panel as 16 lines of pairs of columns. The scales of its rows.
+static inline F32x16 ToInt16Group(const std::byte* panel, int64_t g, int64_t columns, std::byte* lines) {
+  const std::byte* halves = panel + g * kGroupColumns * 32;
+  const int64_t count = columns - g * kGroupColumns < kGroupColumns ? columns - g * kGroupColumns : kGroupColumns;
+  F32x16 largest = Set1(0x1p-30f);  // below every F16
+  for (int64_t k = 0; k < count; ++k) largest = Max(largest, Abs(LoadF16(halves + k * 32)));
+  const I32x16 power = And(F32ToBits(largest), Set1I32(0x7f800000));
+  const F32x16 inverse = BitsToF32(SubI32(Set1I32(static_cast<int32_t>((254u + kInt16WeightBits - 1) << 23)), power));
+  for (int64_t k = 0; k < count; k += 2) {
+    const I32x16 even = RoundToI32(Mul(LoadF16(halves + k * 32), inverse));
+    const I32x16 odd = RoundToI32(Mul(LoadF16(halves + k * 32 + 32), inverse));
+    StoreI32(lines + k * 32, AddI32(And(even, Set1I32(0xffff)), ShiftLeft<16>(odd)));
+  }
+  for (int64_t k = count; k < kGroupColumns; k += 2) StoreI32(lines + k * 32, Set1I32(0));
+  return BitsToF32(SubI32(power, Set1I32((kInt16WeightBits - 1) << 23)));
+}
+
+// A panel of F16: as packed, or expanded to lines of pairs [groups][16][64] with scales [groups][16].
+struct Int16Panel {
+  const std::byte* packed;
+  int64_t columns;  // even
+  const std::byte* lines;
+  const float* scales;  // null: not expanded
+};
+
+template <int kTokens>
+[[gnu::noinline]] static void AddInt16Groups(const Int16Panel panel, int64_t g, int64_t end, const uint16_t* pairs,
+                                             const float* x_scales, int64_t tile_width, float* totals) {
+  const int64_t width = WidthOf<kTokens>(tile_width);
+  alignas(64) std::byte decoded[1024];
+  F32x16 sums[kTokens];
+  LoadSums(totals, sums);
+  for (; g < end; ++g) {
+    const bool expanded = panel.scales != nullptr;
+    const F32x16 scale = expanded ? Load(panel.scales + g * 16) : ToInt16Group(panel.packed, g, panel.columns, decoded);
+    const std::byte* lines = expanded ? panel.lines + g * 1024 : decoded;
+    const uint16_t* group = pairs + g * 16 * width * 2;
+    I32x16 dots[kTokens];
+#pragma GCC unroll 12
+    for (int t = 0; t < kTokens; ++t) dots[t] = Set1I32(0);
+#pragma GCC unroll 16
+    for (int pair = 0; pair < 16; ++pair) {
+      const I32x16 line = LoadI32(lines + pair * 64);
+#pragma GCC unroll 12
+      for (int t = 0; t < kTokens; ++t) dots[t] = DotI16(dots[t], line, group + (pair * width + t) * 2);
+    }
+#pragma GCC unroll 12
+    for (int t = 0; t < kTokens; ++t) sums[t] = Fma(ToF32(dots[t]), Mul(scale, Set1(x_scales[g * width + t])), sums[t]);
+  }
+  StoreSums(totals, sums);
+}
+
+static void GemmInt16(const GemmTask& task, const PairActivations& x) {
+  const int64_t even = (x.columns + 1) / 2 * 2;
+  const int64_t groups = (even + kGroupColumns - 1) / kGroupColumns;
+  const bool expand = x.tiling.num_tokens > kExpandBeyondTokens;
+  float* group_scales = task.scratch;
+  auto* expanded = reinterpret_cast<std::byte*>(group_scales + groups * 16);
+  for (int64_t panel = task.panel_begin; panel < task.panel_end; ++panel) {
+    const Int16Panel source{task.weights.data + panel * task.weights.panel_bytes, even, expanded, expand ? group_scales : nullptr};
+    for (int64_t g = 0; expand && g < groups; ++g) {
+      Store(group_scales + g * 16, ToInt16Group(source.packed, g, even, expanded + g * 1024));
+    }
+    PanelTimesTokens(task, panel, x.tiling, nullptr,
+                     [&](int64_t begin, int64_t end, const Piece& piece, auto count, float* totals) {
+                       AddInt16Groups<decltype(count)::value>(
+                           source, begin / kGroupColumns, (end + kGroupColumns - 1) / kGroupColumns,
+                           x.values + (piece.b * groups * (kGroupColumns / 2) + piece.first) * 2,
+                           x.scales + piece.b * groups + piece.first, piece.width, totals);
+                     });
+  }
 }
 
 // ---- Float products. Weights of any format are decoded to lines of 16 floats, one line a column.
@@ -217,12 +410,9 @@ static void DecodeQuantizedGroup(const std::byte* panel, int64_t g, float* lines
   const F32x16 scale = source.Scale(g);
   F32x16 upper_scale = scale;
   if constexpr (HasTwoScales(kFormat)) upper_scale = source.UpperScale(g);
-  for (int j = 0; j < 4; ++j) {
-    I32x16 low, high;
-    source.LinePair(g, j, &low, &high);
-    decode_quad(low, scale, lines + j * 64);
-    decode_quad(high, upper_scale, lines + (16 + j * 4) * 16);
-  }
+  ForEachIndex<0, 8>([&](auto i) {
+    decode_quad(source.template Line<i.value>(g), i.value < 4 ? scale : upper_scale, lines + i.value * 64);
+  });
 }
 
 // Decodes columns [k, k + count) of a panel; k is a multiple of 32, count at most 32. Answers where the lines are.
@@ -246,6 +436,26 @@ static inline const float* DecodeColumns(const std::byte* panel, int64_t k, int6
   }
 }
 
+// Lines of 16 floats, one line a column, decoded group by group where they are not expanded.
+template <PackedFormat kFormat, int kTokens>
+[[gnu::noinline]] static void AddFloatColumns(const std::byte* packed, const float* expanded, int64_t begin, int64_t end,
+                                              const float* values, int64_t tile_width, float* totals) {
+  const int64_t width = WidthOf<kTokens>(tile_width);
+  alignas(64) float decoded[32 * 16];
+  F32x16 sums[kTokens];
+  LoadSums(totals, sums);
+  for (int64_t k = begin; k < end; k += 32) {
+    const int64_t n = end - k < 32 ? end - k : 32;
+    const float* lines = expanded != nullptr ? expanded + k * 16 : DecodeColumns<kFormat>(packed, k, n, decoded);
+    for (int64_t i = 0; i < n; ++i) {
+      const F32x16 weights = Load(lines + i * 16);
+#pragma GCC unroll 12
+      for (int t = 0; t < kTokens; ++t) sums[t] = Fma(weights, Set1(values[(k + i) * width + t]), sums[t]);
+    }
+  }
+  StoreSums(totals, sums);
+}
+
 template <PackedFormat kFormat>
 static void GemmFloatAs(const GemmTask& task, const FloatActivations& x) {
   const int64_t columns = (task.weights.columns + 1) / 2 * 2;
@@ -255,24 +465,12 @@ static void GemmFloatAs(const GemmTask& task, const FloatActivations& x) {
     for (int64_t k = 0; expand && k < columns; k += 32) {
       DecodeColumns<kFormat>(packed, k, columns - k < 32 ? columns - k : 32, task.scratch + k * 16);
     }
-    ForEachPiece<kGemmTokens>(x.tiling, [&](int64_t b, int64_t width, int64_t first, auto count) {
-      constexpr int kTokens = decltype(count)::value;
-      const float* values = x.values + b * columns + first;
-      alignas(64) float decoded[32 * 16];
-      F32x16 sums[kTokens];
-#pragma GCC unroll 12
-      for (int t = 0; t < kTokens; ++t) sums[t] = Zero();
-      for (int64_t k = 0; k < columns; k += 32) {
-        const int64_t n = columns - k < 32 ? columns - k : 32;
-        const float* lines = expand ? task.scratch + k * 16 : DecodeColumns<kFormat>(packed, k, n, decoded);
-        for (int64_t i = 0; i < n; ++i) {
-          const F32x16 weights = Load(lines + i * 16);
-#pragma GCC unroll 12
-          for (int t = 0; t < kTokens; ++t) sums[t] = Fma(weights, Set1(values[(k + i) * width + t]), sums[t]);
-        }
-      }
-      StoreTile<kTokens>(sums, task, panel, b + first);
-    });
+    PanelTimesTokens(task, panel, x.tiling, nullptr,
+                     [&](int64_t begin, int64_t end, const Piece& piece, auto count, float* totals) {
+                       AddFloatColumns<kFormat, decltype(count)::value>(packed, expand ? task.scratch : nullptr, begin,
+                                                                        end + end % 2, x.values + piece.b * columns + piece.first,
+                                                                        piece.width, totals);
+                     });
   }
 }
 

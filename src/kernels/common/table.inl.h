@@ -11,14 +11,20 @@ const KernelTable& Table() {
       .rope_interleaved = RopeInterleaved,
       .rope_half = RopeHalf,
       .quantize_tile = QuantizeTile,
+      .int16_tile = Int16Tile,
+      .bf16_tile = Bf16Tile,
       .transpose_tile = TransposeTile,
       .gemm_quantized = GemmQuantized,
+      .gemm_int16 = GemmInt16,
+      .gemm_bf16 = GemmBf16,
       .gemm_float = GemmFloat,
       .write_keys = WriteKeys,
       .write_values = WriteValues,
       .attention_range = AttentionRange,
       .merge_attention = MergeAttention,
       .finish_attention = FinishAttention,
+      .run_peak = RunPeak,
+      .read_bytes = ReadBytes,
   };
   return table;
 }

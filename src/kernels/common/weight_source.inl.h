@@ -1,12 +1,14 @@
 // Where a panel's quantised weights come from: the packed bytes, or the same expanded to one byte a weight. Both give, for a
-// group g of 32 columns, bytes u of line pairs (columns 4j.. and 16 + 4j..), and
+// group g of 32 columns, lines of bytes u (line i: columns 4i ..), and
 //   value = (u - ZeroPointOf(format)) * Scale(g) [+ Minimum(g)]
-// where columns from 16 on have a scale of their own in formats with HasTwoScales. Included once per instruction set.
+// where columns from 16 on have a scale of their own in formats with HasTwoScales: value = (u - zero) * IntegerScale(g, half) *
+// BlockScale(g). Included once per instruction set.
 
 constexpr bool HasMinimum(PackedFormat format) {
   return format == PackedFormat::kQ4M || format == PackedFormat::kQ5M || format == PackedFormat::kQ4K ||
          format == PackedFormat::kQ5K;
 }
+constexpr bool HasRowScale(PackedFormat format) { return format == PackedFormat::kI8; }
 constexpr bool HasTwoScales(PackedFormat format) { return format == PackedFormat::kQ6K; }
 constexpr bool HasBytes(PackedFormat format) { return format == PackedFormat::kQ8 || format == PackedFormat::kI8; }
 constexpr bool HasFifthBits(PackedFormat format) {
@@ -55,63 +57,86 @@ struct PackedSource {
     }
   }
 
-  void LinePair(int64_t g, int j, I32x16* low, I32x16* high) const {
+  // Of formats with two scales.
+  F32x16 BlockScale(int64_t g) const { return LoadF16(Block(g)); }
+  I32x16 IntegerScale(int64_t g, int half) const { return LoadI8(Group(g) + 16 * half); }
+
+  // Bytes of columns [4i, 4i + 4) of the group.
+  template <int i>
+  I32x16 Line(int64_t g) const {
     const std::byte* lines = Lines(g);
-    if constexpr (HasBytes(kFormat)) {
-      *low = LoadI32(lines + j * 64);
-      *high = LoadI32(lines + (j + 4) * 64);
-      return;
-    }
-    const I32x16 nibbles = LoadI32(lines + j * 64);
-    const I32x16 mask = Set1I32(0x0f0f0f0f);
-    *low = And(nibbles, mask);
-    *high = And(ShiftRight<4>(nibbles), mask);
+    if constexpr (HasBytes(kFormat)) return LoadI32(lines + i * 64);
+    constexpr int j = i % 4;
+    I32x16 nibbles = LoadI32(lines + j * 64);
+    if constexpr (i >= 4) nibbles = ShiftRight<4>(nibbles);
+    nibbles = And(nibbles, Set1I32(0x0f0f0f0f));
     if constexpr (kFormat == PackedFormat::kIq4) {
-      *low = LookUpIq4(*low);
-      *high = LookUpIq4(*high);
+      return LookUpIq4(nibbles);
     } else if constexpr (HasFifthBits(kFormat)) {
-      const I32x16 bits = LoadI32(lines + 256);
-      const I32x16 one = Set1I32(0x01010101);
-      *low = AddI32(*low, ShiftLeft<4>(And(ShiftRightBy(bits, j), one)));
-      *high = AddI32(*high, ShiftLeft<4>(And(ShiftRightBy(bits, j + 4), one)));
+      const I32x16 bits = And(ShiftRight<i>(LoadI32(lines + 256)), Set1I32(0x01010101));
+      return AddI32(nibbles, ShiftLeft<4>(bits));
     } else if constexpr (kFormat == PackedFormat::kQ6K) {
-      const I32x16 three = Set1I32(0x03030303);
-      *low = AddI32(*low, ShiftLeft<4>(And(ShiftRightBy(LoadI32(lines + 256), 2 * j), three)));
-      *high = AddI32(*high, ShiftLeft<4>(And(ShiftRightBy(LoadI32(lines + 320), 2 * j), three)));
+      const I32x16 bits = And(ShiftRight<2 * j>(LoadI32(lines + (i < 4 ? 256 : 320))), Set1I32(0x03030303));
+      return AddI32(nibbles, ShiftLeft<4>(bits));
+    } else {
+      return nibbles;
     }
+  }
+
+  // Asks for what is needed some groups later: the stream of a panel crosses pages, where the processor's own prefetching ends.
+  void Prefetch(int64_t g) const {
+    constexpr int64_t kAheadBytes = 2048;
+    const std::byte* ahead = Group(g) + kAheadBytes;
+    for (int64_t at = 0; at < kParts.group_bytes(); at += 64) __builtin_prefetch(ahead + at);
   }
 };
 
+// A panel in scratch memory: [groups][8][64] bytes, and what its format's scales are as the products need them.
 template <PackedFormat kFormat>
 struct ExpandedSource {
-  const std::byte* lines;  // [groups][8][64]
-  const float* scales;     // [groups][16]
-  const float* seconds;    // [groups][16]: minimums, or scales of columns 16 to 31
+  const std::byte* lines;
+  const float* scales;   // [groups][16]: Scale, or BlockScale
+  const float* seconds;  // [groups][16]: Minimum; or [groups][2][16] IntegerScale
 
   F32x16 Scale(int64_t g) const { return Load(scales + g * 16); }
-  F32x16 UpperScale(int64_t g) const { return Load(seconds + g * 16); }
   F32x16 Minimum(int64_t g) const { return Load(seconds + g * 16); }
-  void LinePair(int64_t g, int j, I32x16* low, I32x16* high) const {
-    *low = LoadI32(lines + g * 512 + j * 64);
-    *high = LoadI32(lines + g * 512 + (j + 4) * 64);
+  F32x16 BlockScale(int64_t g) const { return Load(scales + g * 16); }
+  I32x16 IntegerScale(int64_t g, int half) const { return LoadI32(seconds + (2 * g + half) * 16); }
+  template <int i>
+  I32x16 Line(int64_t g) const {
+    return LoadI32(lines + g * 512 + i * 64);
   }
+  void Prefetch(int64_t) const {}
 };
+
+// Calls body(tag of i) for i in [0, kEnd).
+template <int i>
+struct Index {
+  static constexpr int value = i;
+};
+template <int kBegin, int kEnd, typename Body>
+[[gnu::always_inline]] static inline void ForEachIndex(const Body& body) {
+  if constexpr (kBegin < kEnd) {
+    body(Index<kBegin>{});
+    ForEachIndex<kBegin + 1, kEnd>(body);
+  }
+}
 
 template <PackedFormat kFormat>
 static ExpandedSource<kFormat> Expand(const PackedSource<kFormat>& packed, int64_t groups, float* scratch) {
   float* scales = scratch;
   float* seconds = scales + groups * 16;
-  std::byte* lines = reinterpret_cast<std::byte*>(seconds + groups * 16);
+  std::byte* lines = reinterpret_cast<std::byte*>(scratch + groups * 48);
   for (int64_t g = 0; g < groups; ++g) {
-    Store(scales + g * 16, packed.Scale(g));
-    if constexpr (HasMinimum(kFormat)) Store(seconds + g * 16, packed.Minimum(g));
-    if constexpr (HasTwoScales(kFormat)) Store(seconds + g * 16, packed.UpperScale(g));
-    for (int j = 0; j < 4; ++j) {
-      I32x16 low, high;
-      packed.LinePair(g, j, &low, &high);
-      StoreI32(lines + g * 512 + j * 64, low);
-      StoreI32(lines + g * 512 + (j + 4) * 64, high);
+    packed.Prefetch(g);
+    if constexpr (HasTwoScales(kFormat)) {
+      Store(scales + g * 16, packed.BlockScale(g));
+      for (int half = 0; half < 2; ++half) StoreI32(seconds + (2 * g + half) * 16, packed.IntegerScale(g, half));
+    } else {
+      Store(scales + g * 16, packed.Scale(g));
+      if constexpr (HasMinimum(kFormat)) Store(seconds + g * 16, packed.Minimum(g));
     }
+    ForEachIndex<0, 8>([&](auto i) { StoreI32(lines + g * 512 + i.value * 64, packed.template Line<i.value>(g)); });
   }
   return {lines, scales, seconds};
 }

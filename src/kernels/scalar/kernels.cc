@@ -11,6 +11,8 @@ namespace autoglm::scalar {
 
 // Tokens that one pass over a panel's weights serves; more would not fit into the registers.
 inline constexpr int kGemmTokens = 1;
+// Whether a tile's 8-bit activations stand token by token, as matrix tiles want them.
+inline constexpr bool kTokenMajor = false;
 #define AUTOGLM_PATH_ISA Isa::kScalar
 
 // clang-format off: the order matters.
@@ -19,6 +21,7 @@ inline constexpr int kGemmTokens = 1;
 #include "kernels/common/weight_source.inl.h"
 #include "kernels/common/gemm.inl.h"
 #include "kernels/common/attention.inl.h"
+#include "kernels/common/peaks.inl.h"
 #include "kernels/common/table.inl.h"
 // clang-format on
 

@@ -9,6 +9,8 @@ struct I32x16 {
 };
 
 inline constexpr int kAttentionRowTile = 1;
+inline constexpr int kAttentionValueRows = 1;
+inline constexpr int kAttentionLines = 1;
 
 template <typename Lane>
 static inline F32x16 MakeF32(Lane lane) {
@@ -96,6 +98,12 @@ static inline I32x16 Set1I32(int32_t a) {
 static inline I32x16 AddI32(I32x16 a, I32x16 b) {
   return MakeI32([&](int i) { return static_cast<uint32_t>(a.v[i]) + static_cast<uint32_t>(b.v[i]); });
 }
+static inline I32x16 SubI32(I32x16 a, I32x16 b) {
+  return MakeI32([&](int i) { return static_cast<uint32_t>(a.v[i]) - static_cast<uint32_t>(b.v[i]); });
+}
+static inline I32x16 MulI32(I32x16 a, I32x16 b) {
+  return MakeI32([&](int i) { return static_cast<uint32_t>(a.v[i]) * static_cast<uint32_t>(b.v[i]); });
+}
 static inline I32x16 And(I32x16 a, I32x16 b) {
   return MakeI32([&](int i) { return a.v[i] & b.v[i]; });
 }
@@ -137,19 +145,47 @@ static inline F32x16 BitsToF32(I32x16 a) {
   std::memcpy(result.v, a.v, sizeof(a.v));
   return result;
 }
+static inline I32x16 F32ToBits(F32x16 a) {
+  I32x16 result;
+  std::memcpy(result.v, a.v, sizeof(a.v));
+  return result;
+}
 static inline void StoreI8(int8_t* p, I32x16 a) {
   for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(a.v[i] > 127 ? 127 : (a.v[i] < -128 ? -128 : a.v[i]));
 }
+static inline void StoreU16(uint16_t* p, I32x16 a) {
+  for (int i = 0; i < 16; ++i) p[i] = static_cast<uint16_t>(a.v[i]);
+}
+// Sums of 16 int8 and of the 16 behind them.
+static inline void SumHalves(const int8_t* values, int32_t* sums) {
+  sums[0] = sums[1] = 0;
+  for (int i = 0; i < 32; ++i) sums[i / 16] += values[i];
+}
+
 template <int kMaxWeight>
-static inline I32x16 DotU8I8(I32x16 acc, I32x16 weights, int32_t activations) {
+static inline I32x16 DotU8I8(I32x16 acc, I32x16 weights, const int8_t* quad) {
   uint8_t w[64];
-  int8_t x[4];
   std::memcpy(w, weights.v, sizeof(w));
-  std::memcpy(x, &activations, sizeof(x));
   for (int row = 0; row < 16; ++row) {
-    for (int i = 0; i < 4; ++i) acc.v[row] += w[row * 4 + i] * x[i];
+    for (int i = 0; i < 4; ++i) acc.v[row] += w[row * 4 + i] * quad[i];
   }
   return acc;
+}
+static inline I32x16 DotI16(I32x16 acc, I32x16 weights, const void* pair) {
+  int16_t w[32];
+  int16_t x[2];
+  std::memcpy(w, weights.v, sizeof(w));
+  std::memcpy(x, pair, sizeof(x));
+  for (int row = 0; row < 16; ++row) acc.v[row] += w[row * 2] * x[0] + w[row * 2 + 1] * x[1];
+  return acc;
+}
+static inline F32x16 DotBf16(F32x16 acc, I32x16 weights, const void* pair) {
+  int32_t bits;
+  std::memcpy(&bits, pair, sizeof(bits));
+  const I32x16 x = Set1I32(bits);
+  const I32x16 high = Set1I32(static_cast<int32_t>(0xffff0000u));
+  acc = Fma(BitsToF32(And(weights, high)), BitsToF32(And(x, high)), acc);
+  return Fma(BitsToF32(ShiftLeft<16>(weights)), BitsToF32(ShiftLeft<16>(x)), acc);
 }
 
 static inline int32_t ReduceAddI32(I32x16 a) {

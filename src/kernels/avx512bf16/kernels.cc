@@ -1,0 +1,28 @@
+// The avx512 path with BF16 products. Everything below lives in a namespace of its own, so that no inline function compiled with this file's
+// instruction set can be taken for another file's.
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/kernel_table.h"
+
+namespace autoglm::avx512bf16 {
+
+// Tokens that one pass over a panel's weights serves; more would not fit into the registers.
+inline constexpr int kGemmTokens = 12;
+// Whether a tile's 8-bit activations stand token by token, as matrix tiles want them.
+inline constexpr bool kTokenMajor = false;
+#define AUTOGLM_PATH_ISA Isa::kAvx512Bf16
+
+// clang-format off: the order matters.
+#include "kernels/avx512/vec16.h"
+#include "kernels/common/elementwise.inl.h"
+#include "kernels/common/weight_source.inl.h"
+#include "kernels/common/gemm.inl.h"
+#include "kernels/common/attention.inl.h"
+#include "kernels/common/peaks.inl.h"
+#include "kernels/common/table.inl.h"
+// clang-format on
+
+}  // namespace autoglm::avx512bf16

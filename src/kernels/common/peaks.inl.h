@@ -1,0 +1,66 @@
+// Loops that do nothing but the products a path multiplies with: what they reach is what a kernel could reach at best.
+// Included once per instruction set, inside its namespace.
+
+// Independent sums, enough to hide the latency of a product on every path.
+inline constexpr int kPeakSums = 12;
+
+template <typename Sum, typename Product>
+static inline void RunProducts(int64_t rounds, Sum (&sums)[kPeakSums], const Product& product) {
+  for (int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 12
+    for (int i = 0; i < kPeakSums; ++i) sums[i] = product(sums[i]);
+  }
+}
+
+static int64_t RunPeak(PeakOp op, int64_t rounds) {
+  alignas(64) static constexpr int8_t kQuads[4] = {1, -2, 3, -4};
+  alignas(64) int32_t sink[16];
+  if (op == PeakOp::kF32) {
+    F32x16 sums[kPeakSums];
+#pragma GCC unroll 12
+    for (int t = 0; t < kPeakSums; ++t) sums[t] = Set1(static_cast<float>(t));
+    const F32x16 a = Set1(1.0f / 3);
+    RunProducts(rounds, sums, [&](F32x16 sum) { return Fma(a, a, sum); });
+#pragma GCC unroll 12
+    for (int t = 1; t < kPeakSums; ++t) sums[0] = Add(sums[0], sums[t]);
+    Store(reinterpret_cast<float*>(sink), sums[0]);
+    __asm__ volatile("" : : "r"(sink) : "memory");
+    return rounds * kPeakSums * 16 * 2;
+  }
+  if (op == PeakOp::kBf16) {
+    F32x16 sums[kPeakSums];
+#pragma GCC unroll 12
+    for (int t = 0; t < kPeakSums; ++t) sums[t] = Set1(static_cast<float>(t));
+    const I32x16 pairs = Set1I32(0x3f803f80);
+    alignas(4) static constexpr uint16_t kOnes[2] = {0x3f80, 0x3f80};
+    RunProducts(rounds, sums, [&](F32x16 sum) { return DotBf16(sum, pairs, kOnes); });
+#pragma GCC unroll 12
+    for (int t = 1; t < kPeakSums; ++t) sums[0] = Add(sums[0], sums[t]);
+    Store(reinterpret_cast<float*>(sink), sums[0]);
+    __asm__ volatile("" : : "r"(sink) : "memory");
+    return rounds * kPeakSums * 32 * 2;
+  }
+  I32x16 sums[kPeakSums];
+#pragma GCC unroll 12
+  for (int t = 0; t < kPeakSums; ++t) sums[t] = Set1I32(t);
+  const I32x16 weights = Set1I32(0x01020304);
+  if (op == PeakOp::kInt8) {
+    RunProducts(rounds, sums, [&](I32x16 sum) { return DotU8I8<15>(sum, weights, kQuads); });
+  } else {
+    RunProducts(rounds, sums, [&](I32x16 sum) { return DotI16(sum, weights, kQuads); });
+  }
+#pragma GCC unroll 12
+  for (int t = 1; t < kPeakSums; ++t) sums[0] = AddI32(sums[0], sums[t]);
+  StoreI32(sink, sums[0]);
+  __asm__ volatile("" : : "r"(sink) : "memory");
+  return rounds * kPeakSums * (op == PeakOp::kInt8 ? 64 : 32) * 2;
+}
+
+static int32_t ReadBytes(const std::byte* bytes, int64_t count) {
+  I32x16 sums[4] = {Set1I32(0), Set1I32(0), Set1I32(0), Set1I32(0)};
+  for (int64_t i = 0; i + 256 <= count; i += 256) {
+#pragma GCC unroll 4
+    for (int line = 0; line < 4; ++line) sums[line] = AddI32(sums[line], LoadI32(bytes + i + line * 64));
+  }
+  return ReduceAddI32(AddI32(AddI32(sums[0], sums[1]), AddI32(sums[2], sums[3])));
+}
