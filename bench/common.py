@@ -131,3 +131,8 @@ def spread(values):
 
 def short(value):
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def version_of(binary):
+    done = subprocess.run([str(binary), "--version"], capture_output=True, text=True)
+    return " ".join((done.stdout + done.stderr).split("\n")[0].split())

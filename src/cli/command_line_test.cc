@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "cli/version.h"
+#include "kernels/isa.h"
 
 namespace autoglm {
 namespace {
@@ -40,7 +41,7 @@ void ExpectUsageError(const std::vector<std::string>& arguments, const std::stri
 TEST(CommandLine, VersionIsOneLine) {
   const Outcome outcome = RunCommandLine({"--version"});
   EXPECT_EQ(outcome.exit_code, 0);
-  EXPECT_THAT(outcome.out, MatchesRegex("autoglm [0-9.]+ \\(.*, (scalar|avx2|avx512)\\)\n"));
+  EXPECT_THAT(outcome.out, MatchesRegex("autoglm [0-9.]+ \\(.*, (scalar|avx2|avx512|avx512bf16|amx)\\)\n"));
   EXPECT_THAT(outcome.out, HasSubstr(std::string(Version())));
 }
 
@@ -89,7 +90,7 @@ TEST(CommandLine, ArgumentsThatMakeNoSenseExitWith2AndSayWhereHelpIs) {
   ExpectUsageError({"chat", "--temperature", "hot"},
                    "--temperature: must be a number from 0 to 2, not 'hot' (see autoglm chat --help)");
   ExpectUsageError({"serve", "m.gguf", "--isa", "mmx"},
-                   "--isa: unknown instruction set \"mmx\": use auto, scalar, avx2 or avx512 (see autoglm serve --help)");
+                   "--isa: unknown instruction set \"mmx\": use " + IsaChoices() + " (see autoglm serve --help)");
   ExpectUsageError({"model", "logits", "m.gguf", "--tokens", "1,x"},
                    "--tokens: must be token ids such as 1,2,3; 'x' is none (see autoglm model logits --help)");
   ExpectUsageError({"model", "perplexity", "m.gguf"}, "--text is required (see autoglm model perplexity --help)");

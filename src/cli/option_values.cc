@@ -125,6 +125,12 @@ std::string_view PrecisionName(WeightPrecision precision) { return FindName(prec
 Result<LogLevel> ParseLogLevel(std::string_view text) { return ParseName(text, kLogLevels); }
 std::string_view LogLevelName(LogLevel level) { return FindName(level, kLogLevels); }
 
+Result<bool> ParseSpeculation(std::string_view text) {
+  if (text == "auto") return true;
+  if (text == "off") return false;
+  return Fail(ErrorCode::kInvalidArgument, fmt::format("must be auto or off, not '{}'", text));
+}
+
 Result<std::vector<int64_t>> ParseIntegerList(std::string_view text, int64_t min, int64_t max) {
   constexpr size_t kMaxItems = 64;
   std::vector<int64_t> values;

@@ -35,6 +35,8 @@ std::string_view KvTypeName(KvType type);
 // "as-stored", "int8".
 Result<WeightPrecision> ParsePrecision(std::string_view text);
 std::string_view PrecisionName(WeightPrecision precision);
+// "auto", "off": whether to draft tokens for streams that repeat themselves.
+Result<bool> ParseSpeculation(std::string_view text);
 // "debug", "info", "warning", "error".
 Result<LogLevel> ParseLogLevel(std::string_view text);
 std::string_view LogLevelName(LogLevel level);

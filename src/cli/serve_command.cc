@@ -73,7 +73,8 @@ EngineOptions EngineOptionsOf(const ServeConfig& config, const ServedModelConfig
           .kv_memory_bytes = model.kv_memory_bytes.value_or(config.kv_memory_bytes),
           .budget = {.max_tokens = config.max_batch_tokens, .max_tokens_with_decode = config.max_batch_tokens_decode},
           .max_running = config.max_running,
-          .max_waiting = config.max_queue};
+          .max_waiting = config.max_queue,
+          .speculates = config.speculates};
 }
 
 ModelSpec SpecOf(const ServeConfig& config, const ServedModelConfig& model) {

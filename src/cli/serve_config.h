@@ -61,6 +61,7 @@ struct ServeConfig {
   int64_t max_queue = 256;
   int64_t max_batch_tokens = 512;
   int64_t max_batch_tokens_decode = 128;
+  bool speculates = true;
   int64_t drain_timeout_s = 30;
 
   std::string log_file;  // empty: standard error

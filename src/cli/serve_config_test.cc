@@ -39,6 +39,7 @@ std::vector<Sample> Samples() {
           {"preload", "all"},
           {"max-running", "7"},
           {"max-queue", "9"},
+          {"speculation", "off"},
           {"max-batch-tokens", "300"},
           {"max-batch-tokens-decode", "30"},
           {"log-file", "a.log"},

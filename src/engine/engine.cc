@@ -57,7 +57,8 @@ struct Engine::Impl {
                    .max_waiting = engine_options.max_waiting + engine_options.max_running,
                    .context_length = context,
                    .vocab_size = model->tokenizer().vocab_size(),
-                   .eos_tokens = model->tokenizer().eos_tokens()},
+                   .eos_tokens = model->tokenizer().eos_tokens(),
+                   .speculates = engine_options.speculates},
                   blocks, real_clock),
         inbox(static_cast<size_t>(engine_options.max_waiting + engine_options.max_running)),
         next_seed(std::random_device{}()) {}
@@ -309,6 +310,7 @@ void Engine::Impl::PublishStats() {
   published = {.num_running = scheduler.num_running(),
                .num_waiting = scheduler.num_waiting(),
                .num_preemptions = scheduler.num_preemptions(),
+               .speculation = scheduler.speculation(),
                .blocks = blocks.stats()};
 }
 

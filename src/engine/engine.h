@@ -28,12 +28,14 @@ struct EngineOptions {
   TokenBudget budget;
   int64_t max_running = 64;
   int64_t max_waiting = 256;
+  bool speculates = true;  // see SchedulerOptions
 };
 
 struct EngineStats {
   int64_t num_running = 0;
   int64_t num_waiting = 0;
   int64_t num_preemptions = 0;
+  SpeculationStats speculation;
   BlockManagerStats blocks;
 };
 

@@ -131,6 +131,25 @@ TEST_F(EngineTest, Seed_DecidesTheAnswer) {
   EXPECT_NE(Answer(*engine, sampled(8)), answer);
 }
 
+// Prompts that repeat themselves, so that there is much to draft; at every temperature the drafts change nothing.
+TEST_F(EngineTest, Speculation_ChangesNoAnswer) {
+  const auto with = StartEngine();
+  const auto without = StartEngine({.speculates = false});
+  for (int i = 0; i < 12; ++i) {
+    GenerationRequest request = Ask(20, 60, i);
+    const std::vector<TokenId> once = request.prompt_tokens;
+    for (int copy = 0; copy < 2; ++copy) request.prompt_tokens.insert(request.prompt_tokens.end(), once.begin(), once.end());
+    request.sampling.temperature = i % 3 == 0 ? 0.0f : 0.3f * static_cast<float>(i % 3);
+    request.sampling.repetition_penalty = i % 4 == 3 ? 1.1f : 1.0f;
+    request.sampling.seed = 5;
+    EXPECT_EQ(Answer(*with, request), Answer(*without, request)) << i;
+    EXPECT_TRUE(with->CheckIntegrity());
+  }
+  EXPECT_GT(with->stats().speculation.num_drafted, 0);
+  EXPECT_GT(with->stats().speculation.num_accepted, 0);
+  EXPECT_EQ(without->stats().speculation.num_drafted, 0);
+}
+
 TEST_F(EngineTest, Cancel_EndsTheStreamAndFreesItsBlocks) {
   const auto engine = StartEngine();
   auto stream = *engine->Submit(Ask(20, 100000));

@@ -60,6 +60,8 @@ struct Slot {
 // What counts up in EngineStats: target += sign * counters of other.
 void AddCounters(EngineStats& target, const EngineStats& other, int sign) {
   target.num_preemptions += sign * other.num_preemptions;
+  target.speculation.num_drafted += sign * other.speculation.num_drafted;
+  target.speculation.num_accepted += sign * other.speculation.num_accepted;
   target.blocks.prefix_queries += sign * other.blocks.prefix_queries;
   target.blocks.prefix_hits += sign * other.blocks.prefix_hits;
   target.blocks.num_evicted += sign * other.blocks.num_evicted;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -11,7 +12,8 @@
 
 namespace autoglm {
 
-// Carries out step plans: one forward pass over all slices, then one sampled token for each slice that asks for it.
+// Carries out step plans: one forward pass over all slices, drafts included, then the sampled tokens of each slice that asks for
+// them. A slice with a draft has one token and its draft.
 // Engine thread only.
 class ModelRunner {
  public:
@@ -22,10 +24,14 @@ class ModelRunner {
   const StepResult& Run(const StepPlan& plan);
 
  private:
+  void FillSlices(const StepPlan& plan);
+  void Sample(const SequenceSlice& slice, std::span<float>& logits);
+
   LoadedModel& model_;
   KvPool& kv_;
   ThreadPool& pool_;
   std::vector<ForwardSlice> slices_;  // kept between steps, as the rest, to allocate nothing in a step
+  std::vector<TokenId> drafted_;      // tokens of slices with a draft, and the draft
   std::vector<float> logits_;
   StepResult result_;
 };

@@ -7,6 +7,9 @@ namespace autoglm {
 namespace scalar {
 const KernelTable& Table();
 }
+namespace amx_emulated {
+const KernelTable& Table();
+}
 #if defined(__x86_64__)
 namespace avx2 {
 const KernelTable& Table();
@@ -17,6 +20,9 @@ const KernelTable& Table();
 namespace avx512bf16 {
 const KernelTable& Table();
 }
+namespace amx {
+const KernelTable& Table();
+}
 #endif
 
 ActivationKind KindFor(PackedFormat format, Arithmetic arithmetic) {
@@ -24,6 +30,8 @@ ActivationKind KindFor(PackedFormat format, Arithmetic arithmetic) {
   if (format == PackedFormat::kF16) return ActivationKind::kInt16;
   return format == PackedFormat::kBf16 ? ActivationKind::kBf16 : ActivationKind::kInt8;
 }
+
+const KernelTable& EmulatedAmxKernels() { return amx_emulated::Table(); }
 
 const KernelTable& GetKernels(Isa isa) {
   switch (isa) {
@@ -36,6 +44,8 @@ const KernelTable& GetKernels(Isa isa) {
       return avx512::Table();
     case Isa::kAvx512Bf16:
       return avx512bf16::Table();
+    case Isa::kAmx:
+      return amx::Table();
 #else
     default:
       break;

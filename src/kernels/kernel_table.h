@@ -189,5 +189,7 @@ struct KernelTable {
 
 // The table of a path. The path must be one of SupportedIsas().
 const KernelTable& GetKernels(Isa isa);
+// The amx path with plain loops in place of matrix tiles and vectors, for tests on machines without them.
+const KernelTable& EmulatedAmxKernels();
 
 }  // namespace autoglm

@@ -385,6 +385,20 @@ TEST_P(Kernels, Product_OfATokenDoesNotDependOnItsBatch) {
   }
 }
 
+// What the amx path computes around its tiles, and with the tiles emulated: the same bits as every other path.
+TEST(AmxKernels, QuantizedProduct_BitsEqualScalarPath) {
+  Random random(12);
+  for (const PackedFormat format : kQuantizedFormats) {
+    for (const int64_t tokens : {1, 4, 5, 7, 12, 13, 31, 100}) {
+      const int64_t columns = 5 * std::max<int64_t>(32, ColumnMultiple(format));
+      TestMatrix matrix(format, 50, columns, 9);
+      const std::vector<float> x = RandomFloats(random, tokens * columns);
+      EXPECT_EQ(Product(EmulatedAmxKernels(), matrix, x, Kind::kInt8), Product(GetKernels(Isa::kScalar), matrix, x, Kind::kInt8))
+          << "format " << static_cast<int>(format) << ", " << tokens << " tokens";
+    }
+  }
+}
+
 TEST_P(Kernels, AddEpilogue_AddsTheProductToWhatWasThere) {
   Random random(6);
   TestMatrix matrix(PackedFormat::kQ4M, 18, 64, 19);

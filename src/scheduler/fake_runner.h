@@ -30,7 +30,7 @@ class FakeRunner {
       EXPECT_TRUE(seen.insert(slice.sequence).second) << "a sequence has two slices";
       CheckSlice(slice);
       Write(slice);
-      num_tokens += slice.num_tokens;
+      num_tokens += slice.num_tokens + std::ssize(slice.draft);
     }
     EXPECT_EQ(plan.num_tokens, num_tokens);
     num_tokens_computed_ += num_tokens;
@@ -38,14 +38,19 @@ class FakeRunner {
     StepResult result;
     for (const SequenceSlice& slice : plan.slices) {
       CheckSlots(slice);
-      if (slice.samples) result.sampled.push_back(NextToken(slice.sequence->tokens));
+      if (slice.samples) Sample(slice, result);
     }
     return result;
   }
 
-  // One answer in forty or so ends at any given token.
+  // One answer in forty or so ends at any given token. Sequences that begin with a multiple of three know only their last two
+  // tokens, so that they soon repeat themselves.
   static TokenId NextToken(std::span<const TokenId> tokens) {
     uint64_t hash = 1;
+    if (tokens.size() > 2 && tokens[0] % 3 == 0) {
+      hash = Mix(Mix(hash, tokens[tokens.size() - 2] % 5), tokens.back() % 5);
+      return static_cast<TokenId>(1 + (hash >> 20) % 20);
+    }
     for (const TokenId token : tokens) hash = Mix(hash, token);
     return hash % 40 == 0 ? kEos : static_cast<TokenId>(1 + (hash >> 20) % (kVocabSize - 1));
   }
@@ -75,15 +80,31 @@ class FakeRunner {
     EXPECT_LE(slice.first_token + slice.num_tokens, sequence.num_tokens());
     EXPECT_EQ(slice.samples, slice.first_token + slice.num_tokens == sequence.num_tokens());
     EXPECT_GE(slice.first_token, sequence.block_table.num_shared * kBlockSizeTokens) << "a shared block would be written";
-    ASSERT_GE(sequence.block_table.num_blocks(), NumBlocksFor(slice.first_token + slice.num_tokens));
+    const int64_t end = slice.first_token + slice.num_tokens + std::ssize(slice.draft);
+    EXPECT_TRUE(slice.draft.empty() || slice.samples);
+    EXPECT_LE(end, sequence.num_prompt_tokens + sequence.request.sampling.max_tokens - 1 + (slice.draft.empty() ? 1 : 0));
+    ASSERT_GE(sequence.block_table.num_blocks(), NumBlocksFor(end));
+  }
+
+  static void Sample(const SequenceSlice& slice, StepResult& result) {
+    std::vector<TokenId> tokens = slice.sequence->tokens;
+    int64_t count = 0;
+    while (true) {
+      const TokenId token = NextToken(tokens);
+      result.sampled.push_back(token);
+      if (count == std::ssize(slice.draft) || slice.draft[static_cast<size_t>(count++)] != token) break;
+      tokens.push_back(token);
+    }
+    result.num_sampled.push_back(std::ssize(tokens) - slice.sequence->num_tokens() + 1);
   }
 
   template <typename Visit>
   void ForEachSlot(const SequenceSlice& slice, Visit visit) {
     const Sequence& sequence = *slice.sequence;
     uint64_t kv = sequence.request.cache_salt + 1;
-    for (int64_t t = 0; t < slice.first_token + slice.num_tokens; ++t) {
-      kv = Mix(kv, sequence.tokens[static_cast<size_t>(t)]);
+    const int64_t num_known = slice.first_token + slice.num_tokens;
+    for (int64_t t = 0; t < num_known + std::ssize(slice.draft); ++t) {
+      kv = Mix(kv, t < num_known ? sequence.tokens[static_cast<size_t>(t)] : slice.draft[static_cast<size_t>(t - num_known)]);
       const BlockIndex block = sequence.block_table.blocks[static_cast<size_t>(t / kBlockSizeTokens)];
       visit(t, kv, slots_[static_cast<size_t>(block * kBlockSizeTokens + t % kBlockSizeTokens)]);
     }

@@ -56,6 +56,7 @@ Result<Sequence*> Scheduler::Enqueue(Request request, std::unique_ptr<Sampler> s
   sequence.arrival = ++num_arrivals_;
   sequence.num_prompt_tokens = num_prompt_tokens;
   sequence.sampler = std::move(sampler);
+  if (options_.speculates) sequence.speculator = std::make_unique<Speculator>(acceptance_);
   sequence.times.enqueued = clock_.Now();
   sequences_.emplace(&sequence, std::move(owned));
   waiting_.push_back(&sequence);
@@ -95,6 +96,7 @@ const StepPlan& Scheduler::Plan() {
   const int64_t num_decoding = std::ranges::count_if(running_, [](const Sequence* sequence) { return IsDecoding(*sequence); });
   const int64_t budget = num_decoding > 0 ? options_.budget.max_tokens_with_decode : options_.budget.max_tokens;
   PlanDecodes(num_decoding, budget);
+  if (options_.speculates) PlanDrafts(num_decoding, budget);
   PlanPrompts(budget - plan_.num_tokens);
   if (plan_.empty() && !running_.empty()) {
     Sequence& oldest = *running_.front();
@@ -116,6 +118,33 @@ void Scheduler::PlanDecodes(int64_t num_decoding, int64_t budget) {
     const int64_t turn = (ordinal++ - first + num_decoding) % num_decoding;
     if (turn == num_chosen - 1) last_turn_ = sequence.arrival;
     if (turn < num_chosen) PlanOrPreempt(sequence, 1);
+  }
+}
+
+// Drafts never take a block that another sequence may need for its next token, nor a prompt's place in the step: a step with
+// prompts is long already.
+void Scheduler::PlanDrafts(int64_t num_decoding, int64_t budget) {
+  const bool only_decodes = waiting_.empty() && num_decoding == num_running();
+  const double cost = decode_cost_.TokensPerDraft(num_decoding);
+  for (SequenceSlice& slice : plan_.slices) {
+    Sequence& sequence = *slice.sequence;
+    if (!only_decodes) {
+      sequence.speculator->Clear();
+      continue;
+    }
+    const int64_t most = std::min({budget - plan_.num_tokens, max_sequence_tokens_ - sequence.num_tokens() - 1,
+                                   sequence.request.sampling.max_tokens - sequence.num_generated() - 1});
+    sequence.speculator->Draft(sequence.tokens, most, cost);
+    const int64_t count = std::ssize(sequence.speculator->draft());
+    if (count == 0) continue;
+    const int64_t end = slice.first_token + slice.num_tokens + count;
+    const int64_t num_more = NumBlocksFor(end) - sequence.block_table.num_blocks();
+    if (num_more + num_running() > blocks_.num_available() || !blocks_.Grow(sequence.block_table, end)) {
+      sequence.speculator->Clear();
+      continue;
+    }
+    slice.draft = sequence.speculator->draft();
+    plan_.num_tokens += count;
   }
 }
 
@@ -221,20 +250,49 @@ void Scheduler::Preempt(Sequence& sequence) {
 
 std::vector<SequenceUpdate> Scheduler::Commit(const StepResult& result) {
   const auto num_samples = std::ranges::count_if(plan_.slices, &SequenceSlice::samples);
-  AUTOGLM_CHECK(num_samples == std::ssize(result.sampled));
+  AUTOGLM_CHECK(num_samples == std::ssize(result.num_sampled));
+  LearnFrom(result);
   std::vector<SequenceUpdate> updates;
   updates.reserve(result.sampled.size());
   const TimePoint now = clock_.Now();
   auto sampled = result.sampled.begin();
+  auto num_sampled = result.num_sampled.begin();
   for (const SequenceSlice& slice : plan_.slices) {
     Sequence& sequence = *slice.sequence;
     sequence.num_computed += slice.num_tokens;
     blocks_.Commit(sequence.block_table, sequence.tokens, sequence.num_computed, sequence.request.cache_salt);
-    if (slice.samples) updates.push_back(AppendToken(sequence, *sampled++, now));
+    if (!slice.samples) continue;
+    const auto end = sampled + *num_sampled++;
+    while (sampled != end) {
+      updates.push_back(AppendToken(sequence, *sampled++, now));
+      if (updates.back().finish) break;
+      if (sampled == end) break;
+      ++sequence.num_computed;  // of the token just appended, which was drafted
+      blocks_.Commit(sequence.block_table, sequence.tokens, sequence.num_computed, sequence.request.cache_salt);
+    }
+    sampled = end;
   }
   ForgetPlan();
   SettleQueues();
   return updates;
+}
+
+void Scheduler::LearnFrom(const StepResult& result) {
+  auto num_sampled = result.num_sampled.begin();
+  int64_t num_drafted = 0;
+  bool only_decodes = true;
+  for (const SequenceSlice& slice : plan_.slices) {
+    only_decodes = only_decodes && slice.samples && slice.num_tokens == 1;
+    if (!slice.samples) continue;
+    const int64_t num_accepted = *num_sampled++ - 1;
+    AUTOGLM_CHECK(num_accepted >= 0 && num_accepted <= std::ssize(slice.draft));
+    if (slice.draft.empty()) continue;
+    num_drafted += std::ssize(slice.draft);
+    speculation_.num_accepted += num_accepted;
+    slice.sequence->speculator->Learn(num_accepted, acceptance_);
+  }
+  speculation_.num_drafted += num_drafted;
+  if (only_decodes) decode_cost_.Observe(std::ssize(plan_.slices), num_drafted, result.seconds);
 }
 
 SequenceUpdate Scheduler::AppendToken(Sequence& sequence, TokenId token, TimePoint now) {

@@ -28,12 +28,20 @@ struct SchedulerOptions {
   int64_t context_length = 0;  // tokens, prompt and answer together; > 0
   int64_t vocab_size = 0;      // sampleable tokens; > 0
   std::vector<TokenId> eos_tokens = {};
+  bool speculates = true;  // drafts tokens for streams that repeat themselves; answers are the same either way
+};
+
+// Drafted tokens that were computed, and those of them that were right.
+struct SpeculationStats {
+  int64_t num_drafted = 0;
+  int64_t num_accepted = 0;
 };
 
 // Continuous batching over a token budget. There is no prefill phase and no decode phase: each step hands out its budget so
 // that the tokens computed catch up with the tokens there are.
 //
-//  1. Streams first, one token each. Where there are more streams than budget they take turns.
+//  1. Streams first, one token each. Where there are more streams than budget they take turns. What budget they leave goes to
+//     drafts of streams that repeat themselves (speculation.h), while there are free blocks for them.
 //  2. Then prompts in order of arrival, in chunks. A prompt that cannot be finished in this step leaves a quarter of what
 //     budget it found to the prompts behind it, the next of those again a quarter of its share, and so on: the oldest
 //     prompt keeps three quarters of the speed, and a short prompt behind long ones starts at once.
@@ -81,6 +89,7 @@ class Scheduler {
   int64_t num_waiting() const { return std::ssize(waiting_); }
   int64_t num_running() const { return std::ssize(running_); }
   int64_t num_preemptions() const { return num_preemptions_; }
+  const SpeculationStats& speculation() const { return speculation_; }
   bool HasWork() const { return num_waiting() + num_running() > 0; }
   std::span<const Sequence* const> running() const { return running_; }
 
@@ -90,6 +99,7 @@ class Scheduler {
  private:
   void PlanDecodes(int64_t num_decoding, int64_t budget);
   void PlanPrompts(int64_t budget);
+  void PlanDrafts(int64_t num_decoding, int64_t budget);
   void PlanOrPreempt(Sequence& sequence, int64_t num_tokens);
   [[nodiscard]] bool PlanSlice(Sequence& sequence, int64_t num_tokens);
   void ForgetPlan();
@@ -100,6 +110,7 @@ class Scheduler {
 
   void Start(Sequence& sequence);
   void Preempt(Sequence& sequence);
+  void LearnFrom(const StepResult& result);
   SequenceUpdate AppendToken(Sequence& sequence, TokenId token, TimePoint now);
   SequenceUpdate Finish(Sequence& sequence, FinishReason reason);
   void GiveBlocksBack(Sequence& sequence);
@@ -117,6 +128,9 @@ class Scheduler {
   StepPlan plan_;
   int64_t num_arrivals_ = 0;
   int64_t num_preemptions_ = 0;
+  DecodeCost decode_cost_;
+  AcceptanceRates acceptance_ = {0.7, 0.5, 0.2};  // that new sequences begin with
+  SpeculationStats speculation_;
   int64_t last_turn_ = 0;  // arrival of the stream that had the last turn when there were more streams than budget
 };
 

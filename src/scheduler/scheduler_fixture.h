@@ -56,7 +56,9 @@ class SchedulerTest : public testing::Test {
   // One step in which every sample is `token`.
   std::vector<SequenceUpdate> StepTo(TokenId token) {
     const auto num_samples = std::ranges::count_if(scheduler_->Plan().slices, &SequenceSlice::samples);
-    auto updates = scheduler_->Commit({.sampled = std::vector<TokenId>(static_cast<size_t>(num_samples), token)});
+    const auto count = static_cast<size_t>(num_samples);
+    auto updates =
+        scheduler_->Commit({.sampled = std::vector<TokenId>(count, token), .num_sampled = std::vector<int64_t>(count, 1)});
     ExpectIntegrity();
     return updates;
   }

@@ -167,8 +167,8 @@ TEST_F(SchedulerDeathTest, WrongResultsAreABug) {
   Add(10);
   scheduler_->Plan();
   EXPECT_DEATH(scheduler_->Commit({}), "num_samples");
-  EXPECT_DEATH(scheduler_->Commit({.sampled = {1, 2}}), "num_samples");
-  EXPECT_DEATH(scheduler_->Commit({.sampled = {FakeRunner::kVocabSize}}), "vocab_size");
+  EXPECT_DEATH(scheduler_->Commit({.sampled = {1, 2}, .num_sampled = {1, 1}}), "num_samples");
+  EXPECT_DEATH(scheduler_->Commit({.sampled = {FakeRunner::kVocabSize}, .num_sampled = {1}}), "vocab_size");
 }
 
 TEST_F(SchedulerDeathTest, RetireOfALiveOrUnknownSequenceIsABug) {

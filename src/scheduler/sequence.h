@@ -11,6 +11,7 @@
 #include "kvcache/block_manager.h"
 #include "sampling/sampler.h"
 #include "sampling/sampling_params.h"
+#include "scheduler/speculation.h"
 
 namespace autoglm {
 
@@ -46,6 +47,7 @@ struct Sequence {
   int64_t num_preemptions = 0;
   BlockTable block_table;
   std::unique_ptr<Sampler> sampler;
+  std::unique_ptr<Speculator> speculator;  // null: no drafts
   SequenceTimes times;
   void* owner_data = nullptr;  // the engine's record of this sequence
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -16,19 +17,25 @@ struct SequenceSlice {
   int64_t first_token = 0;
   int64_t num_tokens = 0;
   bool samples = false;  // the slice ends at the sequence's last token: its logits give the next one
+  // Tokens that may follow, to be computed behind the others and checked; only where the slice samples. They stand in the sequence's
+  // speculator until the plan is committed.
+  std::span<const TokenId> draft = {};
 };
 
 // What one step computes. Plain data between the scheduler and whoever runs the model.
 struct StepPlan {
   std::vector<SequenceSlice> slices;
-  int64_t num_tokens = 0;
+  int64_t num_tokens = 0;  // drafts included
 
   bool empty() const { return slices.empty(); }
 };
 
-// What one step produced: the sampled token of every slice with `samples`, in the order of the plan's slices.
+// What one step produced, slice by slice of those with `samples`, in the order of the plan. A slice without a draft gives one
+// token. With one, the token behind each position is sampled as long as the draft was right: the first that differs is the last.
 struct StepResult {
-  std::vector<TokenId> sampled;
+  std::vector<TokenId> sampled;      // of all these slices, one after the other
+  std::vector<int64_t> num_sampled;  // by slice, at least 1
+  double seconds = 0;                // that the step took; 0: not known
 };
 
 // What became of a sequence in a step.

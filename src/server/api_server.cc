@@ -381,6 +381,8 @@ void ApiServer::Impl::TakeModelMetrics(const ModelRegistry& models) {
     model.num_requests_waiting.Set(static_cast<double>(stats.num_waiting));
     const auto num_blocks = static_cast<double>(std::max<int64_t>(stats.blocks.num_blocks, 1));
     model.kv_cache_usage.Set(static_cast<double>(stats.blocks.num_used) / num_blocks);
+    SetCounterTotal(model.drafted_tokens, static_cast<double>(stats.speculation.num_drafted));
+    SetCounterTotal(model.accepted_tokens, static_cast<double>(stats.speculation.num_accepted));
     SetCounterTotal(model.preemptions, static_cast<double>(stats.num_preemptions));
     SetCounterTotal(model.prefix_cache_queries, static_cast<double>(stats.blocks.prefix_queries));
     SetCounterTotal(model.prefix_cache_hits, static_cast<double>(stats.blocks.prefix_hits));

@@ -126,6 +126,8 @@ std::unique_ptr<ModelMetrics> ServerMetrics::Families::AddModel(const std::strin
       .prefix_cache_queries =
           counter("autoglm_prefix_cache_queries_total", "Prompt tokens that were looked up in the prefix cache."),
       .prefix_cache_hits = counter("autoglm_prefix_cache_hits_total", "Prompt tokens that were found in the prefix cache."),
+      .drafted_tokens = counter("autoglm_spec_decode_num_draft_tokens_total", "Tokens that were guessed and computed ahead."),
+      .accepted_tokens = counter("autoglm_spec_decode_num_accepted_tokens_total", "Guessed tokens that were right."),
       .preemptions =
           counter("autoglm_num_preemptions_total", "Times a running sequence gave its cache blocks back and was queued again."),
       .num_requests_running = gauge("autoglm_num_requests_running", "Requests in the running batch."),

@@ -28,6 +28,8 @@ struct ModelMetrics {
   prometheus::Counter& generation_tokens;
   prometheus::Counter& prefix_cache_queries;  // tokens
   prometheus::Counter& prefix_cache_hits;     // tokens
+  prometheus::Counter& drafted_tokens;
+  prometheus::Counter& accepted_tokens;
   prometheus::Counter& preemptions;
   prometheus::Gauge& num_requests_running;
   prometheus::Gauge& num_requests_waiting;

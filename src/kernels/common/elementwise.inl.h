@@ -105,45 +105,65 @@ static void RopeHalf(float* head, const float* cos, const float* sin, int64_t nu
 
 // ---- Activations in the forms that products ask for.
 
-// One token's activations of a group in 8 bits, and their sums over its halves. The scale.
-static inline float QuantizeGroup(const float* x, int8_t* values, int32_t* half_sums) {
-  const F32x16 a = Load(x);
-  const F32x16 b = Load(x + 16);
-  const float largest = ReduceMax(Max(Abs(a), Abs(b)));
-  const F32x16 inverse = Set1(largest > 0 ? 127.0f / largest : 0.0f);
-  StoreI8(values, RoundToI32(Mul(a, inverse)));
-  StoreI8(values + 16, RoundToI32(Mul(b, inverse)));
-  SumHalves(values, half_sums);
-  return largest / 127.0f;
-}
-
 // Where four columns (quad) of token t of a tile stand among its values.
 static inline int64_t QuadAt(int64_t columns, int64_t width, int64_t quad, int64_t t) {
   return kTokenMajor ? t * columns + quad * 4 : (quad * width + t) * 4;
 }
 
+// Groups of one token whose scales are found before their values are rounded, so that neither waits for the other.
+inline constexpr int64_t kGroupsAtOnce = 16;
+
+// The largest magnitude of each of `count` groups, and 127 over it (0 for a group of zeros).
+static inline void FindScales(const float* x, int64_t count, float* largest, float* inverse) {
+  for (int64_t g = 0; g < count; ++g) {
+    largest[g] = ReduceMax(Max(Abs(Load(x + g * kGroupColumns)), Abs(Load(x + g * kGroupColumns + 16))));
+  }
+  const F32x16 all = Load(largest);
+  Store(inverse, LessThanSelect(Zero(), all, Div(Set1(127.0f), all), Zero()));
+}
+
+// Puts the scale and the sums of group g, of a tile's token i, where the formats in use want them.
+static inline void StoreGroup(const QuantizedActivations& out, int64_t b, int64_t width, int64_t i, int64_t g, float scale,
+                              const int32_t* half_sums) {
+  const int32_t sum = half_sums[0] + half_sums[1];
+  const int64_t groups = out.columns / kGroupColumns;
+  const int64_t at = b * groups + g * width + i;
+  out.scales[at] = scale;
+  if (out.starts_8 != nullptr) out.starts_8[at] = -8 * sum;
+  if (out.starts_16 != nullptr) out.starts_16[at] = -16 * sum;
+  if (out.starts_128 != nullptr) out.starts_128[at] = -128 * sum;
+  if (out.scaled_sums != nullptr) out.scaled_sums[at] = scale * static_cast<float>(sum);
+  if (out.half_starts_32 != nullptr) {
+    int32_t* starts = out.half_starts_32 + (b * groups + g * width) * 2 + i;
+    starts[0] = -32 * half_sums[0];
+    starts[width] = -32 * half_sums[1];
+  }
+}
+
 static void QuantizeTile(const float* rows, int64_t stride, int64_t b, int64_t width, const QuantizedActivations& out) {
   const int64_t groups = out.columns / kGroupColumns;
   int8_t* tile = out.values + b * out.columns;
+  alignas(64) float largest[kGroupsAtOnce] = {};
+  alignas(64) float inverse[kGroupsAtOnce];
+  alignas(64) int8_t values[kGroupsAtOnce * kGroupColumns];
   for (int64_t i = 0; i < width; ++i) {
-    for (int64_t g = 0; g < groups; ++g) {
-      alignas(32) int8_t values[kGroupColumns];
-      int32_t half_sums[2];
-      const float scale = QuantizeGroup(rows + i * stride + g * kGroupColumns, values, half_sums);
-      for (int64_t quad = 0; quad < 8; ++quad) {
-        __builtin_memcpy(tile + QuadAt(out.columns, width, g * 8 + quad, i), values + quad * 4, 4);
+    for (int64_t first = 0; first < groups; first += kGroupsAtOnce) {
+      const int64_t count = groups - first < kGroupsAtOnce ? groups - first : kGroupsAtOnce;
+      const float* x = rows + i * stride + first * kGroupColumns;
+      FindScales(x, count, largest, inverse);
+      for (int64_t g = 0; g < count; ++g) {
+        int8_t* group = values + g * kGroupColumns;
+        const F32x16 factor = Set1(inverse[g]);
+        StoreI8(group, RoundToI32(Mul(Load(x + g * kGroupColumns), factor)));
+        StoreI8(group + 16, RoundToI32(Mul(Load(x + g * kGroupColumns + 16), factor)));
       }
-      const int32_t sum = half_sums[0] + half_sums[1];
-      const int64_t at = b * groups + g * width + i;
-      out.scales[at] = scale;
-      if (out.starts_8 != nullptr) out.starts_8[at] = -8 * sum;
-      if (out.starts_16 != nullptr) out.starts_16[at] = -16 * sum;
-      if (out.starts_128 != nullptr) out.starts_128[at] = -128 * sum;
-      if (out.scaled_sums != nullptr) out.scaled_sums[at] = scale * static_cast<float>(sum);
-      if (out.half_starts_32 != nullptr) {
-        int32_t* starts = out.half_starts_32 + (b * groups + g * width) * 2 + i;
-        starts[0] = -32 * half_sums[0];
-        starts[width] = -32 * half_sums[1];
+      for (int64_t quad = 0; quad < count * 8; ++quad) {
+        __builtin_memcpy(tile + QuadAt(out.columns, width, first * 8 + quad, i), values + quad * 4, 4);
+      }
+      for (int64_t g = 0; g < count; ++g) {
+        int32_t half_sums[2];
+        SumHalves(values + g * kGroupColumns, half_sums);
+        StoreGroup(out, b, width, i, first + g, largest[g] / 127.0f, half_sums);
       }
     }
   }

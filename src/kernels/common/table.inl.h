@@ -1,4 +1,8 @@
-// The table of one path. Included last, inside the path's namespace, with AUTOGLM_PATH_ISA defined.
+// The table of one path. Included last, inside the path's namespace, with AUTOGLM_PATH_ISA defined, and AUTOGLM_GEMM_QUANTIZED where
+// the path has a product of its own.
+#ifndef AUTOGLM_GEMM_QUANTIZED
+#define AUTOGLM_GEMM_QUANTIZED GemmQuantized
+#endif
 
 const KernelTable& Table() {
   static constexpr KernelTable table = {
@@ -14,7 +18,7 @@ const KernelTable& Table() {
       .int16_tile = Int16Tile,
       .bf16_tile = Bf16Tile,
       .transpose_tile = TransposeTile,
-      .gemm_quantized = GemmQuantized,
+      .gemm_quantized = AUTOGLM_GEMM_QUANTIZED,
       .gemm_int16 = GemmInt16,
       .gemm_bf16 = GemmBf16,
       .gemm_float = GemmFloat,

@@ -1,0 +1,31 @@
+// The amx path with plain loops in place of the tiles and of vectors, for tests. Everything below lives in a namespace of its own, so that no inline function compiled with this file's
+// instruction set can be taken for another file's.
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/kernel_table.h"
+
+namespace autoglm::amx_emulated {
+
+// Tokens that one pass over a panel's weights serves; more would not fit into the registers.
+inline constexpr int kGemmTokens = 1;
+// Whether a tile's 8-bit activations stand token by token, as matrix tiles want them.
+inline constexpr bool kTokenMajor = true;
+#define AUTOGLM_PATH_ISA Isa::kAmx
+
+// clang-format off: the order matters.
+#include "kernels/scalar/vec16.h"
+#include "kernels/common/elementwise.inl.h"
+#include "kernels/common/weight_source.inl.h"
+#include "kernels/common/gemm.inl.h"
+#include "kernels/amx/gemm.inl.h"
+#include "kernels/amx/emulated_tiles.h"
+#define AUTOGLM_GEMM_QUANTIZED GemmQuantizedByTiles<EmulatedTiles>
+#include "kernels/common/attention.inl.h"
+#include "kernels/common/peaks.inl.h"
+#include "kernels/common/table.inl.h"
+// clang-format on
+
+}  // namespace autoglm::amx_emulated
