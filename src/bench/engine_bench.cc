@@ -65,33 +65,19 @@ class Sequences {
 };
 
 // Every result, with nothing measured yet.
-std::vector<EngineBenchResult> PlanResults(const CausalLm& lm, const MachinePeaks& peaks, const EngineBenchOptions& options) {
+std::vector<EngineBenchResult> PlanResults(const EngineBenchOptions& options) {
   std::vector<EngineBenchResult> results;
   for (const int64_t tokens : options.prefill) {
-    double seconds = 0;
-    Bound bound = Bound::kCompute;
-    for (int64_t first = 0; first < tokens; first += options.step_tokens) {
-      const StepLimit limit = LimitOf(lm, peaks, 1, std::min(options.step_tokens, tokens - first), first);
-      seconds += limit.seconds;
-      bound = limit.bound;
-    }
-    results.push_back({.kind = EngineBenchResult::Kind::kPrefill,
-                       .tokens = tokens,
-                       .tokens_per_s = {},
-                       .limit_tokens_per_s = static_cast<double>(tokens) / seconds,
-                       .bound = bound});
+    results.push_back({.kind = EngineBenchResult::Kind::kPrefill, .tokens = tokens, .tokens_per_s = {}});
   }
   for (const int64_t depth : options.depth) {
     for (const int64_t batch : options.batch) {
       if (options.decode == 0) continue;
-      const StepLimit limit = LimitOf(lm, peaks, batch, 1, depth + options.decode / 2);
       results.push_back({.kind = EngineBenchResult::Kind::kDecode,
                          .tokens = options.decode,
                          .batch = batch,
                          .depth = depth,
-                         .tokens_per_s = {},
-                         .limit_tokens_per_s = static_cast<double>(batch) / limit.seconds,
-                         .bound = limit.bound});
+                         .tokens_per_s = {}});
     }
   }
   return results;
@@ -142,8 +128,26 @@ StepLimit LimitOf(const CausalLm& lm, const MachinePeaks& peaks, int64_t num_seq
   return memory > compute ? StepLimit{memory, Bound::kMemory} : StepLimit{compute, Bound::kCompute};
 }
 
-Result<std::vector<EngineBenchResult>> RunEngineBench(CausalLm& lm, const MachinePeaks& peaks, ThreadPool& pool,
-                                                      const EngineBenchOptions& options,
+void SetLimits(const CausalLm& lm, const MachinePeaks& peaks, const EngineBenchOptions& options,
+               std::vector<EngineBenchResult>& results) {
+  for (EngineBenchResult& result : results) {
+    if (result.kind == EngineBenchResult::Kind::kDecode) {
+      const StepLimit limit = LimitOf(lm, peaks, result.batch, 1, result.depth + result.tokens / 2);
+      result.limit_tokens_per_s = static_cast<double>(result.batch) / limit.seconds;
+      result.bound = limit.bound;
+      continue;
+    }
+    double seconds = 0;
+    for (int64_t first = 0; first < result.tokens; first += options.step_tokens) {
+      const StepLimit limit = LimitOf(lm, peaks, 1, std::min(options.step_tokens, result.tokens - first), first);
+      seconds += limit.seconds;
+      result.bound = limit.bound;
+    }
+    result.limit_tokens_per_s = static_cast<double>(result.tokens) / seconds;
+  }
+}
+
+Result<std::vector<EngineBenchResult>> RunEngineBench(CausalLm& lm, ThreadPool& pool, const EngineBenchOptions& options,
                                                       const std::function<void(std::string_view)>& report) {
   report("loading the model");
   while (!lm.load_progress().is_complete()) lm.LoadNext(pool);
@@ -151,7 +155,7 @@ Result<std::vector<EngineBenchResult>> RunEngineBench(CausalLm& lm, const Machin
   AUTOGLM_TRY(Sequences warm_up, Sequences::Create(lm, pool, 1, 64));
   warm_up.Prefill(64, options.step_tokens);
 
-  std::vector<EngineBenchResult> results = PlanResults(lm, peaks, options);
+  std::vector<EngineBenchResult> results = PlanResults(options);
   for (int64_t repetition = 0; repetition < options.repetitions; ++repetition) {
     for (EngineBenchResult& result : results) {
       report(fmt::format("{}, {} of {}", Describe(result), repetition + 1, options.repetitions));

@@ -48,10 +48,12 @@ struct StepLimit {
 StepLimit LimitOf(const CausalLm& lm, const MachinePeaks& peaks, int64_t num_sequences, int64_t num_tokens, int64_t depth);
 
 // Measures in the given order, one repetition of everything after the other, so that a slow minute of the machine touches all
-// results alike. `report` is called before each piece of work with a few words about it. Errors: kContextLengthExceeded,
-// those of KvPool::Create.
-Result<std::vector<EngineBenchResult>> RunEngineBench(CausalLm& lm, const MachinePeaks& peaks, ThreadPool& pool,
-                                                      const EngineBenchOptions& options,
+// results alike; their limits are not set. `report` is called before each piece of work with a few words about it. Errors:
+// kContextLengthExceeded, those of KvPool::Create.
+Result<std::vector<EngineBenchResult>> RunEngineBench(CausalLm& lm, ThreadPool& pool, const EngineBenchOptions& options,
                                                       const std::function<void(std::string_view)>& report);
+// Says of each result how fast it could have been.
+void SetLimits(const CausalLm& lm, const MachinePeaks& peaks, const EngineBenchOptions& options,
+               std::vector<EngineBenchResult>& results);
 
 }  // namespace autoglm

@@ -58,6 +58,14 @@ double MachinePeaks::OpsPerSecond(PeakOp op) const {
   return 0;
 }
 
+MachinePeaks MachinePeaks::BestOf(const MachinePeaks& a, const MachinePeaks& b) {
+  return {.int8_ops_per_s = std::max(a.int8_ops_per_s, b.int8_ops_per_s),
+          .int16_ops_per_s = std::max(a.int16_ops_per_s, b.int16_ops_per_s),
+          .bf16_ops_per_s = std::max(a.bf16_ops_per_s, b.bf16_ops_per_s),
+          .f32_ops_per_s = std::max(a.f32_ops_per_s, b.f32_ops_per_s),
+          .read_bytes_per_s = std::max(a.read_bytes_per_s, b.read_bytes_per_s)};
+}
+
 MachinePeaks MeasurePeaks(const KernelTable& kernels, ThreadPool& pool) {
   return {.int8_ops_per_s = PeakOf(PeakOp::kInt8, kernels, pool),
           .int16_ops_per_s = PeakOf(PeakOp::kInt16, kernels, pool),

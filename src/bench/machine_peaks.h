@@ -17,9 +17,11 @@ struct MachinePeaks {
   double read_bytes_per_s = 0;  // from memory, beyond every cache
 
   double OpsPerSecond(PeakOp op) const;
+  // The better of two measurements, figure by figure: a neighbour on the machine can only slow one down.
+  static MachinePeaks BestOf(const MachinePeaks& a, const MachinePeaks& b);
 };
 
-// Takes about a second and 512 MiB. The best of several short runs: a neighbour on the machine can only slow one down.
+// Takes about a second and 512 MiB. The best of several short runs.
 MachinePeaks MeasurePeaks(const KernelTable& kernels, ThreadPool& pool);
 
 }  // namespace autoglm

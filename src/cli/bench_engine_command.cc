@@ -105,7 +105,8 @@ void AddBenchEngineCommand(CLI::App& app, CommandAction& action) {
   AddListOption(*command, {"--depth", "LIST", "tokens in a sequence's context before it writes (default: 0)"}, bench.depth, 0,
                 kMaxTokens);
   AddListOption(*command, {"--batch", "LIST", "sequences that write together (default: 1)"}, bench.batch, 1, kMaxBatch);
-  AddParsedOption<int64_t>(*command, {"--step-tokens", "N", "tokens of a prompt that go through the model at once (default: 512)"},
+  AddParsedOption<int64_t>(*command,
+                           {"--step-tokens", "N", "tokens of a prompt that go through the model at once (default: 512)"},
                            bench.step_tokens, [](const std::string& text) { return ParseInteger(text, 1, kMaxTokens); });
   AddParsedOption<int64_t>(*command, {"--repetitions", "N", "how often to measure everything (default: 5)"}, bench.repetitions,
                            [](const std::string& text) { return ParseInteger(text, 1, 1000); });
@@ -113,7 +114,7 @@ void AddBenchEngineCommand(CLI::App& app, CommandAction& action) {
   AddComputeOptions(*command, options->compute);
   command->footer(
       "Prints the median of each figure, its range, and its share of the limit: the time in which the\n"
-      "machine, at the peaks measured first, could multiply (compute) or read (memory) all there is.\n\n"
+      "machine, at the peaks measured before and after, could multiply (compute) or read (memory) all there is.\n\n"
       "Examples:\n"
       "  autoglm bench engine model.gguf\n"
       "  autoglm bench engine model.gguf --prefill 512,4096 --batch 1,4,8 --depth 0,4096 --json");
@@ -128,10 +129,13 @@ Result<int> RunBenchEngine(const BenchEngineOptions& options, Console& console) 
     if (console.err_is_terminal) console.err << fmt::format("\r\x1b[K{}", what) << std::flush;
   };
   report("measuring the machine");
-  const MachinePeaks peaks = MeasurePeaks(GetKernels(options.compute.isa), pool);
-  const Result<std::vector<EngineBenchResult>> results = RunEngineBench(model->lm(), peaks, pool, options.bench, report);
+  const KernelTable& kernels = GetKernels(options.compute.isa);
+  const MachinePeaks before = MeasurePeaks(kernels, pool);
+  Result<std::vector<EngineBenchResult>> results = RunEngineBench(model->lm(), pool, options.bench, report);
   report("");
   if (!results) return tl::unexpected<Error>(results.error());
+  const MachinePeaks peaks = MachinePeaks::BestOf(before, MeasurePeaks(kernels, pool));
+  SetLimits(model->lm(), peaks, options.bench, *results);
   if (options.json) {
     PrintJson(options, model->lm(), pool.num_threads(), peaks, *results, console.out);
   } else {

@@ -137,7 +137,8 @@ constexpr ServeOption kOptions[] = {
     {"max-queue", "N", "Scheduling", "requests waiting beyond those; beyond them clients get 429 (default: 256)",
      [](ServeConfig& c, const Values& v) { return Assign(c.max_queue, ParseInteger(v[0], 1, 1 << 20)); }},
     {"speculation", "WHEN", "Scheduling",
-     "auto: guess the next tokens of answers that repeat earlier text where that is faster, with equal answers; off (default: auto)",
+     "auto: guess the next tokens of answers that repeat earlier text where that is faster, with equal answers; off (default: "
+     "auto)",
      [](ServeConfig& c, const Values& v) { return Assign(c.speculates, ParseSpeculation(v[0])); }},
     {"max-batch-tokens", "N", "Scheduling", "tokens computed in one step (default: 512)",
      [](ServeConfig& c, const Values& v) { return Assign(c.max_batch_tokens, ParseInteger(v[0], 1, 65536)); }},

@@ -42,7 +42,8 @@ void ModelRunner::FillSlices(const StepPlan& plan) {
   }
 }
 
-// Samples behind the slice's last token, and behind each drafted one as long as they are right. Takes the slice's rows off `logits`.
+// Samples behind the slice's last token, and behind each drafted one as long as they are right. Takes the slice's rows off
+// `logits`.
 void ModelRunner::Sample(const SequenceSlice& slice, std::span<float>& logits) {
   const auto vocab_size = static_cast<size_t>(model_.lm().config().vocab_size);
   const std::span<float> rows = logits.first((slice.draft.size() + 1) * vocab_size);

@@ -82,8 +82,7 @@ Result<Isa> ParseIsa(std::string_view name) {
     }
     return Fail(ErrorCode::kUnsupported, "this machine has no " + std::string(name) + "; use --isa auto");
   }
-  return Fail(ErrorCode::kInvalidArgument,
-              "unknown instruction set \"" + std::string(name) + "\": use " + IsaChoices());
+  return Fail(ErrorCode::kInvalidArgument, "unknown instruction set \"" + std::string(name) + "\": use " + IsaChoices());
 }
 
 }  // namespace autoglm

@@ -20,7 +20,8 @@ constexpr int64_t kPanelsPerClaim = 4;
 // As even as possible, so that no member waits for the last chunk.
 int64_t ChunkTokens(int64_t num_tokens, int num_threads) {
   const int64_t per_member = (num_tokens + num_threads - 1) / num_threads;
-  const int64_t chunks = std::max<int64_t>((per_member + kMaxChunkTokens - 1) / kMaxChunkTokens, per_member >= kTokensForTwoChunks ? 2 : 1);
+  const int64_t chunks =
+      std::max<int64_t>((per_member + kMaxChunkTokens - 1) / kMaxChunkTokens, per_member >= kTokensForTwoChunks ? 2 : 1);
   return (num_tokens + chunks * num_threads - 1) / (chunks * num_threads);
 }
 

@@ -43,11 +43,11 @@ class FakeRunner {
     return result;
   }
 
-  // One answer in forty or so ends at any given token. Sequences that begin with a multiple of three know only their last two
-  // tokens, so that they soon repeat themselves.
+  // One answer in forty or so ends at any given token. Sequences that begin with a multiple of three mostly know only their
+  // last two tokens, so that they soon repeat themselves, but not for ever.
   static TokenId NextToken(std::span<const TokenId> tokens) {
     uint64_t hash = 1;
-    if (tokens.size() > 2 && tokens[0] % 3 == 0) {
+    if (tokens.size() > 2 && tokens[0] % 3 == 0 && tokens.size() % 13 != 0) {
       hash = Mix(Mix(hash, tokens[tokens.size() - 2] % 5), tokens.back() % 5);
       return static_cast<TokenId>(1 + (hash >> 20) % 20);
     }

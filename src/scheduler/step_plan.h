@@ -17,8 +17,8 @@ struct SequenceSlice {
   int64_t first_token = 0;
   int64_t num_tokens = 0;
   bool samples = false;  // the slice ends at the sequence's last token: its logits give the next one
-  // Tokens that may follow, to be computed behind the others and checked; only where the slice samples. They stand in the sequence's
-  // speculator until the plan is committed.
+  // Tokens that may follow, to be computed behind the others and checked; only where the slice samples. They stand in the
+  // sequence's speculator until the plan is committed.
   std::span<const TokenId> draft = {};
 };
 

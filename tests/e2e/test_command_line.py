@@ -115,6 +115,29 @@ def test_the_number_of_threads_does_not_change_a_single_bit(autoglm, model):
     assert one
 
 
+def test_bench_engine_gives_every_result_as_a_share_of_the_limit(autoglm, model):
+    flags = ["--prefill", "16,64", "--decode", "8", "--batch", "1,3", "--depth", "0,32", "--repetitions", "2"]
+    answer = json.loads(autoglm("bench", "engine", model, *flags, "--json").stdout)
+    assert all(peak > 0 for peak in answer["peaks"].values())
+    results = [(r["kind"], r["tokens"], r["batch"], r["depth"]) for r in answer["results"]]
+    assert results == [("prefill", 16, 1, 0), ("prefill", 64, 1, 0), ("decode", 8, 1, 0), ("decode", 8, 3, 0), ("decode", 8, 1, 32),
+                       ("decode", 8, 3, 32)]
+    for r in answer["results"]:
+        assert r["tokens_per_s_min"] <= r["tokens_per_s"] <= r["tokens_per_s_max"] and len(r["samples"]) == 2
+        assert r["share_of_limit"] == pytest.approx(r["tokens_per_s"] / r["limit_tokens_per_s"])
+    table = autoglm("bench", "engine", model, "--prefill", "16", "--decode", "0", "--repetitions", "1").stdout
+    assert re.search(r"prefill +16 +1 +0 .* % of (compute|memory)", table)
+
+
+def test_bench_engine_refuses_what_the_model_cannot_hold(autoglm, model):
+    result = autoglm("bench", "engine", model, "--prefill", "1000000")
+    assert result.returncode == 1
+    assert "a prefill of 1000000 needs 1000000 tokens of context" in result.stderr
+    result = autoglm("bench", "engine", model, "--batch", "1,0")
+    assert result.returncode == 2
+    assert "--batch: must be a whole number from 1 to 4096, not '0'" in result.stderr
+
+
 def test_the_configuration_file_and_the_flags_mean_the_same(start_server, tmp_path):
     config = tmp_path / "autoglm.yaml"
     config.write_text("context: 512\nserved_model_name: parrot\n")

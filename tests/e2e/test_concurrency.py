@@ -122,3 +122,15 @@ def test_a_client_that_reads_nothing_does_not_hold_up_the_others(server):
     for connection in lazy:
         connection.close()
     server.wait_for_metric("autoglm_num_requests_running", 0)
+
+
+def test_drafts_change_no_answer(start_server):
+    """A text that repeats itself is drafted, and comes out as it does without drafts."""
+    prompt = "The list: apple, pear, plum, cherry, quince. " * 4 + "The list: apple,"
+    drafting, plain = start_server(), start_server("--speculation", "off")
+    for sampling in ({"temperature": 0}, {"temperature": 0.7, "seed": 3}):
+        body = {"model": "default", "prompt": prompt, "max_tokens": 80, "ignore_eos": True, **sampling}
+        answers = [json.loads(server.post("/v1/completions", body)[2])["choices"][0]["text"] for server in (drafting, plain)]
+        assert answers[0] == answers[1]
+    assert drafting.metrics()["autoglm_spec_decode_num_accepted_tokens_total"] > 20
+    assert plain.metrics()["autoglm_spec_decode_num_draft_tokens_total"] == 0

@@ -1,7 +1,7 @@
-// Quantised products on matrix tiles (Intel AMX): 12 tokens by 16 rows by 32 columns in one instruction. A panel's lines of a group
-// are a tile as they stand: 8 rows of 64 bytes, [column quad][16 weight rows][4]. Activations are the other operand, token by token
-// (kTokenMajor). `Tiles` is the processor's own, or an emulation for tests. Included once per path, after gemm.inl.h; the sums are
-// those of AddGroups, bit by bit.
+// Quantised products on matrix tiles (Intel AMX): 12 tokens by 16 rows by 32 columns in one instruction. A panel's lines of a
+// group are a tile as they stand: 8 rows of 64 bytes, [column quad][16 weight rows][4]. Activations are the other operand, token
+// by token (kTokenMajor). `Tiles` is the processor's own, or an emulation for tests. Included once per path, after gemm.inl.h;
+// the sums are those of AddGroups, bit by bit.
 
 // From this many tokens on a tile is worth its loading.
 inline constexpr int64_t kMinMatrixTileTokens = 5;

@@ -1,6 +1,6 @@
-// The amx path: the avx512 path with BF16 products, and matrix tiles for 8-bit products of many tokens. No machine at hand has such
-// tiles: the arithmetic is tested by emulation (amx_emulated), the speed is not known. Everything below lives in a namespace of its own, so that no inline function compiled with this file's
-// instruction set can be taken for another file's.
+// The amx path: the avx512 path with BF16 products, and matrix tiles for 8-bit products of many tokens. No machine at hand has
+// such tiles: the arithmetic is tested by emulation (amx_emulated), the speed is not known. Everything below lives in a namespace
+// of its own, so that no inline function compiled with this file's instruction set can be taken for another file's.
 #include <immintrin.h>
 
 #include <cstddef>

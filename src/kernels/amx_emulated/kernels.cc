@@ -1,5 +1,5 @@
-// The amx path with plain loops in place of the tiles and of vectors, for tests. Everything below lives in a namespace of its own, so that no inline function compiled with this file's
-// instruction set can be taken for another file's.
+// The amx path with plain loops in place of the tiles and of vectors, for tests. Everything below lives in a namespace of its
+// own, so that no inline function compiled with this file's instruction set can be taken for another file's.
 #include <cmath>
 #include <cstddef>
 #include <cstdint>

@@ -112,10 +112,10 @@ static inline F32x16 DotBf16(F32x16 acc, I32x16 weights, const void* pair) {
 static inline F32x16 DotBf16(F32x16 acc, I32x16 weights, const void* pair) {
   const __m512i x = _mm512_set1_epi32(*static_cast<const Quad*>(pair));
   const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
-  acc.v = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_and_si512(weights.v, high)),
-                          _mm512_castsi512_ps(_mm512_and_si512(x, high)), acc.v);
-  return {_mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32(weights.v, 16)),
-                          _mm512_castsi512_ps(_mm512_slli_epi32(x, 16)), acc.v)};
+  acc.v = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_and_si512(weights.v, high)), _mm512_castsi512_ps(_mm512_and_si512(x, high)),
+                          acc.v);
+  return {_mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32(weights.v, 16)), _mm512_castsi512_ps(_mm512_slli_epi32(x, 16)),
+                          acc.v)};
 }
 #endif
 

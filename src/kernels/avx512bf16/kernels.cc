@@ -1,5 +1,5 @@
-// The avx512 path with BF16 products. Everything below lives in a namespace of its own, so that no inline function compiled with this file's
-// instruction set can be taken for another file's.
+// The avx512 path with BF16 products. Everything below lives in a namespace of its own, so that no inline function compiled with
+// this file's instruction set can be taken for another file's.
 #include <immintrin.h>
 
 #include <cstddef>

@@ -208,7 +208,8 @@ static void Int16Tile(const float* rows, int64_t stride, int64_t b, int64_t widt
   for (int64_t i = 0; i < width; ++i) {
     for (int64_t g = 0; g < groups; ++g) {
       const float* x = rows + i * stride + g * kGroupColumns;
-      const int n = static_cast<int>(out.columns - g * kGroupColumns < kGroupColumns ? out.columns - g * kGroupColumns : kGroupColumns);
+      const int n =
+          static_cast<int>(out.columns - g * kGroupColumns < kGroupColumns ? out.columns - g * kGroupColumns : kGroupColumns);
       const F32x16 half[2] = {LoadFirst(x, n < 16 ? n : 16), n > 16 ? LoadFirst(x + 16, n - 16) : Zero()};
       const float largest = ReduceMax(Max(Abs(half[0]), Abs(half[1])));
       const F32x16 inverse = Set1(largest > 0 ? kLargest / largest : 0.0f);

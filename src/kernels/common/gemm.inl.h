@@ -152,8 +152,9 @@ static inline void PanelTimesTokens(const GemmTask& task, int64_t panel, const T
   }
 }
 
-// Beyond this many tokens a panel is expanded once for all of its tiles; up to one tile it is decoded on the way.
-inline constexpr int64_t kExpandBeyondTokens = kMaxTileTokens;
+// Beyond this many tokens a panel is expanded once for all of its tiles; below, each tile decodes it on the way: for two tiles
+// that costs less than writing the bytes down (measured: 1.2x the speed for 16 tokens).
+inline constexpr int64_t kExpandBeyondTokens = 2 * kMaxTileTokens;
 
 // ---- Quantised weights times 8-bit activations.
 
@@ -298,12 +299,11 @@ static void GemmBf16(const GemmTask& task, const PairActivations& x) {
   const int64_t num_pairs = (x.columns + 1) / 2;
   for (int64_t panel = task.panel_begin; panel < task.panel_end; ++panel) {
     const std::byte* lines = task.weights.data + panel * task.weights.panel_bytes;
-    PanelTimesTokens(task, panel, x.tiling, nullptr,
-                     [&](int64_t begin, int64_t end, const Piece& piece, auto count, float* totals) {
-                       AddBf16Pairs<decltype(count)::value>(lines, begin / 2, (end + 1) / 2,
-                                                            x.values + (piece.b * num_pairs + piece.first) * 2, piece.width,
-                                                            totals);
-                     });
+    PanelTimesTokens(
+        task, panel, x.tiling, nullptr, [&](int64_t begin, int64_t end, const Piece& piece, auto count, float* totals) {
+          AddBf16Pairs<decltype(count)::value>(lines, begin / 2, (end + 1) / 2,
+                                               x.values + (piece.b * num_pairs + piece.first) * 2, piece.width, totals);
+        });
   }
 }
 
@@ -372,17 +372,17 @@ static void GemmInt16(const GemmTask& task, const PairActivations& x) {
   float* group_scales = task.scratch;
   auto* expanded = reinterpret_cast<std::byte*>(group_scales + groups * 16);
   for (int64_t panel = task.panel_begin; panel < task.panel_end; ++panel) {
-    const Int16Panel source{task.weights.data + panel * task.weights.panel_bytes, even, expanded, expand ? group_scales : nullptr};
+    const Int16Panel source{task.weights.data + panel * task.weights.panel_bytes, even, expanded,
+                            expand ? group_scales : nullptr};
     for (int64_t g = 0; expand && g < groups; ++g) {
       Store(group_scales + g * 16, ToInt16Group(source.packed, g, even, expanded + g * 1024));
     }
-    PanelTimesTokens(task, panel, x.tiling, nullptr,
-                     [&](int64_t begin, int64_t end, const Piece& piece, auto count, float* totals) {
-                       AddInt16Groups<decltype(count)::value>(
-                           source, begin / kGroupColumns, (end + kGroupColumns - 1) / kGroupColumns,
-                           x.values + (piece.b * groups * (kGroupColumns / 2) + piece.first) * 2,
-                           x.scales + piece.b * groups + piece.first, piece.width, totals);
-                     });
+    PanelTimesTokens(
+        task, panel, x.tiling, nullptr, [&](int64_t begin, int64_t end, const Piece& piece, auto count, float* totals) {
+          AddInt16Groups<decltype(count)::value>(source, begin / kGroupColumns, (end + kGroupColumns - 1) / kGroupColumns,
+                                                 x.values + (piece.b * groups * (kGroupColumns / 2) + piece.first) * 2,
+                                                 x.scales + piece.b * groups + piece.first, piece.width, totals);
+        });
   }
 }
 
@@ -410,9 +410,8 @@ static void DecodeQuantizedGroup(const std::byte* panel, int64_t g, float* lines
   const F32x16 scale = source.Scale(g);
   F32x16 upper_scale = scale;
   if constexpr (HasTwoScales(kFormat)) upper_scale = source.UpperScale(g);
-  ForEachIndex<0, 8>([&](auto i) {
-    decode_quad(source.template Line<i.value>(g), i.value < 4 ? scale : upper_scale, lines + i.value * 64);
-  });
+  ForEachIndex<0, 8>(
+      [&](auto i) { decode_quad(source.template Line<i.value>(g), i.value < 4 ? scale : upper_scale, lines + i.value * 64); });
 }
 
 // Decodes columns [k, k + count) of a panel; k is a multiple of 32, count at most 32. Answers where the lines are.
@@ -465,12 +464,11 @@ static void GemmFloatAs(const GemmTask& task, const FloatActivations& x) {
     for (int64_t k = 0; expand && k < columns; k += 32) {
       DecodeColumns<kFormat>(packed, k, columns - k < 32 ? columns - k : 32, task.scratch + k * 16);
     }
-    PanelTimesTokens(task, panel, x.tiling, nullptr,
-                     [&](int64_t begin, int64_t end, const Piece& piece, auto count, float* totals) {
-                       AddFloatColumns<kFormat, decltype(count)::value>(packed, expand ? task.scratch : nullptr, begin,
-                                                                        end + end % 2, x.values + piece.b * columns + piece.first,
-                                                                        piece.width, totals);
-                     });
+    PanelTimesTokens(
+        task, panel, x.tiling, nullptr, [&](int64_t begin, int64_t end, const Piece& piece, auto count, float* totals) {
+          AddFloatColumns<kFormat, decltype(count)::value>(packed, expand ? task.scratch : nullptr, begin, end + end % 2,
+                                                           x.values + piece.b * columns + piece.first, piece.width, totals);
+        });
   }
 }
 

@@ -4,23 +4,26 @@
 // Independent sums, enough to hide the latency of a product on every path.
 inline constexpr int kPeakSums = 12;
 
+// product(sum, operand): each sum has an operand of its own, which no compiler may think the same in the next round.
 template <typename Sum, typename Product>
 static inline void RunProducts(int64_t rounds, Sum (&sums)[kPeakSums], const Product& product) {
+  alignas(64) static constexpr int8_t kOperands[kPeakSums * 4] = {1, -2, 3, -4, 5, -6, 7, -8, 9};
+  const int8_t* operands = kOperands;
   for (int64_t round = 0; round < rounds; ++round) {
+    __asm__ volatile("" : "+r"(operands));
 #pragma GCC unroll 12
-    for (int i = 0; i < kPeakSums; ++i) sums[i] = product(sums[i]);
+    for (int i = 0; i < kPeakSums; ++i) sums[i] = product(sums[i], operands + i * 4);
   }
 }
 
 static int64_t RunPeak(PeakOp op, int64_t rounds) {
-  alignas(64) static constexpr int8_t kQuads[4] = {1, -2, 3, -4};
   alignas(64) int32_t sink[16];
   if (op == PeakOp::kF32) {
     F32x16 sums[kPeakSums];
 #pragma GCC unroll 12
     for (int t = 0; t < kPeakSums; ++t) sums[t] = Set1(static_cast<float>(t));
     const F32x16 a = Set1(1.0f / 3);
-    RunProducts(rounds, sums, [&](F32x16 sum) { return Fma(a, a, sum); });
+    RunProducts(rounds, sums, [&](F32x16 sum, const int8_t*) { return Fma(a, a, sum); });
 #pragma GCC unroll 12
     for (int t = 1; t < kPeakSums; ++t) sums[0] = Add(sums[0], sums[t]);
     Store(reinterpret_cast<float*>(sink), sums[0]);
@@ -32,8 +35,7 @@ static int64_t RunPeak(PeakOp op, int64_t rounds) {
 #pragma GCC unroll 12
     for (int t = 0; t < kPeakSums; ++t) sums[t] = Set1(static_cast<float>(t));
     const I32x16 pairs = Set1I32(0x3f803f80);
-    alignas(4) static constexpr uint16_t kOnes[2] = {0x3f80, 0x3f80};
-    RunProducts(rounds, sums, [&](F32x16 sum) { return DotBf16(sum, pairs, kOnes); });
+    RunProducts(rounds, sums, [&](F32x16 sum, const int8_t* pair) { return DotBf16(sum, pairs, pair); });
 #pragma GCC unroll 12
     for (int t = 1; t < kPeakSums; ++t) sums[0] = Add(sums[0], sums[t]);
     Store(reinterpret_cast<float*>(sink), sums[0]);
@@ -45,9 +47,9 @@ static int64_t RunPeak(PeakOp op, int64_t rounds) {
   for (int t = 0; t < kPeakSums; ++t) sums[t] = Set1I32(t);
   const I32x16 weights = Set1I32(0x01020304);
   if (op == PeakOp::kInt8) {
-    RunProducts(rounds, sums, [&](I32x16 sum) { return DotU8I8<15>(sum, weights, kQuads); });
+    RunProducts(rounds, sums, [&](I32x16 sum, const int8_t* quad) { return DotU8I8<15>(sum, weights, quad); });
   } else {
-    RunProducts(rounds, sums, [&](I32x16 sum) { return DotI16(sum, weights, kQuads); });
+    RunProducts(rounds, sums, [&](I32x16 sum, const int8_t* pair) { return DotI16(sum, weights, pair); });
   }
 #pragma GCC unroll 12
   for (int t = 1; t < kPeakSums; ++t) sums[0] = AddI32(sums[0], sums[t]);

@@ -1,5 +1,5 @@
-// The table of one path. Included last, inside the path's namespace, with AUTOGLM_PATH_ISA defined, and AUTOGLM_GEMM_QUANTIZED where
-// the path has a product of its own.
+// The table of one path. Included last, inside the path's namespace, with AUTOGLM_PATH_ISA defined, and AUTOGLM_GEMM_QUANTIZED
+// where the path has a product of its own.
 #ifndef AUTOGLM_GEMM_QUANTIZED
 #define AUTOGLM_GEMM_QUANTIZED GemmQuantized
 #endif
