@@ -26,6 +26,7 @@ class Sequences {
   // Tokens [first, first + count) of every sequence in one pass.
   void Forward(int64_t first, int64_t count, ForwardSlice::Logits logits) {
     slices_.clear();
+    slices_.reserve(static_cast<size_t>(count_));
     for (int64_t s = 0; s < count_; ++s) {
       slices_.push_back({.tokens = std::span(tokens_).subspan(s * max_tokens_ + first, count),
                          .first_position = first,
