@@ -68,6 +68,7 @@ class Sequences {
 // Every result, with nothing measured yet.
 std::vector<EngineBenchResult> PlanResults(const EngineBenchOptions& options) {
   std::vector<EngineBenchResult> results;
+  results.reserve(options.prefill.size() + options.depth.size() * options.batch.size());
   for (const int64_t tokens : options.prefill) {
     results.push_back({.kind = EngineBenchResult::Kind::kPrefill, .tokens = tokens, .tokens_per_s = {}});
   }
