@@ -1,5 +1,6 @@
 // Guards the speed of the kernels: against the peak that the same machine shows in the same seconds, and against the scalar path.
-// Never a time: machines differ, and neighbours come and go. Bounds are about three quarters of what docs/KERNELS.md shows.
+// Never a time: machines differ, and neighbours come and go. Bounds are about six tenths of what docs/KERNELS.md shows, so that
+// other processors pass and a kernel that lost half of its speed does not.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -101,13 +102,13 @@ struct Guard {
 TEST(SpeedGuard, Products_ReachTheirShareOfThePeak) {
   if (kIsInstrumented) GTEST_SKIP() << "instrumented code has no speed to guard";
   constexpr Guard kGuards[] = {
-      {Isa::kAvx512Bf16, PackedFormat::kQ4, PeakOp::kInt8, 0.52, 0.40},
-      {Isa::kAvx512Bf16, PackedFormat::kQ8, PeakOp::kInt8, 0.52, 0.40},
-      {Isa::kAvx512Bf16, PackedFormat::kQ4K, PeakOp::kInt8, 0.46, 0.35},
-      {Isa::kAvx512Bf16, PackedFormat::kQ6K, PeakOp::kInt8, 0.40, 0.25},
-      {Isa::kAvx512Bf16, PackedFormat::kBf16, PeakOp::kBf16, 0.65, 0.50},
-      {Isa::kAvx512Bf16, PackedFormat::kF16, PeakOp::kInt16, 0.50, 0.15},
-      {Isa::kAvx512, PackedFormat::kQ4, PeakOp::kInt8, 0.52, 0.40},
+      {Isa::kAvx512Bf16, PackedFormat::kQ4, PeakOp::kInt8, 0.40, 0.35},
+      {Isa::kAvx512Bf16, PackedFormat::kQ8, PeakOp::kInt8, 0.40, 0.35},
+      {Isa::kAvx512Bf16, PackedFormat::kQ4K, PeakOp::kInt8, 0.35, 0.30},
+      {Isa::kAvx512Bf16, PackedFormat::kQ6K, PeakOp::kInt8, 0.30, 0.20},
+      {Isa::kAvx512Bf16, PackedFormat::kBf16, PeakOp::kBf16, 0.50, 0.40},
+      {Isa::kAvx512Bf16, PackedFormat::kF16, PeakOp::kInt16, 0.40, 0.12},
+      {Isa::kAvx512, PackedFormat::kQ4, PeakOp::kInt8, 0.40, 0.35},
       {Isa::kAvx2, PackedFormat::kQ4, PeakOp::kInt8, 0.22, 0.22},
   };
   const std::vector<Isa> supported = SupportedIsas();
