@@ -40,7 +40,10 @@ constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512
 
 }  // namespace
 
-Isa DetectIsa() { return SupportedIsas().back(); }
+Isa DetectIsa() {
+  const Isa fastest = SupportedIsas().back();
+  return fastest == Isa::kAmx ? Isa::kAvx512Bf16 : fastest;
+}
 
 std::vector<Isa> SupportedIsas() {
   std::vector<Isa> isas = {Isa::kScalar};
