@@ -279,7 +279,9 @@ void ForwardPass::StepByTokens(int member, ItemClaims& claims, int64_t step) {
             [&](int64_t tile) { FillNormTile(own, {weights.attention_norm.data(), range.begin}, own.activations, tile); });
     for (int64_t unit = 0; unit < num_qkv_units(); ++unit) ProjectQkvUnit(own, layer, unit, own.activations, range);
   };
-  for (int64_t chunk; (chunk = claims.Next(num_chunks)) != ItemClaims::kNone;) {
+  // The last first: later tokens attend to more, and the longest work should not be what the others wait for.
+  for (int64_t claim; (claim = claims.Next(num_chunks)) != ItemClaims::kNone;) {
+    const int64_t chunk = num_chunks - 1 - claim;
     const TokenRange range{chunk * chunk_tokens, std::min(num_tokens_, (chunk + 1) * chunk_tokens)};
     if (step > 0) FinishLayerByTokens(own, View(step - 1), range, chunk_tokens);
     if (step < config_.num_layers) project_qkv(View(step), range);

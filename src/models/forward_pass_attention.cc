@@ -63,8 +63,8 @@ AttentionTask ForwardPass::MakeAttentionTask(MemberBuffers& own, const LayerView
     const int64_t token = range.begin + row / heads;
     const float* query = query_ + token * query_width() + (kv_head * heads + row % heads) * config_.head_dim;
     float* out = memory + row * dim;
-    for (int64_t d = 0; d < config_.head_dim; ++d) out[d] = query[d] * scale;
-    std::fill(out + config_.head_dim, out + dim, 0.0f);
+    std::fill(out, out + dim, 0.0f);
+    kernels_.add_scaled(query, scale, config_.head_dim, out);
     own.visible[row] = position_[token] + 1;
     own.first_visible[row] = layer.window > 0 ? std::max<int64_t>(0, position_[token] + 1 - layer.window) : 0;
   }

@@ -128,25 +128,35 @@ static inline void SumHalves(const int8_t* values, int32_t* sums) {
   sums[1] = _mm_cvtsi128_si32(_mm256_extracti128_si256(quads, 1));
 }
 
+// A line of weights (unsigned) times four columns of a token (signed): 32 sums of two products, in 16 bits.
 template <int kMaxWeight>
-static inline __m256i DotHalf(__m256i acc, __m256i weights, __m256i x) {
-  const __m256i ones = _mm256_set1_epi16(1);
-  if constexpr (kMaxWeight <= 64) {
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(weights, x), ones));
-  } else {
-    // maddubs would saturate at 2 * 255 * 127. Split into the low 7 bits and the top bit: both halves stay below 2^15.
-    const __m256i low = _mm256_and_si256(weights, _mm256_set1_epi8(0x7f));
-    const __m256i top = _mm256_and_si256(_mm256_srli_epi16(weights, 7), _mm256_set1_epi8(1));
-    const __m256i low_sum = _mm256_madd_epi16(_mm256_maddubs_epi16(low, x), ones);
-    const __m256i top_sum = _mm256_madd_epi16(_mm256_maddubs_epi16(top, x), _mm256_set1_epi16(128));
-    return _mm256_add_epi32(acc, _mm256_add_epi32(low_sum, top_sum));
-  }
+static inline I32x16 WordsU8I8(I32x16 weights, const int8_t* quad) {
+  const __m256i x = _mm256_set1_epi32(*reinterpret_cast<const Quad*>(quad));
+  return {_mm256_maddubs_epi16(weights.lo, x), _mm256_maddubs_epi16(weights.hi, x)};
 }
+static inline I32x16 AddWords(I32x16 a, I32x16 b) { return {_mm256_add_epi16(a.lo, b.lo), _mm256_add_epi16(a.hi, b.hi)}; }
+// Sums of two words.
+static inline I32x16 SumWords(I32x16 words) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  return {_mm256_madd_epi16(words.lo, ones), _mm256_madd_epi16(words.hi, ones)};
+}
+// How many lines' words add up before they could overflow: a power of two, 1 where even one could.
+template <int kMaxWeight>
+inline constexpr int kWordLines = kMaxWeight <= 15 ? 8 : (kMaxWeight <= 31 ? 4 : (kMaxWeight <= 63 ? 2 : 1));
+static_assert(8 * 2 * 15 * 127 < 32768 && 4 * 2 * 31 * 127 < 32768 && 2 * 2 * 63 * 127 < 32768);
 
+// Bytes up to 255 would overflow a word. Those have a zero point of 128: it is taken off here, and the sums start at zero.
+inline constexpr bool kTakesOff128 = true;
 template <int kMaxWeight>
 static inline I32x16 DotU8I8(I32x16 acc, I32x16 weights, const int8_t* quad) {
+  static_assert(kMaxWeight == 255);
   const __m256i x = _mm256_set1_epi32(*reinterpret_cast<const Quad*>(quad));
-  return {DotHalf<kMaxWeight>(acc.lo, weights.lo, x), DotHalf<kMaxWeight>(acc.hi, weights.hi, x)};
+  const auto dot = [&](__m256i sums, __m256i bytes) {
+    const __m256i w = _mm256_xor_si256(bytes, _mm256_set1_epi8(static_cast<char>(0x80)));
+    const __m256i words = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(words, _mm256_set1_epi16(1)));
+  };
+  return {dot(acc.lo, weights.lo), dot(acc.hi, weights.hi)};
 }
 static inline I32x16 DotI16(I32x16 acc, I32x16 weights, const void* pair) {
   const __m256i x = _mm256_set1_epi32(*static_cast<const Quad*>(pair));

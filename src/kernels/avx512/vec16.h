@@ -89,6 +89,11 @@ static inline void SumHalves(const int8_t* values, int32_t* sums) {
   sums[1] = _mm_cvtsi128_si32(_mm256_extracti128_si256(quads, 1));
 }
 
+// See avx2/vec16.h: here a line's products are summed at once, and bytes are what they are.
+template <int kMaxWeight>
+inline constexpr int kWordLines = 1;
+inline constexpr bool kTakesOff128 = false;
+
 // acc[lane] += sum over 4 bytes of weight (unsigned) times activation (signed): one line of 16 rows times 4 columns of one
 // token. kMaxWeight bounds the weights' values: 15 for nibbles, 255 for bytes. In assembly, because GCC 12 loads and broadcasts
 // the activations by an instruction of its own, which takes an eighth of the speed.

@@ -4,12 +4,6 @@
 // horizontal sum. Rows are query heads of one KV head at some tokens; kAttentionRowTile of them share each line read. Keys and
 // values in BF16 meet queries and weights rounded to BF16, others meet them in float32.
 
-static inline uint16_t Bf16Of(float value) {
-  alignas(32) uint16_t lanes[16];
-  StoreU16(lanes, RoundToBf16(Set1(value)));
-  return lanes[0];
-}
-
 // The scale of a token's key or value as 8 bits, stored among those of its block. Gives its inverse.
 static inline float StoreInt8Scale(const float* x, int64_t n, int64_t offset, std::byte* half) {
   float largest = 0;
@@ -26,13 +20,27 @@ static inline int8_t ToInt8(float x, float inverse_scale) {
   return static_cast<int8_t>(level > 127 ? 127 : (level < -127 ? -127 : (level == level ? level : 0)));
 }
 
+// Calls store(d, BF16 of x[d]) for d in [0, padded), zero from n on.
+template <typename StoreAt>
+static inline void ForEachBf16(const float* x, int64_t n, int64_t padded, const StoreAt& store) {
+  for (int64_t d = 0; d < padded; d += 16) {
+    alignas(32) uint16_t lanes[16];
+    StoreU16(lanes, RoundToBf16(n - d >= 16 ? Load(x + d) : LoadFirst(x + d, n > d ? static_cast<int>(n - d) : 0)));
+    for (int64_t i = 0; i < 16; ++i) store(d + i, lanes[i]);
+  }
+}
+
 static void WriteKeys(const float* key, int64_t head_dim, int64_t padded_head_dim, KvType type, int64_t offset, std::byte* keys) {
+  if (type == KvType::kBf16) {
+    auto* halves = reinterpret_cast<uint16_t*>(keys);
+    ForEachBf16(key, head_dim, padded_head_dim,
+                [&](int64_t d, uint16_t k) { halves[(d / 2 * kKvBlockTokens + offset) * 2 + d % 2] = k; });
+    return;
+  }
   const float inverse_scale = type == KvType::kInt8 ? StoreInt8Scale(key, head_dim, offset, keys) : 0.0f;
   for (int64_t d = 0; d < padded_head_dim; ++d) {
     const float k = d < head_dim ? key[d] : 0.0f;
-    if (type == KvType::kBf16) {
-      reinterpret_cast<uint16_t*>(keys)[(d / 2 * kKvBlockTokens + offset) * 2 + d % 2] = Bf16Of(k);
-    } else if (type == KvType::kF32) {
+    if (type == KvType::kF32) {
       reinterpret_cast<float*>(keys)[d * kKvBlockTokens + offset] = k;
     } else {
       reinterpret_cast<int8_t*>(keys + kKvScaleBytes)[d * kKvBlockTokens + offset] = ToInt8(k, inverse_scale);
@@ -42,12 +50,15 @@ static void WriteKeys(const float* key, int64_t head_dim, int64_t padded_head_di
 
 static void WriteValues(const float* value, int64_t head_dim, int64_t padded_head_dim, KvType type, int64_t offset,
                         std::byte* values) {
+  if (type == KvType::kBf16) {
+    auto* halves = reinterpret_cast<uint16_t*>(values) + offset / 2 * padded_head_dim * 2 + offset % 2;
+    ForEachBf16(value, head_dim, padded_head_dim, [&](int64_t d, uint16_t v) { halves[d * 2] = v; });
+    return;
+  }
   const float inverse_scale = type == KvType::kInt8 ? StoreInt8Scale(value, head_dim, offset, values) : 0.0f;
   for (int64_t d = 0; d < padded_head_dim; ++d) {
     const float v = d < head_dim ? value[d] : 0.0f;
-    if (type == KvType::kBf16) {
-      reinterpret_cast<uint16_t*>(values)[(offset / 2 * padded_head_dim + d) * 2 + offset % 2] = Bf16Of(v);
-    } else if (type == KvType::kF32) {
+    if (type == KvType::kF32) {
       reinterpret_cast<float*>(values)[offset * padded_head_dim + d] = v;
     } else {
       reinterpret_cast<int8_t*>(values + kKvScaleBytes)[offset * padded_head_dim + d] = ToInt8(v, inverse_scale);

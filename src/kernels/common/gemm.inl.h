@@ -159,6 +159,7 @@ inline constexpr int64_t kExpandBeyondTokens = 2 * kMaxTileTokens;
 // ---- Quantised weights times 8-bit activations.
 
 // What the sums of integer products start at: minus the zero point times the sum of the activations, so that it costs nothing.
+// Null: at zero.
 template <PackedFormat kFormat>
 static inline const int32_t* StartsOf(const QuantizedActivations& x, int64_t at) {
   constexpr int kZeroPoint = ZeroPointOf(kFormat);
@@ -168,19 +169,66 @@ static inline const int32_t* StartsOf(const QuantizedActivations& x, int64_t at)
   return nullptr;
 }
 
-// Adds lines [kBegin, kEnd) of group g to the integer sums of kTokens tokens.
-template <PackedFormat kFormat, int kBegin, int kEnd, int kTokens, typename Source>
+// Adds lines [kBegin, kEnd) of group g to the integer sums of tokens [kFirst, kFirst + kCount) of kTokens.
+template <PackedFormat kFormat, int kBegin, int kEnd, int kTokens, int kFirst, int kCount, typename Source>
 [[gnu::always_inline]] static inline void AddLines(const Source& source, int64_t g, const QuantizedActivations& x,
-                                                   const Piece& piece, I32x16 (&dots)[kTokens]) {
+                                                   const Piece& piece, I32x16 (&dots)[kCount]) {
+  constexpr int kMaxWeight = MaxWeightOf(kFormat);
+  constexpr int kLines = kWordLines<kMaxWeight>;
   const int64_t width = WidthOf<kTokens>(piece.width);
-  const int8_t* values = x.values + piece.b * x.columns + QuadAt(x.columns, width, g * 8, piece.first);
-  ForEachIndex<kBegin, kEnd>([&](auto i) {
-    const I32x16 line = source.template Line<i.value>(g);
+  const int8_t* values = x.values + piece.b * x.columns + QuadAt(x.columns, width, g * 8, piece.first + kFirst);
+  if constexpr (kLines == 1) {
+    ForEachIndex<kBegin, kEnd>([&](auto i) {
+      const I32x16 line = source.template Line<i.value>(g);
 #pragma GCC unroll 12
-    for (int t = 0; t < kTokens; ++t) {
-      dots[t] = DotU8I8<MaxWeightOf(kFormat)>(dots[t], line, values + QuadAt(x.columns, width, i.value, t));
+      for (int t = 0; t < kCount; ++t) {
+        dots[t] = DotU8I8<kMaxWeight>(dots[t], line, values + QuadAt(x.columns, width, i.value, t));
+      }
+    });
+  } else {
+    ForEachIndex<0, (kEnd - kBegin) / kLines>([&](auto part) {
+      I32x16 words[kCount];
+      ForEachIndex<0, kLines>([&](auto j) {
+        constexpr int kLine = kBegin + decltype(part)::value * kLines + decltype(j)::value;
+        const I32x16 line = source.template Line<kLine>(g);
+#pragma GCC unroll 12
+        for (int t = 0; t < kCount; ++t) {
+          const I32x16 products = WordsU8I8<kMaxWeight>(line, values + QuadAt(x.columns, width, kLine, t));
+          words[t] = decltype(j)::value == 0 ? products : AddWords(words[t], products);
+        }
+      });
+#pragma GCC unroll 12
+      for (int t = 0; t < kCount; ++t) dots[t] = AddI32(dots[t], SumWords(words[t]));
+    });
+  }
+}
+
+// Adds group g, of a format with two scales, to the sums of tokens [kFirst, kEnd).
+template <PackedFormat kFormat, int kFirst, int kEnd, int kTokens, typename Source>
+[[gnu::always_inline]] static inline void AddTwoScales(const Source& source, int64_t g, const QuantizedActivations& x,
+                                                       const Piece& piece, const int32_t* starts, const float* x_scales,
+                                                       F32x16 (&sums)[kTokens]) {
+  constexpr int kCount = kEnd - kFirst;
+  if constexpr (kCount > 0) {
+    const int64_t width = WidthOf<kTokens>(piece.width);
+    I32x16 dots[kCount];
+    F32x16 scaled[kCount];
+#pragma GCC unroll 12
+    for (int t = 0; t < kCount; ++t) dots[t] = Set1I32(starts[kFirst + t]);
+    AddLines<kFormat, 0, 4, kTokens, kFirst>(source, g, x, piece, dots);
+    const F32x16 lower_scale = source.Scale(g);
+#pragma GCC unroll 12
+    for (int t = 0; t < kCount; ++t) scaled[t] = Mul(ToF32(dots[t]), lower_scale);
+#pragma GCC unroll 12
+    for (int t = 0; t < kCount; ++t) dots[t] = Set1I32(starts[width + kFirst + t]);
+    AddLines<kFormat, 4, 8, kTokens, kFirst>(source, g, x, piece, dots);
+    const F32x16 upper_scale = source.UpperScale(g);
+#pragma GCC unroll 12
+    for (int t = 0; t < kCount; ++t) {
+      scaled[t] = Fma(ToF32(dots[t]), upper_scale, scaled[t]);
+      sums[kFirst + t] = Fma(scaled[t], Set1(x_scales[kFirst + t]), sums[kFirst + t]);
     }
-  });
+  }
 }
 
 // Adds groups [g, end) to the sums of a piece.
@@ -197,26 +245,13 @@ template <PackedFormat kFormat, int kTokens, typename Source>
     I32x16 dots[kTokens];
     if constexpr (HasTwoScales(kFormat)) {
       const int32_t* starts = x.half_starts_32 + (at - piece.first + g * width) * 2 + piece.first;
-#pragma GCC unroll 12
-      for (int t = 0; t < kTokens; ++t) dots[t] = Set1I32(starts[t]);
-      AddLines<kFormat, 0, 4>(source, g, x, piece, dots);
-      I32x16 scaled[kTokens];
-      const I32x16 lower_scale = source.IntegerScale(g, 0);
-#pragma GCC unroll 12
-      for (int t = 0; t < kTokens; ++t) scaled[t] = MulI32(dots[t], lower_scale);
-#pragma GCC unroll 12
-      for (int t = 0; t < kTokens; ++t) dots[t] = Set1I32(starts[width + t]);
-      AddLines<kFormat, 4, 8>(source, g, x, piece, dots);
-      const I32x16 upper_scale = source.IntegerScale(g, 1);
-      const F32x16 scale = source.BlockScale(g);
-#pragma GCC unroll 12
-      for (int t = 0; t < kTokens; ++t) {
-        const I32x16 sum = AddI32(scaled[t], MulI32(dots[t], upper_scale));
-        sums[t] = Fma(ToF32(sum), Mul(scale, Set1(x_scales[t])), sums[t]);
-      }
+      // Half of the tokens at a time: three registers for each of twelve are more than there are.
+      constexpr int kHalf = kTokens / 2;
+      AddTwoScales<kFormat, 0, kHalf>(source, g, x, piece, starts, x_scales, sums);
+      AddTwoScales<kFormat, kHalf, kTokens>(source, g, x, piece, starts, x_scales, sums);
       continue;
     }
-    if constexpr (ZeroPointOf(kFormat) == 0) {
+    if constexpr (ZeroPointOf(kFormat) == 0 || (ZeroPointOf(kFormat) == 128 && kTakesOff128)) {
 #pragma GCC unroll 12
       for (int t = 0; t < kTokens; ++t) dots[t] = Set1I32(0);
     } else {
@@ -224,7 +259,7 @@ template <PackedFormat kFormat, int kTokens, typename Source>
 #pragma GCC unroll 12
       for (int t = 0; t < kTokens; ++t) dots[t] = Set1I32(starts[t]);
     }
-    AddLines<kFormat, 0, 8>(source, g, x, piece, dots);
+    AddLines<kFormat, 0, 8, kTokens, 0>(source, g, x, piece, dots);
     if constexpr (HasRowScale(kFormat)) {
 #pragma GCC unroll 12
       for (int t = 0; t < kTokens; ++t) sums[t] = Fma(ToF32(dots[t]), Set1(x_scales[t]), sums[t]);
@@ -243,14 +278,22 @@ template <PackedFormat kFormat, int kTokens, typename Source>
   StoreSums(totals, sums);
 }
 
-template <PackedFormat kFormat, typename Source>
-static void QuantizedPanel(const Source& source, const GemmTask& task, int64_t panel, const QuantizedActivations& x) {
+// The first piece that meets some columns reads them from `first`, all others from `source`.
+template <PackedFormat kFormat, typename FirstSource, typename Source>
+static void QuantizedPanel(const FirstSource& first, const Source& source, const GemmTask& task, int64_t panel,
+                           const QuantizedActivations& x) {
   const auto* row_scales = reinterpret_cast<const float*>(task.weights.data + panel * task.weights.panel_bytes);
   const F32x16 row_scale = HasRowScale(kFormat) ? Load(row_scales) : Zero();
   PanelTimesTokens(task, panel, x.tiling, HasRowScale(kFormat) ? &row_scale : nullptr,
                    [&](int64_t begin, int64_t end, const Piece& piece, auto count, float* totals) {
                      constexpr int kTokens = decltype(count)::value;
-                     AddGroups<kFormat, kTokens>(source, begin / kGroupColumns, end / kGroupColumns, x, piece, totals);
+                     const int64_t group = begin / kGroupColumns;
+                     const int64_t group_end = end / kGroupColumns;
+                     if (piece.b + piece.first == 0) {
+                       AddGroups<kFormat, kTokens>(first, group, group_end, x, piece, totals);
+                     } else {
+                       AddGroups<kFormat, kTokens>(source, group, group_end, x, piece, totals);
+                     }
                    });
 }
 
@@ -260,11 +303,12 @@ static void GemmQuantizedAs(const GemmTask& task, const QuantizedActivations& x)
     const PackedSource<kFormat> packed{task.weights.data + panel * task.weights.panel_bytes};
     if constexpr (!HasRowScale(kFormat)) {  // bytes and a row's scale are what they would be expanded to
       if (x.tiling.num_tokens > kExpandBeyondTokens) {
-        QuantizedPanel<kFormat>(Expand(packed, task.weights.columns / kGroupColumns, task.scratch), task, panel, x);
+        const auto expanded = ExpandedIn<kFormat>(task.scratch, task.weights.columns / kGroupColumns);
+        QuantizedPanel<kFormat>(ExpandingSource<kFormat>{packed, expanded}, expanded, task, panel, x);
         continue;
       }
     }
-    QuantizedPanel<kFormat>(packed, task, panel, x);
+    QuantizedPanel<kFormat>(packed, packed, task, panel, x);
   }
 }
 

@@ -1,8 +1,8 @@
 // Where a panel's quantised weights come from: the packed bytes, or the same expanded to one byte a weight. Both give, for a
 // group g of 32 columns, lines of bytes u (line i: columns 4i ..), and
 //   value = (u - ZeroPointOf(format)) * Scale(g) [+ Minimum(g)]
-// where columns from 16 on have a scale of their own in formats with HasTwoScales: value = (u - zero) * IntegerScale(g, half) *
-// BlockScale(g). Included once per instruction set.
+// where columns from 16 on have a scale of their own, UpperScale(g), in formats with HasTwoScales. Included once per
+// instruction set.
 
 constexpr bool HasMinimum(PackedFormat format) {
   return format == PackedFormat::kQ4M || format == PackedFormat::kQ5M || format == PackedFormat::kQ4K ||
@@ -57,10 +57,6 @@ struct PackedSource {
     }
   }
 
-  // Of formats with two scales.
-  F32x16 BlockScale(int64_t g) const { return LoadF16(Block(g)); }
-  I32x16 IntegerScale(int64_t g, int half) const { return LoadI8(Group(g) + 16 * half); }
-
   // Bytes of columns [4i, 4i + 4) of the group.
   template <int i>
   I32x16 Line(int64_t g) const {
@@ -94,14 +90,13 @@ struct PackedSource {
 // A panel in scratch memory: [groups][8][64] bytes, and what its format's scales are as the products need them.
 template <PackedFormat kFormat>
 struct ExpandedSource {
-  const std::byte* lines;
-  const float* scales;   // [groups][16]: Scale, or BlockScale
-  const float* seconds;  // [groups][16]: Minimum; or [groups][2][16] IntegerScale
+  std::byte* lines;
+  float* scales;   // [groups][16]: Scale
+  float* seconds;  // [groups][16]: Minimum or UpperScale
 
   F32x16 Scale(int64_t g) const { return Load(scales + g * 16); }
   F32x16 Minimum(int64_t g) const { return Load(seconds + g * 16); }
-  F32x16 BlockScale(int64_t g) const { return Load(scales + g * 16); }
-  I32x16 IntegerScale(int64_t g, int half) const { return LoadI32(seconds + (2 * g + half) * 16); }
+  F32x16 UpperScale(int64_t g) const { return Load(seconds + g * 16); }
   template <int i>
   I32x16 Line(int64_t g) const {
     return LoadI32(lines + g * 512 + i * 64);
@@ -122,21 +117,46 @@ template <int kBegin, int kEnd, typename Body>
   }
 }
 
+// A packed panel that is read the first time: what the products ask for, in order and once, is written down as they go, which
+// costs them little, for theirs are the busy ports. Afterwards `expanded` has the groups that were read.
+template <PackedFormat kFormat>
+struct ExpandingSource {
+  PackedSource<kFormat> packed;
+  ExpandedSource<kFormat> expanded;
+
+  F32x16 Scale(int64_t g) const { return Keep(expanded.scales + g * 16, packed.Scale(g)); }
+  F32x16 Minimum(int64_t g) const { return Keep(expanded.seconds + g * 16, packed.Minimum(g)); }
+  F32x16 UpperScale(int64_t g) const { return Keep(expanded.seconds + g * 16, packed.UpperScale(g)); }
+  template <int i>
+  I32x16 Line(int64_t g) const {
+    const I32x16 line = packed.template Line<i>(g);
+    StoreI32(expanded.lines + g * 512 + i * 64, line);
+    return line;
+  }
+  void Prefetch(int64_t g) const { packed.Prefetch(g); }
+
+ private:
+  static F32x16 Keep(float* place, F32x16 value) {
+    Store(place, value);
+    return value;
+  }
+};
+
+// Where a panel of `groups` groups is expanded in scratch memory.
+template <PackedFormat kFormat>
+static inline ExpandedSource<kFormat> ExpandedIn(float* scratch, int64_t groups) {
+  return {reinterpret_cast<std::byte*>(scratch + groups * 32), scratch, scratch + groups * 16};
+}
+
 template <PackedFormat kFormat>
 static ExpandedSource<kFormat> Expand(const PackedSource<kFormat>& packed, int64_t groups, float* scratch) {
-  float* scales = scratch;
-  float* seconds = scales + groups * 16;
-  std::byte* lines = reinterpret_cast<std::byte*>(scratch + groups * 48);
+  const ExpandingSource<kFormat> source{packed, ExpandedIn<kFormat>(scratch, groups)};
   for (int64_t g = 0; g < groups; ++g) {
-    packed.Prefetch(g);
-    if constexpr (HasTwoScales(kFormat)) {
-      Store(scales + g * 16, packed.BlockScale(g));
-      for (int half = 0; half < 2; ++half) StoreI32(seconds + (2 * g + half) * 16, packed.IntegerScale(g, half));
-    } else {
-      Store(scales + g * 16, packed.Scale(g));
-      if constexpr (HasMinimum(kFormat)) Store(seconds + g * 16, packed.Minimum(g));
-    }
-    ForEachIndex<0, 8>([&](auto i) { StoreI32(lines + g * 512 + i.value * 64, packed.template Line<i.value>(g)); });
+    source.Prefetch(g);
+    source.Scale(g);
+    if constexpr (HasTwoScales(kFormat)) source.UpperScale(g);
+    if constexpr (HasMinimum(kFormat)) source.Minimum(g);
+    ForEachIndex<0, 8>([&](auto i) { source.template Line<i.value>(g); });
   }
-  return {lines, scales, seconds};
+  return source.expanded;
 }

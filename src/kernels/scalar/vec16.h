@@ -162,6 +162,11 @@ static inline void SumHalves(const int8_t* values, int32_t* sums) {
   for (int i = 0; i < 32; ++i) sums[i / 16] += values[i];
 }
 
+// See avx2/vec16.h: here a line's products are summed at once, and bytes are what they are.
+template <int kMaxWeight>
+inline constexpr int kWordLines = 1;
+inline constexpr bool kTakesOff128 = false;
+
 template <int kMaxWeight>
 static inline I32x16 DotU8I8(I32x16 acc, I32x16 weights, const int8_t* quad) {
   uint8_t w[64];
