@@ -40,6 +40,27 @@ inline constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -
   return format != PackedFormat::kF16 && format != PackedFormat::kBf16 && format != PackedFormat::kF32;
 }
 
+// What quantised formats consist of: value = (u - ZeroPointOf(format)) * scale [+ minimum], u as in the table above.
+[[gnu::always_inline]] constexpr bool HasMinimum(PackedFormat format) {
+  return format == PackedFormat::kQ4M || format == PackedFormat::kQ5M || format == PackedFormat::kQ4K ||
+         format == PackedFormat::kQ5K;
+}
+[[gnu::always_inline]] constexpr bool HasRowScale(PackedFormat format) { return format == PackedFormat::kI8; }
+[[gnu::always_inline]] constexpr bool HasTwoScales(PackedFormat format) { return format == PackedFormat::kQ6K; }
+[[gnu::always_inline]] constexpr bool HasBytes(PackedFormat format) {
+  return format == PackedFormat::kQ8 || format == PackedFormat::kI8;
+}
+[[gnu::always_inline]] constexpr bool HasFifthBits(PackedFormat format) {
+  return format == PackedFormat::kQ5 || format == PackedFormat::kQ5M || format == PackedFormat::kQ5K;
+}
+// The offset of the stored numbers (kIq4: of kIq4Values + 128).
+[[gnu::always_inline]] constexpr int ZeroPointOf(PackedFormat format) {
+  if (HasMinimum(format)) return 0;
+  if (format == PackedFormat::kQ4) return 8;
+  if (format == PackedFormat::kQ5) return 16;
+  return format == PackedFormat::kQ6K ? 32 : 128;
+}
+
 // Where the parts of a quantised panel are, in bytes.
 struct PanelParts {
   int64_t panel_header = 0;

@@ -17,26 +17,14 @@ void ActivationNeeds::Add(PackedFormat format, Arithmetic arithmetic) {
       int8 = true;
       break;
   }
-  switch (format) {
-    case PackedFormat::kQ4:
-      starts_8 = true;
-      return;
-    case PackedFormat::kQ5:
-      starts_16 = true;
-      return;
-    case PackedFormat::kQ4M:
-    case PackedFormat::kQ5M:
-    case PackedFormat::kQ4K:
-    case PackedFormat::kQ5K:
-      scaled_sums = true;
-      return;
-    case PackedFormat::kQ6K:
-      half_starts_32 = true;
-      return;
-    default:  // kIq4, kQ8, kI8
-      starts_128 = true;
-      return;
+  if (HasMinimum(format)) scaled_sums = true;
+  if (HasTwoScales(format)) {
+    half_starts_32 = true;
+    return;
   }
+  if (ZeroPointOf(format) == 8) starts_8 = true;
+  if (ZeroPointOf(format) == 16) starts_16 = true;
+  if (ZeroPointOf(format) == 128) starts_128 = true;
 }
 
 void ActivationBuffer::ReserveQuantized(int64_t num_tokens, int64_t columns) {

@@ -128,12 +128,12 @@ void Scheduler::PlanDrafts(int64_t num_decoding, int64_t budget) {
   const double cost = decode_cost_.TokensPerDraft(num_decoding);
   for (SequenceSlice& slice : plan_.slices) {
     Sequence& sequence = *slice.sequence;
-    if (!only_decodes) {
+    const int64_t most = std::min({budget - plan_.num_tokens, max_sequence_tokens_ - sequence.num_tokens() - 1,
+                                   sequence.request.sampling.max_tokens - sequence.num_generated() - 1});
+    if (!only_decodes || most <= 0) {
       sequence.speculator->Clear();
       continue;
     }
-    const int64_t most = std::min({budget - plan_.num_tokens, max_sequence_tokens_ - sequence.num_tokens() - 1,
-                                   sequence.request.sampling.max_tokens - sequence.num_generated() - 1});
     sequence.speculator->Draft(sequence.tokens, most, cost);
     const int64_t count = std::ssize(sequence.speculator->draft());
     if (count == 0) continue;

@@ -21,7 +21,7 @@ template <PackedFormat kFormat, typename Tiles>
     const int64_t count = end - g < kTileGroups ? end - g : kTileGroups;
     tiles.Multiply(values + g * kGroupColumns, x.columns, source.lines + g * 512, count, dots);
     for (int64_t i = 0; i < count; ++i) {
-      const F32x16 scale = source.Scale(g + i);
+      const F32x16 scale = HasRowScale(kFormat) ? Zero() : source.Scale(g + i);
       const int64_t group_at = at + (g + i) * width;
       for (int64_t t = 0; t < width; ++t) {
         I32x16 sum = LoadI32(dots[i][t]);

@@ -4,22 +4,6 @@
 // where columns from 16 on have a scale of their own, UpperScale(g), in formats with HasTwoScales. Included once per
 // instruction set.
 
-constexpr bool HasMinimum(PackedFormat format) {
-  return format == PackedFormat::kQ4M || format == PackedFormat::kQ5M || format == PackedFormat::kQ4K ||
-         format == PackedFormat::kQ5K;
-}
-constexpr bool HasRowScale(PackedFormat format) { return format == PackedFormat::kI8; }
-constexpr bool HasTwoScales(PackedFormat format) { return format == PackedFormat::kQ6K; }
-constexpr bool HasBytes(PackedFormat format) { return format == PackedFormat::kQ8 || format == PackedFormat::kI8; }
-constexpr bool HasFifthBits(PackedFormat format) {
-  return format == PackedFormat::kQ5 || format == PackedFormat::kQ5M || format == PackedFormat::kQ5K;
-}
-constexpr int ZeroPointOf(PackedFormat format) {
-  if (HasMinimum(format)) return 0;
-  if (format == PackedFormat::kQ4) return 8;
-  if (format == PackedFormat::kQ5) return 16;
-  return format == PackedFormat::kQ6K ? 32 : 128;
-}
 // A bound on u, which says how many products an AVX2 sum of 16 bits can take.
 constexpr int MaxWeightOf(PackedFormat format) {
   if (HasBytes(format) || format == PackedFormat::kIq4) return 255;
