@@ -84,15 +84,16 @@ def llama_bench(a, folder, model, is_ik):
         except (RuntimeError, json.JSONDecodeError, TypeError) as error:
             print(f"{folder.name}, {model.name}, {name}: {error}", file=sys.stderr)
 
+    no_warmup = ["-w", 0] if is_ik else ["--no-warmup"]  # long runs need none
     for tokens in a.prefill:
-        add(f"prefill {tokens}", "-p", tokens, "-n", 0)
+        add(f"prefill {tokens}", "-p", tokens, "-n", 0, *(no_warmup if tokens > 1024 else []))
     if a.decode:
         add("decode 1 @ 0", "-p", 0, "-n", a.decode)
         for depth in a.depth:
             if is_ik:
-                add(f"decode 1 @ {depth}", "-p", 0, "-n", 0, "-gp", f"{depth},{a.decode}")
+                add(f"decode 1 @ {depth}", "-p", 0, "-n", 0, "-gp", f"{depth},{a.decode}", *no_warmup)
             else:
-                add(f"decode 1 @ {depth}", "-p", 0, "-n", a.decode, "-d", depth)
+                add(f"decode 1 @ {depth}", "-p", 0, "-n", a.decode, "-d", depth, *no_warmup)
     if a.batch:
         context = max(a.batch) * (a.batch_depth + a.decode + 1)
         out = run([folder / "llama-batched-bench", "-m", model, "-c", context, "-npp", a.batch_depth, "-ntg", a.decode, "-npl",
