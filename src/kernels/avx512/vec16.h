@@ -124,5 +124,13 @@ static inline F32x16 DotBf16(F32x16 acc, I32x16 weights, const void* pair) {
 }
 #endif
 
+#if defined(__AVX512BF16__)
+// BF16 of lanes that are zero or normal: the instruction takes subnormal ones for zero.
+#define AUTOGLM_HAS_STORE_NORMAL_BF16
+static inline void StoreNormalBf16(uint16_t* p, F32x16 a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(a.v)));
+}
+#endif
+
 static inline int32_t ReduceAddI32(I32x16 a) { return _mm512_reduce_add_epi32(a.v); }
 static inline float ReduceMax(F32x16 a) { return _mm512_reduce_max_ps(a.v); }

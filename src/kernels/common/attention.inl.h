@@ -4,6 +4,25 @@
 // horizontal sum. Rows are query heads of one KV head at some tokens; kAttentionRowTile of them share each line read. Keys and
 // values in BF16 meet queries and weights rounded to BF16, others meet them in float32.
 
+#ifndef AUTOGLM_HAS_STORE_NORMAL_BF16
+static inline void StoreNormalBf16(uint16_t* p, F32x16 a) { StoreU16(p, RoundToBf16(a)); }
+#endif
+
+// e^x of x <= 0 within 3e-6, a thousandth of what BF16 rounds; exactly 1 at 0 and exactly 0 below -87.3, so never subnormal.
+static inline F32x16 ExpForBf16(F32x16 x) {
+  const F32x16 lowest = Set1(-87.3f);
+  const F32x16 clamped = Max(x, lowest);
+  const I32x16 n = RoundToI32(Mul(clamped, Set1(1.44269504f)));
+  const F32x16 r = Fma(ToF32(n), Set1(-0.693147181f), clamped);
+  F32x16 p = Fma(Set1(1.0f / 120), r, Set1(1.0f / 24));
+  p = Fma(p, r, Set1(1.0f / 6));
+  p = Fma(p, r, Set1(0.5f));
+  p = Fma(p, r, Set1(1.0f));
+  p = Fma(p, r, Set1(1.0f));
+  const F32x16 power = BitsToF32(ShiftLeft<23>(AddI32(n, Set1I32(127))));
+  return LessThanSelect(x, lowest, Zero(), Mul(p, power));
+}
+
 // The scale of a token's key or value as 8 bits, stored among those of its block. Gives its inverse.
 static inline float StoreInt8Scale(const float* x, int64_t n, int64_t offset, std::byte* half) {
   float largest = 0;
@@ -202,10 +221,12 @@ static inline void Softmax(const AttentionTask& task, const std::byte* const* bl
   }
   F32x16 total = Load(sum);
   for (int64_t line = 0; line < num_lines; ++line) {
-    F32x16 weight = sees_nothing ? Zero() : Exp(Sub(Load(scores + line * 16), shift));
+    const F32x16 score = Sub(Load(scores + line * 16), shift);
+    F32x16 weight = Zero();
+    if (!sees_nothing) weight = kType == KvType::kBf16 ? ExpForBf16(score) : Exp(score);
     total = Add(total, weight);
     if constexpr (kType == KvType::kBf16) {
-      StoreU16(bf16 + line * 16, RoundToBf16(weight));
+      StoreNormalBf16(bf16 + line * 16, weight);
     } else {
       if constexpr (kType == KvType::kInt8) {
         const std::byte* values = blocks[line / 2] + task.half_head_bytes;
