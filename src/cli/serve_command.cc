@@ -71,10 +71,13 @@ EngineOptions EngineOptionsOf(const ServeConfig& config, const ServedModelConfig
   return {.num_threads = NumThreads(config.threads),
           .context_length = model.context.value_or(config.context),
           .kv_memory_bytes = model.kv_memory_bytes.value_or(config.kv_memory_bytes),
-          .budget = {.max_tokens = config.max_batch_tokens, .max_tokens_with_decode = config.max_batch_tokens_decode},
+          .budget = {.max_tokens = config.max_batch_tokens,
+                     .max_tokens_with_decode = config.max_batch_tokens_decode,
+                     .prompt_seconds_with_decode = static_cast<double>(config.inter_token_slo_ms) / 1000},
           .max_running = config.max_running,
           .max_waiting = config.max_queue,
-          .speculates = config.speculates};
+          .speculates = config.speculates,
+          .priority_step = std::chrono::seconds(config.priority_step_s)};
 }
 
 ModelSpec SpecOf(const ServeConfig& config, const ServedModelConfig& model) {

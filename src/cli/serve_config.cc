@@ -136,6 +136,9 @@ constexpr ServeOption kOptions[] = {
      [](ServeConfig& c, const Values& v) { return Assign(c.max_running, ParseInteger(v[0], 1, 4096)); }},
     {"max-queue", "N", "Scheduling", "requests waiting beyond those; beyond them clients get 429 (default: 256)",
      [](ServeConfig& c, const Values& v) { return Assign(c.max_queue, ParseInteger(v[0], 1, 1 << 20)); }},
+    {"priority-step", "SECONDS", "Scheduling",
+     "seconds of waiting that weigh as much as one level of a request's priority (default: 30)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.priority_step_s, ParseInteger(v[0], 0, 86400)); }},
     {"speculation", "WHEN", "Scheduling",
      "auto: guess the next tokens of answers that repeat earlier text where that is faster, with equal answers; off (default: "
      "auto)",
@@ -145,6 +148,9 @@ constexpr ServeOption kOptions[] = {
     {"max-batch-tokens-decode", "N", "Scheduling",
      "the same for a step that running answers wait for: lower is smoother, higher is faster (default: 128)",
      [](ServeConfig& c, const Values& v) { return Assign(c.max_batch_tokens_decode, ParseInteger(v[0], 1, 65536)); }},
+    {"inter-token-slo", "MS", "Scheduling",
+     "milliseconds that new prompts may add to the time between two tokens of running answers; 0: any (default: 50)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.inter_token_slo_ms, ParseInteger(v[0], 0, 60000)); }},
 
     {"log-file", "FILE", "Logging", "where the log goes (default: standard error)",
      [](ServeConfig& c, const Values& v) { return Assign(c.log_file, NotEmpty(v[0])); }},

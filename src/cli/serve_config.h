@@ -61,6 +61,8 @@ struct ServeConfig {
   int64_t max_queue = 256;
   int64_t max_batch_tokens = 512;
   int64_t max_batch_tokens_decode = 128;
+  int64_t inter_token_slo_ms = 50;  // 0: none
+  int64_t priority_step_s = 30;
   bool speculates = true;
   int64_t drain_timeout_s = 30;
 

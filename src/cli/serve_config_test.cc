@@ -39,9 +39,11 @@ std::vector<Sample> Samples() {
           {"preload", "all"},
           {"max-running", "7"},
           {"max-queue", "9"},
+          {"priority-step", "10"},
           {"speculation", "off"},
           {"max-batch-tokens", "300"},
           {"max-batch-tokens-decode", "30"},
+          {"inter-token-slo", "20"},
           {"log-file", "a.log"},
           {"log-level", "debug"},
           {"log-format", "json"}};

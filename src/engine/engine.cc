@@ -58,6 +58,7 @@ struct Engine::Impl {
                    .context_length = context,
                    .vocab_size = model->tokenizer().vocab_size(),
                    .eos_tokens = model->tokenizer().eos_tokens(),
+                   .priority_step = engine_options.priority_step,
                    .speculates = engine_options.speculates},
                   blocks, real_clock),
         inbox(static_cast<size_t>(engine_options.max_waiting + engine_options.max_running)),
@@ -253,6 +254,7 @@ void Engine::Impl::Accept(Arrival arrival) {
   Result<Sequence*> sequence = scheduler.Enqueue({.id = std::move(arrival.request.id),
                                                   .prompt_tokens = std::move(arrival.request.prompt_tokens),
                                                   .sampling = std::move(arrival.request.sampling),
+                                                  .priority = arrival.request.priority,
                                                   .cancel = arrival.cancel},
                                                  std::move(sampler));
   if (!sequence) {

@@ -28,7 +28,8 @@ struct EngineOptions {
   TokenBudget budget;
   int64_t max_running = 64;
   int64_t max_waiting = 256;
-  bool speculates = true;  // see SchedulerOptions
+  bool speculates = true;                             // see SchedulerOptions
+  Duration priority_step = std::chrono::seconds(30);  // see SchedulerOptions
 };
 
 struct EngineStats {
@@ -57,6 +58,7 @@ struct GenerationRequest {
   std::string id;
   std::vector<TokenId> prompt_tokens;
   SamplingParams sampling;
+  int64_t priority = 0;  // lower goes first: SchedulerOptions::priority_step
 };
 
 // Owns the engine thread, which owns scheduler, blocks and model, and runs one step after another while there is work:

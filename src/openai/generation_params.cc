@@ -206,6 +206,11 @@ Result<GenerationParams> ReadGenerationParams(const JsonFields& body) {
   if (params.num_choices < 1 || params.num_choices > kMaxChoicesPerPrompt) {
     return body.Refuse("n", "must be between 1 and " + std::to_string(kMaxChoicesPerPrompt));
   }
+  AUTOGLM_TRY(const std::optional<int64_t> priority, body.Integer("priority"));
+  params.priority = priority.value_or(0);
+  if (params.priority < -kMaxPriority || params.priority > kMaxPriority) {
+    return body.Refuse("priority", "must be between -" + std::to_string(kMaxPriority) + " and " + std::to_string(kMaxPriority));
+  }
   AUTOGLM_TRY_VOID(ReadStreaming(body, params));
   AUTOGLM_TRY_VOID(RefuseUnsupported(body));
 

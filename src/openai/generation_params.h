@@ -11,6 +11,7 @@
 namespace autoglm {
 
 inline constexpr int64_t kMaxChoicesPerPrompt = 8;
+inline constexpr int64_t kMaxPriority = 100;   // and -100 the least
 inline constexpr size_t kMaxStopBytes = 1024;  // of one stop string; each token is searched for it
 
 // What chat and text completion requests have in common.
@@ -19,6 +20,7 @@ struct GenerationParams {
   SamplingParams sampling;            // max_tokens counts only where the next field is set
   std::optional<int64_t> max_tokens;  // absent: the endpoint's default
   int64_t num_choices = 1;            // "n"
+  int64_t priority = 0;               // as vLLM's: lower goes first
   bool stream = false;
   bool include_usage = false;  // stream_options.include_usage
 };

@@ -26,6 +26,7 @@ Json Describe(const GenerationParams& params) {
   return {{"model", params.model},
           {"max_tokens", params.max_tokens ? Json(*params.max_tokens) : Json()},
           {"n", params.num_choices},
+          {"priority", params.priority},
           {"stream", params.stream},
           {"include_usage", params.include_usage},
           {"temperature", sampling.temperature},

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
@@ -13,9 +14,12 @@ namespace {
 // A stream: it has answered at least once and lacks only the KV of its last token.
 bool IsDecoding(const Sequence& sequence) { return sequence.num_generated() > 0 && sequence.num_to_compute() == 1; }
 
-void InsertByArrival(std::vector<Sequence*>& queue, Sequence& sequence) {
-  queue.insert(std::ranges::upper_bound(queue, sequence.arrival, {}, &Sequence::arrival), &sequence);
+void InsertInLine(std::vector<Sequence*>& queue, Sequence& sequence) {
+  queue.insert(std::ranges::upper_bound(queue, sequence.place, {}, &Sequence::place), &sequence);
 }
+
+// Tokens that a prompt gets in every step, so that it moves however slow the machine is.
+constexpr int64_t kLeastPromptTokens = 4;
 
 // How much of the `left` budget the first of two prompts may take.
 int64_t ShareOf(const Sequence& first, const Sequence* next, int64_t left) {
@@ -59,7 +63,8 @@ Result<Sequence*> Scheduler::Enqueue(Request request, std::unique_ptr<Sampler> s
   if (options_.speculates) sequence.speculator = std::make_unique<Speculator>(acceptance_);
   sequence.times.enqueued = clock_.Now();
   sequences_.emplace(&sequence, std::move(owned));
-  waiting_.push_back(&sequence);
+  sequence.place = {sequence.times.enqueued + sequence.request.priority * options_.priority_step, sequence.arrival};
+  InsertInLine(waiting_, sequence);
   return &sequence;
 }
 
@@ -93,11 +98,12 @@ void Scheduler::Retire(Sequence* sequence) {
 
 const StepPlan& Scheduler::Plan() {
   ForgetPlan();
+  MakeRoomForTheFirst();
   const int64_t num_decoding = std::ranges::count_if(running_, [](const Sequence* sequence) { return IsDecoding(*sequence); });
   const int64_t budget = num_decoding > 0 ? options_.budget.max_tokens_with_decode : options_.budget.max_tokens;
   PlanDecodes(num_decoding, budget);
   if (options_.speculates) PlanDrafts(num_decoding, budget);
-  PlanPrompts(budget - plan_.num_tokens);
+  PlanPrompts(budget - plan_.num_tokens, num_decoding > 0);
   if (plan_.empty() && !running_.empty()) {
     Sequence& oldest = *running_.front();
     PlanOrPreempt(oldest, std::min(budget, oldest.num_to_compute()));
@@ -105,10 +111,22 @@ const StepPlan& Scheduler::Plan() {
   return plan_;
 }
 
+// Before anything has a slice in the plan.
+void Scheduler::MakeRoomForTheFirst() {
+  if (waiting_.empty()) return;
+  const Sequence& first = *waiting_.front();
+  const auto yields = [&](const Sequence& last) {
+    return last.request.priority > first.request.priority && last.place > first.place;
+  };
+  while (!running_.empty() && yields(*running_.back()) && (num_running() >= options_.max_running || !HasBlocksFor(first))) {
+    Preempt(*running_.back());
+  }
+}
+
 void Scheduler::PlanDecodes(int64_t num_decoding, int64_t budget) {
   const int64_t num_chosen = std::min(budget, num_decoding);
   const int64_t first = num_chosen == num_decoding ? 0 : std::ranges::count_if(running_, [this](const Sequence* sequence) {
-    return IsDecoding(*sequence) && sequence->arrival <= last_turn_;
+    return IsDecoding(*sequence) && sequence->place <= last_turn_;
   });
   int64_t ordinal = 0;
   // Oldest first, so that whoever is preempted (the back of running_) has no slice in the plan yet.
@@ -116,7 +134,7 @@ void Scheduler::PlanDecodes(int64_t num_decoding, int64_t budget) {
     Sequence& sequence = *running_[i];
     if (!IsDecoding(sequence)) continue;
     const int64_t turn = (ordinal++ - first + num_decoding) % num_decoding;
-    if (turn == num_chosen - 1) last_turn_ = sequence.arrival;
+    if (turn == num_chosen - 1) last_turn_ = sequence.place;
     if (turn < num_chosen) PlanOrPreempt(sequence, 1);
   }
 }
@@ -157,18 +175,26 @@ void Scheduler::PlanOrPreempt(Sequence& sequence, int64_t num_tokens) {
   }
 }
 
-void Scheduler::PlanPrompts(int64_t budget) {
+void Scheduler::PlanPrompts(int64_t budget, bool has_streams) {
+  // Until steps with streams have been seen, those without tell what a prompt costs.
+  const PromptCost& cost = has_streams && prompt_cost_with_decode_.is_known() ? prompt_cost_with_decode_ : prompt_cost_;
+  const double most_seconds = has_streams ? options_.budget.prompt_seconds_with_decode : options_.budget.prompt_seconds;
+  double seconds = most_seconds > 0 ? most_seconds : std::numeric_limits<double>::infinity();
+  int64_t least = kLeastPromptTokens;
   prompts_.clear();
   std::ranges::copy_if(running_, std::back_inserter(prompts_), [](const Sequence* sequence) { return !IsDecoding(*sequence); });
   size_t cursor = 0;
-  for (size_t i = 0; budget > 0; ++i) {
-    if (i == prompts_.size() && !LineUpWaiting(cursor)) break;
+  for (size_t i = 0; budget > 0 && LineUp(i, cursor); ++i) {
     Sequence& sequence = *prompts_[i];
     if (sequence.state == SequenceState::kWaiting) Start(sequence);
-    const bool has_next = i + 1 < prompts_.size() || LineUpWaiting(cursor);
-    const int64_t num_tokens = ShareOf(sequence, has_next ? prompts_[i + 1] : nullptr, budget);
+    const bool has_next = LineUp(i + 1, cursor);
+    const int64_t left = std::max(cost.TokensWithin(seconds, sequence.num_computed, budget), std::min(least, budget));
+    if (left == 0) break;
+    const int64_t num_tokens = ShareOf(sequence, has_next ? prompts_[i + 1] : nullptr, left);
     if (!PlanSlice(sequence, num_tokens)) break;
     budget -= num_tokens;
+    seconds -= cost.Seconds(sequence.num_computed, num_tokens);
+    least = std::max<int64_t>(0, least - num_tokens);
   }
   if (cursor > 0) SettleQueues();
 }
@@ -189,27 +215,35 @@ void Scheduler::ForgetPlan() {
   plan_.num_tokens = 0;
 }
 
-// Appends to prompts_ the first waiting sequence from `cursor` on that may start now; false where none may.
-bool Scheduler::LineUpWaiting(size_t& cursor) {
-  if (num_running() >= options_.max_running) return false;
+// Sees to it that prompts_[index] is the next in line, of those that run and those that may start; false where there is none.
+bool Scheduler::LineUp(size_t index, size_t& cursor) {
+  const Sequence* next = index < prompts_.size() ? prompts_[index] : nullptr;
+  if (Sequence* sequence = FirstThatMayStart(cursor, next)) {
+    prompts_.insert(prompts_.begin() + static_cast<ptrdiff_t>(index), sequence);
+  }
+  return index < prompts_.size();
+}
+
+// The first waiting sequence from `cursor` on that may start now and stands before `next`; null where there is none.
+Sequence* Scheduler::FirstThatMayStart(size_t& cursor, const Sequence* next) {
+  if (num_running() >= options_.max_running) return nullptr;
   // No more than could run are looked at, so that a long queue of equal prompts costs no more than a short one.
   const size_t end = std::min(waiting_.size(), static_cast<size_t>(options_.max_running));
   while (cursor < end) {
-    Sequence& sequence = *waiting_[cursor++];
+    Sequence& sequence = *waiting_[cursor];
+    if (next != nullptr && next->place < sequence.place) return nullptr;
+    ++cursor;
     if (IsComputedInLine(sequence)) continue;
-    if (HasBlocksFor(sequence)) {
-      prompts_.push_back(&sequence);
-      return true;
-    }
+    if (HasBlocksFor(sequence)) return &sequence;
     cursor = end;
   }
-  return false;
+  return nullptr;
 }
 
 bool Scheduler::IsComputedInLine(const Sequence& sequence) const {
   return std::ranges::any_of(prompts_, [&](const Sequence* other) {
     // Waiting for older ones only, nobody waits in a circle or for ever.
-    if (other->arrival > sequence.arrival || other->request.cache_salt != sequence.request.cache_salt) return false;
+    if (other->place > sequence.place || other->request.cache_salt != sequence.request.cache_salt) return false;
     const auto differs = std::ranges::mismatch(sequence.tokens, other->tokens).in1;
     const int64_t num_equal = std::min(differs - sequence.tokens.begin(), sequence.num_tokens() - 1);
     return num_equal / kBlockSizeTokens > other->num_computed / kBlockSizeTokens;
@@ -235,7 +269,7 @@ void Scheduler::Start(Sequence& sequence) {
     sequence.times.first_scheduled = clock_.Now();
   }
   sequence.state = SequenceState::kRunning;
-  InsertByArrival(running_, sequence);
+  InsertInLine(running_, sequence);
 }
 
 void Scheduler::Preempt(Sequence& sequence) {
@@ -245,7 +279,7 @@ void Scheduler::Preempt(Sequence& sequence) {
   ++sequence.num_preemptions;
   ++num_preemptions_;
   sequence.state = SequenceState::kWaiting;
-  InsertByArrival(waiting_, sequence);
+  InsertInLine(waiting_, sequence);
 }
 
 std::vector<SequenceUpdate> Scheduler::Commit(const StepResult& result) {
@@ -280,9 +314,14 @@ std::vector<SequenceUpdate> Scheduler::Commit(const StepResult& result) {
 void Scheduler::LearnFrom(const StepResult& result) {
   auto num_sampled = result.num_sampled.begin();
   int64_t num_drafted = 0;
-  bool only_decodes = true;
+  int64_t num_streams = 0;
+  PromptWork prompts;
   for (const SequenceSlice& slice : plan_.slices) {
-    only_decodes = only_decodes && slice.samples && slice.num_tokens == 1;
+    if (slice.samples && slice.num_tokens == 1) {
+      ++num_streams;
+    } else {
+      prompts.Add(slice.first_token, slice.num_tokens);
+    }
     if (!slice.samples) continue;
     const int64_t num_accepted = *num_sampled++ - 1;
     AUTOGLM_CHECK(num_accepted >= 0 && num_accepted <= std::ssize(slice.draft));
@@ -292,7 +331,13 @@ void Scheduler::LearnFrom(const StepResult& result) {
     slice.sequence->speculator->Learn(num_accepted, acceptance_);
   }
   speculation_.num_drafted += num_drafted;
-  if (only_decodes) decode_cost_.Observe(std::ssize(plan_.slices), num_drafted, result.seconds);
+  if (prompts.tokens == 0) {
+    decode_cost_.Observe(num_streams, num_drafted, result.seconds);
+  } else if (num_streams == 0) {
+    prompt_cost_.Observe(prompts, result.seconds);
+  } else {
+    prompt_cost_with_decode_.Observe(prompts, result.seconds - decode_cost_.PlainSeconds(num_streams));
+  }
 }
 
 SequenceUpdate Scheduler::AppendToken(Sequence& sequence, TokenId token, TimePoint now) {

@@ -9,16 +9,20 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "kvcache/block_manager.h"
+#include "scheduler/prompt_cost.h"
 #include "scheduler/sequence.h"
 #include "scheduler/step_plan.h"
 
 namespace autoglm {
 
-// How many tokens one step may compute. A running stream waits for the whole step, so a step that carries decodes takes
-// fewer prompt tokens along than one that does not.
+// How much one step may compute. A running stream waits for the whole step, so a step that carries decodes takes fewer prompt
+// tokens along than one that does not: no more than its tokens, nor than what the steps before it say will take its seconds.
+// The first prompt of a step gets a few tokens however slow the machine is.
 struct TokenBudget {
-  int64_t max_tokens = 512;              // in a step without running streams
-  int64_t max_tokens_with_decode = 128;  // in a step that also decodes (the decodes count)
+  int64_t max_tokens = 512;                  // in a step without running streams
+  int64_t max_tokens_with_decode = 128;      // in a step that also decodes (the decodes count)
+  double prompt_seconds = 1;                 // of prompts in a step without running streams; 0: any
+  double prompt_seconds_with_decode = 0.05;  // that prompts may add to a step that also decodes; 0: any
 };
 
 struct SchedulerOptions {
@@ -28,6 +32,9 @@ struct SchedulerOptions {
   int64_t context_length = 0;  // tokens, prompt and answer together; > 0
   int64_t vocab_size = 0;      // sampleable tokens; > 0
   std::vector<TokenId> eos_tokens = {};
+  // What one level of priority is worth: a request stands in line as if it had come that much earlier, for each level below 0, or
+  // later. So it is overtaken by those alone that come less than their difference in levels after it.
+  Duration priority_step = std::chrono::seconds(30);
   bool speculates = true;  // drafts tokens for streams that repeat themselves; answers are the same either way
 };
 
@@ -42,17 +49,21 @@ struct SpeculationStats {
 //
 //  1. Streams first, one token each. Where there are more streams than budget they take turns. What budget they leave goes to
 //     drafts of streams that repeat themselves (speculation.h), while there are free blocks for them.
-//  2. Then prompts in order of arrival, in chunks. A prompt that cannot be finished in this step leaves a quarter of what
+//  2. Then prompts, in line by arrival and priority, in chunks. A prompt that cannot be finished in this step leaves a quarter of
+//  what
 //     budget it found to the prompts behind it, the next of those again a quarter of its share, and so on: the oldest
 //     prompt keeps three quarters of the speed, and a short prompt behind long ones starts at once.
 //  3. A prompt starts with the blocks its prefix has in the cache, and only when all blocks of the rest are there and one
 //     more for each running sequence to grow into. Nobody overtakes the oldest prompt that waits for blocks.
 //  4. A waiting prompt that shares blocks with an older one which is at work on them starts when they are in the cache,
 //     instead of computing them too; the prompts behind it may go ahead.
-//  5. A stream that finds no block for its next token makes the youngest running sequence (perhaps itself) give its blocks
-//     back and wait again, at its place by arrival, which is the head of the queue; what it had computed is usually still
-//     cached when it returns. A running prompt that finds no blocks just waits; only when nothing at all could run in a
-//     step do the youngest make room for the oldest. The oldest sequence is thus never preempted, and it always ends.
+//  5. A stream that finds no block for its next token makes the last in line that runs (perhaps itself) give its blocks
+//     back and wait again, at its place in line; what it had computed is usually still cached when it returns. A running
+//     prompt that finds no blocks just waits; only when nothing at all could run in a step do the last make room for the
+//     first. The first in line is thus never preempted, and it always ends.
+//  6. The first that waits takes the room of running sequences of lower priority which stand behind it, the last first.
+//
+// "Older" and "younger" below mean earlier and later in line.
 //
 // Knows no model: tests drive it with a fake runner. Called by the engine thread only.
 class Scheduler {
@@ -97,14 +108,16 @@ class Scheduler {
   Status CheckIntegrity() const;
 
  private:
+  void MakeRoomForTheFirst();
   void PlanDecodes(int64_t num_decoding, int64_t budget);
-  void PlanPrompts(int64_t budget);
+  void PlanPrompts(int64_t budget, bool has_streams);
   void PlanDrafts(int64_t num_decoding, int64_t budget);
   void PlanOrPreempt(Sequence& sequence, int64_t num_tokens);
   [[nodiscard]] bool PlanSlice(Sequence& sequence, int64_t num_tokens);
   void ForgetPlan();
 
-  bool LineUpWaiting(size_t& cursor);
+  bool LineUp(size_t index, size_t& cursor);
+  Sequence* FirstThatMayStart(size_t& cursor, const Sequence* next);
   bool IsComputedInLine(const Sequence& sequence) const;
   bool HasBlocksFor(const Sequence& sequence) const;
 
@@ -122,16 +135,18 @@ class Scheduler {
   const int64_t max_sequence_tokens_;  // of the context or of the whole pool, whichever is smaller
 
   std::unordered_map<const Sequence*, std::unique_ptr<Sequence>> sequences_;  // all that live, finished ones included
-  std::vector<Sequence*> waiting_;                                            // by arrival
-  std::vector<Sequence*> running_;                                            // by arrival
+  std::vector<Sequence*> waiting_;                                            // in line
+  std::vector<Sequence*> running_;                                            // in line
   std::vector<Sequence*> prompts_;  // scratch of PlanPrompts: the prompts that take part in this step, as they get budget
   StepPlan plan_;
   int64_t num_arrivals_ = 0;
   int64_t num_preemptions_ = 0;
   DecodeCost decode_cost_;
+  PromptCost prompt_cost_;                        // in steps without streams
+  PromptCost prompt_cost_with_decode_;            // beyond what the streams take alone
   AcceptanceRates acceptance_ = {0.7, 0.5, 0.2};  // that new sequences begin with
   SpeculationStats speculation_;
-  int64_t last_turn_ = 0;  // arrival of the stream that had the last turn when there were more streams than budget
+  Place last_turn_;  // of the stream that had the last turn when there were more streams than budget
 };
 
 }  // namespace autoglm

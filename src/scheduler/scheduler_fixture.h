@@ -49,9 +49,15 @@ class SchedulerTest : public testing::Test {
     const StepPlan& plan = scheduler_->Plan();
     last_plan_ = plan.slices;
     ExpectIntegrity();
-    auto updates = scheduler_->Commit(runner_->Run(plan));
+    StepResult result = runner_->Run(plan);
+    result.seconds = step_seconds_ = SecondsOf(plan);
+    auto updates = scheduler_->Commit(result);
     ExpectIntegrity();
     return updates;
+  }
+  // What a step takes on the machine of this test; 0 (not known) unless it says what a token costs.
+  double SecondsOf(const StepPlan& plan) const {
+    return seconds_per_token_ == 0 ? 0 : seconds_per_step_ + seconds_per_token_ * static_cast<double>(plan.num_tokens);
   }
   // One step in which every sample is `token`.
   std::vector<SequenceUpdate> StepTo(TokenId token) {
@@ -92,6 +98,9 @@ class SchedulerTest : public testing::Test {
   std::unique_ptr<FakeRunner> runner_;
   std::unique_ptr<Scheduler> scheduler_;
   std::vector<SequenceSlice> last_plan_;
+  double seconds_per_step_ = 0;
+  double seconds_per_token_ = 0;
+  double step_seconds_ = 0;  // of the last step
   TokenId next_first_ = 0;
 };
 

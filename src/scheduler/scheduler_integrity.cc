@@ -11,11 +11,13 @@ namespace {
 tl::unexpected<Error> Broken(std::string what) { return Fail(ErrorCode::kInternal, "scheduler: " + std::move(what)); }
 
 Status CheckQueue(const std::vector<Sequence*>& queue, SequenceState state) {
-  int64_t last_arrival = 0;
+  const Sequence* last = nullptr;
   for (const Sequence* sequence : queue) {
     if (sequence->state != state) return Broken(fmt::format("sequence {} is in the wrong queue", sequence->arrival));
-    if (sequence->arrival <= last_arrival) return Broken(fmt::format("sequence {} is out of order", sequence->arrival));
-    last_arrival = sequence->arrival;
+    if (sequence->place.arrival != sequence->arrival || (last != nullptr && sequence->place <= last->place)) {
+      return Broken(fmt::format("sequence {} is out of order", sequence->arrival));
+    }
+    last = sequence;
   }
   return {};
 }

@@ -72,6 +72,184 @@ TEST_F(SchedulerPlanTest, LongPrompt_TakesWhatTheNextDoesNotNeed) {
   EXPECT_EQ(Planned(second), 20);
 }
 
+// ---- seconds
+
+TEST_F(SchedulerPlanTest, Streams_WaitNoLongerForPromptsThanTheyMay) {
+  seconds_per_step_ = 0.02;
+  seconds_per_token_ = 0.001;
+  AddStream();
+  for (int i = 0; i < 5; ++i) Step();  // what a stream takes alone
+  Sequence& prompt = Add(4000);
+  int64_t num_tokens = 0;
+  for (int i = 0; i < 50; ++i) {
+    Step();
+    EXPECT_LE(step_seconds_, 0.021 + 0.05 + 1e-9);
+    num_tokens += Planned(prompt);
+  }
+  EXPECT_GT(num_tokens, 50 * 45) << "nearly all of what they may add is used";
+}
+
+TEST_F(SchedulerPlanTest, SecondsForPrompts_FollowTheMachine) {
+  seconds_per_step_ = 0.02;
+  seconds_per_token_ = 0.001;
+  AddStream(10, 5000);
+  for (int i = 0; i < 5; ++i) Step();
+  Sequence& prompt = Add(7000);
+  for (int i = 0; i < 20; ++i) Step();
+  seconds_per_token_ = 0.004;
+  for (int i = 0; i < 30; ++i) Step();
+  EXPECT_LE(step_seconds_, 0.02 + 0.004 + 0.05 * 1.1);
+  seconds_per_token_ = 0.0005;
+  for (int i = 0; i < 40; ++i) Step();
+  EXPECT_GT(Planned(prompt), 80);
+}
+
+TEST_F(SchedulerPlanTest, SlowMachine_StillMovesThePrompt) {
+  seconds_per_token_ = 2;
+  AddStream();
+  Sequence& prompt = Add(100);
+  Sequence& next = Add(100);
+  for (int i = 0; i < 5; ++i) {
+    Step();
+    EXPECT_EQ(Planned(prompt) + Planned(next), 4);
+  }
+  RunUntilIdle();
+}
+
+TEST_F(SchedulerPlanTest, NoStreams_AStepEndsInAboutASecond) {
+  seconds_per_token_ = 0.01;
+  Sequence& prompt = Add(4000);
+  Step();
+  EXPECT_EQ(Planned(prompt), 512) << "nothing is known before the first step";
+  Step();
+  EXPECT_NEAR(static_cast<double>(Planned(prompt)), 100, 1);
+}
+
+TEST_F(SchedulerPlanTest, NoLimitOfSeconds_LeavesTheTokens) {
+  options_.budget = {.prompt_seconds = 0, .prompt_seconds_with_decode = 0};
+  Reset(1000);
+  seconds_per_token_ = 1;
+  Sequence& first = Add(2000);
+  for (int i = 0; i < 3; ++i) {
+    Step();
+    EXPECT_EQ(Planned(first), 512);
+  }
+  AddStream();
+  Sequence& prompt = Add(1000);
+  Step();
+  EXPECT_EQ(Planned(prompt), 126);
+}
+
+// ---- priority
+
+class SchedulerPriorityTest : public SchedulerTest {
+ protected:
+  Sequence& AddAt(int64_t priority, int64_t num_prompt_tokens = 10, int64_t max_tokens = 10) {
+    Request request = MakeRequest(num_prompt_tokens, max_tokens, next_first_ += 10'000);
+    request.priority = priority;
+    return Add(std::move(request));
+  }
+};
+
+TEST_F(SchedulerPriorityTest, LowerNumber_StartsFirst) {
+  options_.max_running = 1;
+  Reset(1000);
+  AddStream(10, 3);
+  Sequence& low = AddAt(1);
+  Sequence& normal = AddAt(0);
+  while (normal.num_generated() == 0) Step();
+  EXPECT_EQ(low.state, SequenceState::kWaiting);
+  RunUntilIdle();
+  EXPECT_EQ(scheduler_->num_preemptions(), 0) << "the stream was there first, and no lower";
+}
+
+TEST_F(SchedulerPriorityTest, HighPriority_TakesThePlaceOfTheLastLowOne) {
+  options_.max_running = 2;
+  Reset(1000);
+  Sequence& first = AddAt(1, 40, 50);
+  Sequence& second = AddAt(1, 40, 50);
+  for (int i = 0; i < 5; ++i) Step();
+  Sequence& high = AddAt(0, 40, 5);
+  Step();
+  EXPECT_EQ(high.num_generated(), 1);
+  EXPECT_EQ(first.num_preemptions, 0);
+  EXPECT_EQ(second.num_preemptions, 1);
+  while (!Finished(high)) Step();
+  Step();
+  EXPECT_EQ(second.state, SequenceState::kRunning);
+  RunUntilIdle();
+  EXPECT_EQ(scheduler_->num_preemptions(), 1);
+  EXPECT_EQ(second.tokens, FakeRunner::AnswerAlone(second.request, 8000));
+}
+
+TEST_F(SchedulerPriorityTest, HighPriority_TakesBlocksOfLowOnes) {
+  Reset(10);
+  Sequence& low = AddAt(1, 100, 150);
+  Sequence& lower = AddAt(2, 100, 150);
+  for (int i = 0; i < 5; ++i) Step();
+  Sequence& high = AddAt(0, 100, 20);
+  Step();
+  EXPECT_EQ(high.num_generated(), 1);
+  EXPECT_EQ(low.num_preemptions, 0);
+  EXPECT_EQ(lower.num_preemptions, 1);
+  RunUntilIdle();
+  EXPECT_EQ(lower.tokens, FakeRunner::AnswerAlone(lower.request, 320));
+}
+
+TEST_F(SchedulerPriorityTest, EqualPriority_TakesNobodysPlace) {
+  options_.max_running = 1;
+  Reset(1000);
+  AddAt(3, 10, 30);
+  AddAt(3, 10, 30);
+  RunUntilIdle();
+  EXPECT_EQ(scheduler_->num_preemptions(), 0);
+}
+
+TEST_F(SchedulerPriorityTest, HighPriorityPrompt_GoesBeforeALongLowOneAtWork) {
+  Sequence& low = AddAt(1, 4000);
+  Step();
+  Sequence& high = AddAt(0, 400);
+  Step();
+  EXPECT_EQ(Planned(high), 400);
+  EXPECT_EQ(Planned(low), 112);
+  EXPECT_EQ(scheduler_->num_preemptions(), 0) << "there is room for both";
+  RunUntilIdle();
+}
+
+// High-priority requests come as fast as they can be answered. The low one is overtaken by those of its first 30 seconds alone.
+TEST_F(SchedulerPriorityTest, LowPriority_WaitsNoLongerThanItsLevelsAreWorth) {
+  for (const int64_t levels : {1, 3}) {
+    options_.max_running = 1;
+    Reset(1000);
+    AddAt(0, 10, 1);
+    Sequence& low = AddAt(levels, 10, 1);
+    int64_t seconds = 0;
+    for (; low.num_generated() == 0; ++seconds) {
+      ASSERT_LT(seconds, 1000);
+      Step();  // one request a second
+      clock_.Advance(std::chrono::seconds(1));
+      AddAt(0, 10, 1);
+    }
+    EXPECT_GE(seconds, 30 * levels);
+    EXPECT_LE(seconds, 30 * levels + 2);
+    RunUntilIdle();
+  }
+}
+
+TEST_F(SchedulerPriorityTest, WhoWaitedLongEnough_IsNotPreemptedByHigherPriority) {
+  options_.max_running = 1;
+  Reset(1000);
+  Sequence& low = AddAt(1, 10, 100);
+  Step();
+  clock_.Advance(std::chrono::seconds(31));
+  AddAt(0);
+  Step();
+  EXPECT_EQ(low.num_preemptions, 0);
+  RunUntilIdle();
+}
+
+// ---- room
+
 TEST_F(SchedulerPlanTest, MaxRunning_Holds) {
   options_.max_running = 3;
   Reset(1000);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -20,6 +21,7 @@ struct WorldOptions {
   int64_t max_answer_tokens = 0;
   int64_t arrival_chance = 0;  // percent of steps with an arrival
   int64_t cancel_chance = 0;   // percent of steps with a cancellation
+  int64_t num_priorities = 3;
   SchedulerOptions scheduler = {};
 };
 
@@ -82,6 +84,7 @@ class World {
     request.sampling.max_tokens = UpTo(options_.max_answer_tokens);
     request.sampling.ignore_eos = Chance(50);
     request.cache_salt = Chance(80) ? 0 : 1;
+    request.priority = UpTo(options_.num_priorities) - 1;
     return request;
   }
 
@@ -110,15 +113,27 @@ class World {
   }
 
   void Step() {
-    const Sequence* oldest = live_.empty() ? nullptr : live_.begin()->second;
-    const int64_t budget = Budget();
+    const Sequence* first = nullptr;
+    for (const auto& [arrival, sequence] : live_) {
+      if (first == nullptr || sequence->place < first->place) first = sequence;
+    }
+    std::vector<std::pair<const Sequence*, int64_t>> streams;  // and how often they were preempted
+    for (const Sequence* sequence : scheduler_.running()) {
+      if (IsStream(sequence)) streams.emplace_back(sequence, sequence->num_preemptions);
+    }
     const StepPlan& plan = scheduler_.Plan();
     CheckIntegrity();
     EXPECT_EQ(plan.empty(), !scheduler_.HasWork());
-    EXPECT_LE(plan.num_tokens, budget);
-    if (oldest != nullptr) CheckOldest(*oldest, plan);
-    const StepResult result = runner_.Run(plan);
+    const TokenBudget& budget = options_.scheduler.budget;
+    const bool has_streams =
+        std::ranges::any_of(streams, [](const auto& stream) { return stream.first->num_preemptions == stream.second; });
+    EXPECT_LE(plan.num_tokens, has_streams ? budget.max_tokens_with_decode : budget.max_tokens);
+    if (first != nullptr) CheckFirst(*first, plan);
+    StepResult result = runner_.Run(plan);
+    // A machine of any speed, sometimes disturbed.
+    result.seconds = 0.001 + 0.002 * static_cast<double>(plan.num_tokens * UpTo(Chance(5) ? 50 : 2));
     const auto updates = scheduler_.Commit(result);
+    clock_.Advance(std::chrono::seconds(UpTo(3)));
     CheckIntegrity();
     EXPECT_LE(updates.size(), result.sampled.size());  // what was drafted behind the end of an answer is nobody's
     EXPECT_GE(updates.size(), result.num_sampled.size());
@@ -127,22 +142,17 @@ class World {
 
   static bool IsStream(const Sequence* sequence) { return sequence->num_generated() > 0 && sequence->num_to_compute() == 1; }
 
-  int64_t Budget() const {
-    const TokenBudget& budget = options_.scheduler.budget;
-    return std::ranges::any_of(scheduler_.running(), IsStream) ? budget.max_tokens_with_decode : budget.max_tokens;
-  }
-
-  // The oldest is never preempted, and gets its token in every step that has one for every stream.
-  void CheckOldest(const Sequence& oldest, const StepPlan& plan) {
-    const bool stays = oldest.arrival == oldest_arrival_;
+  // The first in line is never preempted, and gets its token in every step that has one for every stream.
+  void CheckFirst(const Sequence& first, const StepPlan& plan) {
+    const bool stays = first.arrival == first_arrival_;
     if (stays) {
-      EXPECT_EQ(oldest.num_preemptions, oldest_preemptions_);
+      EXPECT_EQ(first.num_preemptions, first_preemptions_);
     }
-    oldest_arrival_ = oldest.arrival;
-    oldest_preemptions_ = oldest.num_preemptions;
-    if (oldest.state != SequenceState::kRunning || !IsStream(&oldest)) return;
+    first_arrival_ = first.arrival;
+    first_preemptions_ = first.num_preemptions;
+    if (first.state != SequenceState::kRunning || !IsStream(&first)) return;
     if (scheduler_.num_running() > options_.scheduler.budget.max_tokens_with_decode) return;
-    EXPECT_TRUE(std::ranges::any_of(plan.slices, [&](const auto& slice) { return slice.sequence == &oldest; }));
+    EXPECT_TRUE(std::ranges::any_of(plan.slices, [&](const auto& slice) { return slice.sequence == &first; }));
   }
 
   void Take(const SequenceUpdate& update) {
@@ -182,8 +192,8 @@ class World {
   std::vector<TokenId> last_answer_;
   std::map<int64_t, Sequence*> live_;  // by arrival
   std::map<int64_t, std::vector<TokenId>> delivered_;
-  int64_t oldest_arrival_ = 0;
-  int64_t oldest_preemptions_ = 0;
+  int64_t first_arrival_ = 0;
+  int64_t first_preemptions_ = 0;
   int64_t num_sent_ = 0;
   int64_t num_refused_ = 0;
   int64_t num_finished_ = 0;
@@ -235,6 +245,7 @@ TEST(SchedulerProperty, RoomyPool_GivesEveryAnswerAsIfAlone) {
             .max_answer_tokens = 60,
             .arrival_chance = 30,
             .cancel_chance = 5,
+            .num_priorities = 1,
             .scheduler = Options({.max_tokens = 128, .max_tokens_with_decode = 48}, 16, 100)},
            8, false);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -20,6 +21,7 @@ struct Request {
   std::string id;
   std::vector<TokenId> prompt_tokens;  // at least one
   SamplingParams sampling;
+  int64_t priority = 0;     // lower goes first: SchedulerOptions::priority_step
   uint64_t cache_salt = 0;  // tenant of the prefix cache
   CancelToken cancel;
 };
@@ -32,6 +34,14 @@ struct SequenceTimes {
   TimePoint last_token;
 };
 
+// Where a sequence stands in line: a lower place goes first.
+struct Place {
+  TimePoint since;      // when it came; earlier by what its priority is worth
+  int64_t arrival = 0;  // decides between equal ones
+
+  auto operator<=>(const Place&) const = default;
+};
+
 enum class SequenceState { kWaiting, kRunning, kFinished };
 
 // One running generation. A sequence has tokens computed and tokens it should have; each step narrows the gap.
@@ -39,6 +49,7 @@ enum class SequenceState { kWaiting, kRunning, kFinished };
 struct Sequence {
   Request request;
   int64_t arrival = 0;  // 1 for the first request of all; a lower number is an older sequence
+  Place place;
   SequenceState state = SequenceState::kWaiting;
   std::vector<TokenId> tokens;  // prompt, then generated
   int64_t num_prompt_tokens = 0;

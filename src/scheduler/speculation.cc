@@ -34,6 +34,17 @@ void DecodeCost::Observe(int64_t num_sequences, int64_t num_drafted, double seco
   Approach(draft_seconds_, each, kCostLearning);
 }
 
+double DecodeCost::PlainSeconds(int64_t num_sequences) const {
+  const int64_t wanted = std::clamp<int64_t>(num_sequences, 1, kMaxSequences);
+  for (int64_t distance = 0; distance < kMaxSequences; ++distance) {
+    for (const int64_t number : {wanted - distance, wanted + distance}) {
+      if (number < 1 || number > kMaxSequences) continue;
+      if (const double seconds = plain_seconds_[static_cast<size_t>(number)]; seconds > 0) return seconds;
+    }
+  }
+  return 0;
+}
+
 double DecodeCost::TokensPerDraft(int64_t num_sequences) const {
   const auto streams = static_cast<double>(num_sequences);
   const double plain = num_sequences <= kMaxSequences ? plain_seconds_[static_cast<size_t>(num_sequences)] : 0;

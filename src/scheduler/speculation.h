@@ -20,6 +20,8 @@ class DecodeCost {
  public:
   // A step of `num_sequences` streams with `num_drafted` tokens on top.
   void Observe(int64_t num_sequences, int64_t num_drafted, double seconds);
+  // Of a step of so many streams without drafts, or of the nearest number that was seen; 0 where none was.
+  double PlainSeconds(int64_t num_sequences) const;
   // What a drafted token costs, in tokens that plain decoding would have written in the same time.
   double TokensPerDraft(int64_t num_sequences) const;
 

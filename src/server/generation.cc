@@ -70,8 +70,8 @@ Result<std::vector<AnswerChoice>> SubmitChoices(const GenerationPlan& plan, cons
   for (size_t prompt = 0; prompt < plan.prompts.size(); ++prompt) {
     for (int64_t choice = 0; choice < plan.params.num_choices; ++choice) {
       const SamplingParams sampling = SamplingOf(plan, plan.prompts[prompt], model.engine().context_length(), choice);
-      Result<std::shared_ptr<TokenStream>> stream =
-          model.engine().Submit({.id = request_id, .prompt_tokens = plan.prompts[prompt], .sampling = sampling});
+      Result<std::shared_ptr<TokenStream>> stream = model.engine().Submit(
+          {.id = request_id, .prompt_tokens = plan.prompts[prompt], .sampling = sampling, .priority = plan.params.priority});
       if (!stream) {
         for (const AnswerChoice& submitted : choices) submitted.generation.Cancel();
         Error error = std::move(stream).error();

@@ -134,3 +134,32 @@ def test_drafts_change_no_answer(start_server):
         assert answers[0] == answers[1]
     assert drafting.metrics()["autoglm_spec_decode_num_accepted_tokens_total"] > 20
     assert plain.metrics()["autoglm_spec_decode_num_draft_tokens_total"] == 0
+
+
+def test_high_priority_goes_before_what_waits_and_takes_the_place_of_what_runs(start_server):
+    server = start_server("--max-running", "2")
+    client = server.client()
+
+    def ask(index, priority, max_tokens):
+        answer = client.chat.completions.create(model="default", messages=question(index), temperature=0, max_tokens=max_tokens,
+                                                extra_body={"priority": priority, "ignore_eos": True})
+        done.append(priority)
+        return answer.choices[0].message.content
+
+    done = []
+    with ThreadPoolExecutor(8) as pool:
+        low = [pool.submit(ask, index, 1, 400) for index in range(6)]
+        server.wait_for_metric("autoglm_num_requests_waiting", 4)
+        urgent = pool.submit(ask, 7, 0, 10)
+        urgent.result()
+        assert done.count(1) <= 1, "it waited for those that were there before"
+        answers = [answer.result() for answer in low]
+    assert done[-1] == 1 and len(done) == 7
+    assert server.metrics()["autoglm_num_preemptions_total"] >= 1
+    assert answers == [ask(index, 0, 400) for index in range(6)], "preempted answers go on where they were"
+
+
+def test_a_priority_out_of_range_is_refused(server):
+    with pytest.raises(openai.BadRequestError) as error:
+        server.client().chat.completions.create(model="default", messages=question(0), max_tokens=1, extra_body={"priority": 101})
+    assert error.value.body["param"] == "priority"
