@@ -17,6 +17,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from common import BINARY, check_files, machine, version_of
@@ -47,8 +48,10 @@ print(json.dumps(result))
 
 
 def run(command, with_errors=False):
-    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
-                          stderr=subprocess.STDOUT if with_errors else subprocess.PIPE)
+    """What a program prints. It runs in a folder of its own: some leave a log where they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL, cwd=folder,
+                              stderr=subprocess.STDOUT if with_errors else subprocess.PIPE)
     if done.returncode != 0:
         raise RuntimeError(" ".join(map(str, command)) + "\n" + (done.stdout + (done.stderr or ""))[-600:])
     return done.stdout
@@ -161,6 +164,10 @@ def main():
     if a.table:
         print(table(json.loads(a.table.read_text())))
         return
+    a.models = [model.absolute() for model in a.models]
+    for name in ("binary", "llama", "ik", "openvino"):
+        if getattr(a, name):
+            setattr(a, name, getattr(a, name).absolute())
     check_files(a.binary, *a.models)
 
     data = {"facts": machine() | {"threads": a.threads, "rounds": 0, "versions": [version_of(a.binary)]}, "models": {}, "peaks": []}

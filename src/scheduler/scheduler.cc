@@ -115,6 +115,8 @@ const StepPlan& Scheduler::Plan() {
 void Scheduler::MakeRoomForTheFirst() {
   if (waiting_.empty()) return;
   const Sequence& first = *waiting_.front();
+  GatherPrompts();
+  if (IsComputedInLine(first)) return;  // it would not start yet
   const auto yields = [&](const Sequence& last) {
     return last.request.priority > first.request.priority && last.place > first.place;
   };
@@ -181,8 +183,7 @@ void Scheduler::PlanPrompts(int64_t budget, bool has_streams) {
   const double most_seconds = has_streams ? options_.budget.prompt_seconds_with_decode : options_.budget.prompt_seconds;
   double seconds = most_seconds > 0 ? most_seconds : std::numeric_limits<double>::infinity();
   int64_t least = kLeastPromptTokens;
-  prompts_.clear();
-  std::ranges::copy_if(running_, std::back_inserter(prompts_), [](const Sequence* sequence) { return !IsDecoding(*sequence); });
+  GatherPrompts();
   size_t cursor = 0;
   for (size_t i = 0; budget > 0 && LineUp(i, cursor); ++i) {
     Sequence& sequence = *prompts_[i];
@@ -197,6 +198,11 @@ void Scheduler::PlanPrompts(int64_t budget, bool has_streams) {
     least = std::max<int64_t>(0, least - num_tokens);
   }
   if (cursor > 0) SettleQueues();
+}
+
+void Scheduler::GatherPrompts() {
+  prompts_.clear();
+  std::ranges::copy_if(running_, std::back_inserter(prompts_), [](const Sequence* sequence) { return !IsDecoding(*sequence); });
 }
 
 bool Scheduler::PlanSlice(Sequence& sequence, int64_t num_tokens) {
@@ -336,7 +342,9 @@ void Scheduler::LearnFrom(const StepResult& result) {
   } else if (num_streams == 0) {
     prompt_cost_.Observe(prompts, result.seconds);
   } else {
-    prompt_cost_with_decode_.Observe(prompts, result.seconds - decode_cost_.PlainSeconds(num_streams));
+    // Where streams wait for memory, prompts may seem to cost less than nothing: that is as good as very little.
+    const double added = result.seconds - decode_cost_.PlainSeconds(num_streams);
+    prompt_cost_with_decode_.Observe(prompts, std::max(added, 0.02 * result.seconds));
   }
 }
 

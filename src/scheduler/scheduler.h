@@ -49,9 +49,8 @@ struct SpeculationStats {
 //
 //  1. Streams first, one token each. Where there are more streams than budget they take turns. What budget they leave goes to
 //     drafts of streams that repeat themselves (speculation.h), while there are free blocks for them.
-//  2. Then prompts, in line by arrival and priority, in chunks. A prompt that cannot be finished in this step leaves a quarter of
-//  what
-//     budget it found to the prompts behind it, the next of those again a quarter of its share, and so on: the oldest
+//  2. Then prompts, in line by arrival and priority, in chunks. A prompt that cannot be finished in this step leaves a quarter
+//     of what budget it found to the prompts behind it, the next of those again a quarter of its share, and so on: the first
 //     prompt keeps three quarters of the speed, and a short prompt behind long ones starts at once.
 //  3. A prompt starts with the blocks its prefix has in the cache, and only when all blocks of the rest are there and one
 //     more for each running sequence to grow into. Nobody overtakes the oldest prompt that waits for blocks.
@@ -109,6 +108,7 @@ class Scheduler {
 
  private:
   void MakeRoomForTheFirst();
+  void GatherPrompts();
   void PlanDecodes(int64_t num_decoding, int64_t budget);
   void PlanPrompts(int64_t budget, bool has_streams);
   void PlanDrafts(int64_t num_decoding, int64_t budget);

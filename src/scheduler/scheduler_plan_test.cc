@@ -216,6 +216,28 @@ TEST_F(SchedulerPriorityTest, HighPriorityPrompt_GoesBeforeALongLowOneAtWork) {
   RunUntilIdle();
 }
 
+TEST_F(SchedulerPriorityTest, WhoWaitsForASharedPrefix_TakesNobodysPlaceYet) {
+  options_.max_running = 2;
+  Reset(1000);
+  Sequence& stream = AddAt(2, 10, 100);
+  Request long_prompt = MakeRequest(2000);
+  long_prompt.priority = 1;
+  Sequence& owner = Add(std::move(long_prompt));
+  Step();
+  clock_.Advance(std::chrono::seconds(31));
+  Sequence& sharer = Add(MakeRequest(1900));
+  while (owner.num_generated() == 0) {
+    EXPECT_EQ(stream.num_preemptions, 0);
+    EXPECT_EQ(sharer.state, SequenceState::kWaiting);
+    Step();
+  }
+  Step();
+  EXPECT_EQ(stream.num_preemptions, 1);
+  EXPECT_EQ(sharer.state, SequenceState::kRunning);
+  RunUntilIdle();
+  EXPECT_EQ(scheduler_->num_preemptions(), 1);
+}
+
 // High-priority requests come as fast as they can be answered. The low one is overtaken by those of its first 30 seconds alone.
 TEST_F(SchedulerPriorityTest, LowPriority_WaitsNoLongerThanItsLevelsAreWorth) {
   for (const int64_t levels : {1, 3}) {
