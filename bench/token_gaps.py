@@ -12,6 +12,7 @@ import http.client
 import json
 import random
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -91,10 +92,11 @@ def main():
             starts["llama-server"] = lambda: Server([a.llama_server, "-m", a.model, "--port", "{port}", "-np", 4, "-c", 32768, "-t", 2],
                                                     "/health", log)
         results = {name: [] for name in starts}
-        for _ in range(a.rounds):
+        for round_number in range(a.rounds):
             for name, start in starts.items():
                 with start() as server:
                     results[name].append(measure(server, a))
+                print(f"round {round_number + 1}: {name}", file=sys.stderr, flush=True)
     facts = machine()
     print(f"{facts['cpu']}, {facts['cores']} cores, {facts['date']}, {a.model.name}, {version_of(a.binary)}, {a.rounds} rounds, "
           f"prompts of {a.prompt_tokens} words\n")
