@@ -102,17 +102,27 @@ def chat_body(content, max_tokens, **options):
     return json.dumps(body | options).encode()
 
 
-def first_event(server, body):
-    """Sends a streaming chat and returns when the first text has arrived; the connection is closed."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+def text_events(server, body, timeout_s=60):
+    """Sends a streaming chat and yields when each text arrives; then the connection is closed."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=timeout_s)
     try:
         connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
         for line in connection.getresponse():
-            if line.startswith(b"data: {") and (json.loads(line[6:])["choices"] or [{}])[0].get("delta", {}).get("content"):
-                return time.perf_counter()
-        raise RuntimeError("the stream ended without text")
+            if line.startswith(b"data: {") and (json.loads(line[6:]).get("choices") or [{}])[0].get("delta", {}).get("content"):
+                yield time.perf_counter()
     finally:
         connection.close()
+
+
+def first_event(server, body):
+    """Sends a streaming chat and returns when the first text has arrived; the connection is closed."""
+    events = text_events(server, body)
+    try:
+        return next(events)
+    except StopIteration:
+        raise RuntimeError("the stream ended without text") from None
+    finally:
+        events.close()
 
 
 def machine():

@@ -18,24 +18,14 @@ import threading
 import time
 from pathlib import Path
 
-from common import Server, add_common_arguments, autoglm, chat_body, check_files, machine, version_of
+from common import Server, add_common_arguments, autoglm, chat_body, check_files, machine, text_events, version_of
 
 WORDS = "time year people way day man thing woman life child world school state family student group country problem hand".split()
 
 
 def stream(server, tokens):
     """Arrival times of the events of one answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=600)
-    times = []
-    try:
-        connection.request("POST", "/v1/chat/completions", chat_body(f"Tell me about {random.choice(WORDS)}.", tokens),
-                           {"Content-Type": "application/json"})
-        for line in connection.getresponse():
-            if line.startswith(b"data: {") and (json.loads(line[6:]).get("choices") or [{}])[0].get("delta", {}).get("content"):
-                times.append(time.perf_counter())
-    finally:
-        connection.close()
-    return times
+    return list(text_events(server, chat_body(f"Tell me about {random.choice(WORDS)}.", tokens), timeout_s=600))
 
 
 def send_prompts(server, length, stop, done):

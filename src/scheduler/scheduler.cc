@@ -15,7 +15,7 @@ namespace {
 bool IsDecoding(const Sequence& sequence) { return sequence.num_generated() > 0 && sequence.num_to_compute() == 1; }
 
 void InsertInLine(std::vector<Sequence*>& queue, Sequence& sequence) {
-  queue.insert(std::ranges::upper_bound(queue, sequence.place, {}, &Sequence::place), &sequence);
+  queue.insert(std::ranges::upper_bound(queue, sequence.place(), {}, &Sequence::place), &sequence);
 }
 
 // Tokens that a prompt gets in every step, so that it moves however slow the machine is.
@@ -63,7 +63,7 @@ Result<Sequence*> Scheduler::Enqueue(Request request, std::unique_ptr<Sampler> s
   if (options_.speculates) sequence.speculator = std::make_unique<Speculator>(acceptance_);
   sequence.times.enqueued = clock_.Now();
   sequences_.emplace(&sequence, std::move(owned));
-  sequence.place = {sequence.times.enqueued + sequence.request.priority * options_.priority_step, sequence.arrival};
+  sequence.since = sequence.times.enqueued + sequence.request.priority * options_.priority_step;
   InsertInLine(waiting_, sequence);
   return &sequence;
 }
@@ -115,20 +115,20 @@ const StepPlan& Scheduler::Plan() {
 void Scheduler::MakeRoomForTheFirst() {
   if (waiting_.empty()) return;
   const Sequence& first = *waiting_.front();
+  const auto last_yields = [&] {
+    return !running_.empty() && running_.back()->request.priority > first.request.priority &&
+           running_.back()->place() > first.place();
+  };
+  if (!last_yields()) return;
   GatherPrompts();
   if (IsComputedInLine(first)) return;  // it would not start yet
-  const auto yields = [&](const Sequence& last) {
-    return last.request.priority > first.request.priority && last.place > first.place;
-  };
-  while (!running_.empty() && yields(*running_.back()) && (num_running() >= options_.max_running || !HasBlocksFor(first))) {
-    Preempt(*running_.back());
-  }
+  while (last_yields() && (num_running() >= options_.max_running || !HasBlocksFor(first))) Preempt(*running_.back());
 }
 
 void Scheduler::PlanDecodes(int64_t num_decoding, int64_t budget) {
   const int64_t num_chosen = std::min(budget, num_decoding);
   const int64_t first = num_chosen == num_decoding ? 0 : std::ranges::count_if(running_, [this](const Sequence* sequence) {
-    return IsDecoding(*sequence) && sequence->place <= last_turn_;
+    return IsDecoding(*sequence) && sequence->place() <= last_turn_;
   });
   int64_t ordinal = 0;
   // Oldest first, so that whoever is preempted (the back of running_) has no slice in the plan yet.
@@ -136,7 +136,7 @@ void Scheduler::PlanDecodes(int64_t num_decoding, int64_t budget) {
     Sequence& sequence = *running_[i];
     if (!IsDecoding(sequence)) continue;
     const int64_t turn = (ordinal++ - first + num_decoding) % num_decoding;
-    if (turn == num_chosen - 1) last_turn_ = sequence.place;
+    if (turn == num_chosen - 1) last_turn_ = sequence.place();
     if (turn < num_chosen) PlanOrPreempt(sequence, 1);
   }
 }
@@ -237,7 +237,7 @@ Sequence* Scheduler::FirstThatMayStart(size_t& cursor, const Sequence* next) {
   const size_t end = std::min(waiting_.size(), static_cast<size_t>(options_.max_running));
   while (cursor < end) {
     Sequence& sequence = *waiting_[cursor];
-    if (next != nullptr && next->place < sequence.place) return nullptr;
+    if (next != nullptr && next->place() < sequence.place()) return nullptr;
     ++cursor;
     if (IsComputedInLine(sequence)) continue;
     if (HasBlocksFor(sequence)) return &sequence;
@@ -249,7 +249,7 @@ Sequence* Scheduler::FirstThatMayStart(size_t& cursor, const Sequence* next) {
 bool Scheduler::IsComputedInLine(const Sequence& sequence) const {
   return std::ranges::any_of(prompts_, [&](const Sequence* other) {
     // Waiting for older ones only, nobody waits in a circle or for ever.
-    if (other->place > sequence.place || other->request.cache_salt != sequence.request.cache_salt) return false;
+    if (other->place() > sequence.place() || other->request.cache_salt != sequence.request.cache_salt) return false;
     const auto differs = std::ranges::mismatch(sequence.tokens, other->tokens).in1;
     const int64_t num_equal = std::min(differs - sequence.tokens.begin(), sequence.num_tokens() - 1);
     return num_equal / kBlockSizeTokens > other->num_computed / kBlockSizeTokens;

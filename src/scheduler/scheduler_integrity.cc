@@ -14,7 +14,7 @@ Status CheckQueue(const std::vector<Sequence*>& queue, SequenceState state) {
   const Sequence* last = nullptr;
   for (const Sequence* sequence : queue) {
     if (sequence->state != state) return Broken(fmt::format("sequence {} is in the wrong queue", sequence->arrival));
-    if (sequence->place.arrival != sequence->arrival || (last != nullptr && sequence->place <= last->place)) {
+    if (sequence->arrival < 1 || (last != nullptr && sequence->place() <= last->place())) {
       return Broken(fmt::format("sequence {} is out of order", sequence->arrival));
     }
     last = sequence;

@@ -115,7 +115,7 @@ class World {
   void Step() {
     const Sequence* first = nullptr;
     for (const auto& [arrival, sequence] : live_) {
-      if (first == nullptr || sequence->place < first->place) first = sequence;
+      if (first == nullptr || sequence->place() < first->place()) first = sequence;
     }
     std::vector<std::pair<const Sequence*, int64_t>> streams;  // and how often they were preempted
     for (const Sequence* sequence : scheduler_.running()) {

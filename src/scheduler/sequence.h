@@ -36,7 +36,7 @@ struct SequenceTimes {
 
 // Where a sequence stands in line: a lower place goes first.
 struct Place {
-  TimePoint since;      // when it came; earlier by what its priority is worth
+  TimePoint since;
   int64_t arrival = 0;  // decides between equal ones
 
   auto operator<=>(const Place&) const = default;
@@ -49,7 +49,7 @@ enum class SequenceState { kWaiting, kRunning, kFinished };
 struct Sequence {
   Request request;
   int64_t arrival = 0;  // 1 for the first request of all; a lower number is an older sequence
-  Place place;
+  TimePoint since;      // when it came; earlier by what its priority is worth
   SequenceState state = SequenceState::kWaiting;
   std::vector<TokenId> tokens;  // prompt, then generated
   int64_t num_prompt_tokens = 0;
@@ -62,6 +62,7 @@ struct Sequence {
   SequenceTimes times;
   void* owner_data = nullptr;  // the engine's record of this sequence
 
+  Place place() const { return {since, arrival}; }
   int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
   int64_t num_generated() const { return num_tokens() - num_prompt_tokens; }
   int64_t num_to_compute() const { return num_tokens() - num_computed; }

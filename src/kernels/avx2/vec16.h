@@ -72,7 +72,6 @@ static inline void StoreI32(void* p, I32x16 a) {
 static inline I32x16 Set1I32(int32_t a) { return {_mm256_set1_epi32(a), _mm256_set1_epi32(a)}; }
 static inline I32x16 AddI32(I32x16 a, I32x16 b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
 static inline I32x16 SubI32(I32x16 a, I32x16 b) { return {_mm256_sub_epi32(a.lo, b.lo), _mm256_sub_epi32(a.hi, b.hi)}; }
-static inline I32x16 MulI32(I32x16 a, I32x16 b) { return {_mm256_mullo_epi32(a.lo, b.lo), _mm256_mullo_epi32(a.hi, b.hi)}; }
 static inline I32x16 And(I32x16 a, I32x16 b) { return {_mm256_and_si256(a.lo, b.lo), _mm256_and_si256(a.hi, b.hi)}; }
 template <int kBits>
 static inline I32x16 ShiftLeft(I32x16 a) {

@@ -49,7 +49,6 @@ static inline void StoreI32(void* p, I32x16 a) { _mm512_storeu_si512(p, a.v); }
 static inline I32x16 Set1I32(int32_t a) { return {_mm512_set1_epi32(a)}; }
 static inline I32x16 AddI32(I32x16 a, I32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
 static inline I32x16 SubI32(I32x16 a, I32x16 b) { return {_mm512_sub_epi32(a.v, b.v)}; }
-static inline I32x16 MulI32(I32x16 a, I32x16 b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
 static inline I32x16 And(I32x16 a, I32x16 b) { return {_mm512_and_si512(a.v, b.v)}; }
 template <int kBits>
 static inline I32x16 ShiftLeft(I32x16 a) {

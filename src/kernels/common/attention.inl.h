@@ -14,13 +14,7 @@ static inline F32x16 ExpForBf16(F32x16 x) {
   const F32x16 clamped = Max(x, lowest);
   const I32x16 n = RoundToI32(Mul(clamped, Set1(1.44269504f)));
   const F32x16 r = Fma(ToF32(n), Set1(-0.693147181f), clamped);
-  F32x16 p = Fma(Set1(1.0f / 120), r, Set1(1.0f / 24));
-  p = Fma(p, r, Set1(1.0f / 6));
-  p = Fma(p, r, Set1(0.5f));
-  p = Fma(p, r, Set1(1.0f));
-  p = Fma(p, r, Set1(1.0f));
-  const F32x16 power = BitsToF32(ShiftLeft<23>(AddI32(n, Set1I32(127))));
-  return LessThanSelect(x, lowest, Zero(), Mul(p, power));
+  return FinishExp(Fma(Set1(1.0f / 120), r, Set1(1.0f / 24)), r, n, x, lowest);
 }
 
 // The scale of a token's key or value as 8 bits, stored among those of its block. Gives its inverse.

@@ -10,6 +10,17 @@ static inline float ReduceSum(F32x16 a) {
   return lanes[0];
 }
 
+// The end of e^x = e^r * 2^n: what is left of the polynomial in r when the terms above the third power are in p; 0 below
+// `lowest`.
+static inline F32x16 FinishExp(F32x16 p, F32x16 r, I32x16 n, F32x16 x, F32x16 lowest) {
+  p = Fma(p, r, Set1(1.0f / 6));
+  p = Fma(p, r, Set1(0.5f));
+  p = Fma(p, r, Set1(1.0f));
+  p = Fma(p, r, Set1(1.0f));
+  const F32x16 power = BitsToF32(ShiftLeft<23>(AddI32(n, Set1I32(127))));
+  return LessThanSelect(x, lowest, Zero(), Mul(p, power));
+}
+
 // e^x within 2 ulp; exactly 1 at 0 and exactly 0 below -87.3 (e^x is subnormal there). Cody-Waite reduction to
 // [-ln2/2, ln2/2], then the Taylor polynomial of degree 7 (truncation error 6e-9).
 static inline F32x16 Exp(F32x16 x) {
@@ -23,12 +34,7 @@ static inline F32x16 Exp(F32x16 x) {
   p = Fma(p, r, Set1(1.0f / 720));
   p = Fma(p, r, Set1(1.0f / 120));
   p = Fma(p, r, Set1(1.0f / 24));
-  p = Fma(p, r, Set1(1.0f / 6));
-  p = Fma(p, r, Set1(0.5f));
-  p = Fma(p, r, Set1(1.0f));
-  p = Fma(p, r, Set1(1.0f));
-  const F32x16 power = BitsToF32(ShiftLeft<23>(AddI32(n, Set1I32(127))));
-  return LessThanSelect(x, lowest, Zero(), Mul(p, power));
+  return FinishExp(p, r, n, x, lowest);
 }
 
 static void RmsNorm(const float* x, const float* weight, int64_t n, float eps, float* out) {

@@ -101,9 +101,6 @@ static inline I32x16 AddI32(I32x16 a, I32x16 b) {
 static inline I32x16 SubI32(I32x16 a, I32x16 b) {
   return MakeI32([&](int i) { return static_cast<uint32_t>(a.v[i]) - static_cast<uint32_t>(b.v[i]); });
 }
-static inline I32x16 MulI32(I32x16 a, I32x16 b) {
-  return MakeI32([&](int i) { return static_cast<uint32_t>(a.v[i]) * static_cast<uint32_t>(b.v[i]); });
-}
 static inline I32x16 And(I32x16 a, I32x16 b) {
   return MakeI32([&](int i) { return a.v[i] & b.v[i]; });
 }
