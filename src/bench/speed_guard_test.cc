@@ -107,7 +107,7 @@ TEST(SpeedGuard, Products_ReachTheirShareOfThePeak) {
       {Isa::kAvx512Bf16, PackedFormat::kQ4K, PeakOp::kInt8, 0.35, 0.30},
       {Isa::kAvx512Bf16, PackedFormat::kQ6K, PeakOp::kInt8, 0.30, 0.20},
       {Isa::kAvx512Bf16, PackedFormat::kBf16, PeakOp::kBf16, 0.50, 0.40},
-      {Isa::kAvx512Bf16, PackedFormat::kF16, PeakOp::kInt16, 0.40, 0.12},
+      {Isa::kAvx512Bf16, PackedFormat::kI16, PeakOp::kInt16, 0.45, 0.40},
       {Isa::kAvx512, PackedFormat::kQ4, PeakOp::kInt8, 0.40, 0.35},
       {Isa::kAvx2, PackedFormat::kQ4, PeakOp::kInt8, 0.22, 0.22},
   };

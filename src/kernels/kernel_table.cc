@@ -26,8 +26,10 @@ const KernelTable& Table();
 #endif
 
 ActivationKind KindFor(PackedFormat format, Arithmetic arithmetic) {
-  if (arithmetic == Arithmetic::kExact || format == PackedFormat::kF32) return ActivationKind::kFloat;
-  if (format == PackedFormat::kF16) return ActivationKind::kInt16;
+  if (arithmetic == Arithmetic::kExact || format == PackedFormat::kF32 || format == PackedFormat::kF16) {
+    return ActivationKind::kFloat;
+  }
+  if (format == PackedFormat::kI16) return ActivationKind::kInt16;
   return format == PackedFormat::kBf16 ? ActivationKind::kBf16 : ActivationKind::kInt8;
 }
 

@@ -34,7 +34,7 @@ struct Tiling {
 
 // What activations become before they meet weights. The format of the weights decides (KindFor).
 //   kInt8   with every quantised format: 8 bits, one scale per (token, 32 columns); exact integer sums inside a group
-//   kInt16  with F16: 14 bits, one scale per (token, 32 columns); the weights of a group as 14 bits of one power of two
+//   kInt16  with kI16: 14 bits, one scale per (token, 32 columns)
 //   kBf16   with BF16: rounded to BF16
 //   kFloat  with anything: as they are
 enum class ActivationKind { kInt8, kInt16, kBf16, kFloat };
@@ -162,6 +162,8 @@ struct KernelTable {
   // Quantised weights times 8-bit activations: exact integer sums per group of 32, float sums over groups in order.
   void (*gemm_quantized)(const GemmTask& task, const QuantizedActivations& activations) = nullptr;
   // F16 weights times 14-bit activations: exact integer sums per group of 32, float sums over groups in order.
+  // A panel of kF16 as one of kI16, which is zero before.
+  void (*pack_int16)(const std::byte* halves, int64_t columns, std::byte* panel) = nullptr;
   void (*gemm_int16)(const GemmTask& task, const PairActivations& activations) = nullptr;
   // BF16 weights times BF16 activations: sum = fma(x[k], w[k], fma(x[k + 1], w[k + 1], sum)) over pairs in order.
   void (*gemm_bf16)(const GemmTask& task, const PairActivations& activations) = nullptr;

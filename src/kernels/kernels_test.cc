@@ -138,12 +138,15 @@ struct TestMatrix {
   }
 
   void FillFloats(Random& random, int64_t panel, std::byte* data) {
+    std::byte* packed = data;
+    AlignedBytes unpacked(PanelBytes(PackedFormat::kF16, columns));
+    if (view.format == PackedFormat::kI16) data = unpacked.As<std::byte>();
     for (int r = 0; r < 16; ++r) {
       for (int64_t k = 0; k < columns; ++k) {
         float value = Uniform(random);
         if (view.format == PackedFormat::kF32) {
           reinterpret_cast<float*>(data)[k * 16 + r] = value;
-        } else if (view.format == PackedFormat::kF16) {
+        } else if (view.format == PackedFormat::kF16 || view.format == PackedFormat::kI16) {
           const uint16_t half = RandomHalf(random);
           reinterpret_cast<uint16_t*>(data)[k * 16 + r] = half;
           value = FromHalf(half);
@@ -153,6 +156,15 @@ struct TestMatrix {
           value = std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
         }
         Value(panel * 16 + r, k) = value;
+      }
+    }
+    if (view.format != PackedFormat::kI16) return;
+    GetKernels(Isa::kScalar).pack_int16(data, columns, packed);
+    const auto* exponents = reinterpret_cast<const int8_t*>(packed);
+    const auto* numbers = reinterpret_cast<const int16_t*>(packed + Int16LinesAt(columns));
+    for (int r = 0; r < 16; ++r) {
+      for (int64_t k = 0; k < columns; ++k) {
+        Value(panel * 16 + r, k) = std::ldexp(numbers[(k / 2 * 16 + r) * 2 + k % 2], exponents[k / 32 * 16 + r] - 12);
       }
     }
   }
@@ -258,10 +270,10 @@ INSTANTIATE_TEST_SUITE_P(Isa, Kernels, testing::ValuesIn(SupportedIsas()),
 constexpr PackedFormat kQuantizedFormats[] = {PackedFormat::kQ4,  PackedFormat::kQ4M, PackedFormat::kIq4, PackedFormat::kQ5,
                                               PackedFormat::kQ5M, PackedFormat::kQ8,  PackedFormat::kI8,  PackedFormat::kQ4K,
                                               PackedFormat::kQ5K, PackedFormat::kQ6K};
-constexpr PackedFormat kAllFormats[] = {PackedFormat::kQ4,  PackedFormat::kQ4M, PackedFormat::kIq4, PackedFormat::kQ5,
-                                        PackedFormat::kQ5M, PackedFormat::kQ8,  PackedFormat::kI8,  PackedFormat::kQ4K,
-                                        PackedFormat::kQ5K, PackedFormat::kQ6K, PackedFormat::kF16, PackedFormat::kBf16,
-                                        PackedFormat::kF32};
+constexpr PackedFormat kAllFormats[] = {PackedFormat::kQ4,   PackedFormat::kQ4M, PackedFormat::kIq4, PackedFormat::kQ5,
+                                        PackedFormat::kQ5M,  PackedFormat::kQ8,  PackedFormat::kI8,  PackedFormat::kQ4K,
+                                        PackedFormat::kQ5K,  PackedFormat::kQ6K, PackedFormat::kF16, PackedFormat::kI16,
+                                        PackedFormat::kBf16, PackedFormat::kF32};
 
 TEST_P(Kernels, QuantizedProduct_CloseToPlainProduct) {
   Random random(1);
@@ -311,7 +323,7 @@ TEST_P(Kernels, FloatProduct_BitsEqualScalarPath) {
 TEST_P(Kernels, PairProducts_CloseToPlainProduct_AnyColumns) {
   Random random(31);
   for (const auto& [format, kind, error] :
-       {std::tuple(PackedFormat::kBf16, Kind::kBf16, 4e-3), std::tuple(PackedFormat::kF16, Kind::kInt16, 2e-4)}) {
+       {std::tuple(PackedFormat::kBf16, Kind::kBf16, 4e-3), std::tuple(PackedFormat::kI16, Kind::kInt16, 2e-4)}) {
     for (const int64_t columns : {32, 64, 7, 33, 72, 512, 1100}) {
       for (const int64_t tokens : {1, 14}) {
         TestMatrix matrix(format, 20, columns, 11);
@@ -325,7 +337,7 @@ TEST_P(Kernels, PairProducts_CloseToPlainProduct_AnyColumns) {
 
 TEST_P(Kernels, PairProducts_BitsEqualScalarPath) {
   Random random(32);
-  for (const auto& [format, kind] : {std::pair(PackedFormat::kBf16, Kind::kBf16), std::pair(PackedFormat::kF16, Kind::kInt16)}) {
+  for (const auto& [format, kind] : {std::pair(PackedFormat::kBf16, Kind::kBf16), std::pair(PackedFormat::kI16, Kind::kInt16)}) {
     for (const int64_t tokens : {1, 2, 7, 12, 13, 31}) {
       TestMatrix matrix(format, 50, 1056, 9);
       const std::vector<float> x = RandomFloats(random, tokens * 1056);
@@ -334,24 +346,37 @@ TEST_P(Kernels, PairProducts_BitsEqualScalarPath) {
   }
 }
 
+TEST_P(Kernels, PackInt16_BitsEqualScalarPath) {
+  Random random(33);
+  for (const int64_t columns : {32, 7, 72, 512}) {
+    TestMatrix matrix(PackedFormat::kF16, 16, columns, 12);
+    const int64_t num_bytes = PanelBytes(PackedFormat::kI16, columns);
+    std::vector<std::byte> packed(static_cast<size_t>(num_bytes)), expected(static_cast<size_t>(num_bytes));
+    kernels().pack_int16(matrix.bytes.As<std::byte>(), columns, packed.data());
+    GetKernels(Isa::kScalar).pack_int16(matrix.bytes.As<std::byte>(), columns, expected.data());
+    EXPECT_EQ(packed, expected) << columns;
+  }
+}
+
 TEST_P(Kernels, Int16Product_LargestSumsDoNotOverflow) {
-  TestMatrix matrix(PackedFormat::kF16, 16, 32, 23);
-  auto* halves = matrix.bytes.As<uint16_t>();
-  std::fill(halves, halves + 512, uint16_t{0x3fff});  // just below 2: all bits set
+  TestMatrix matrix(PackedFormat::kI16, 16, 32, 23);
+  const std::vector<uint16_t> halves(512, uint16_t{0x3fff});  // just below 2: all bits set
+  kernels().pack_int16(reinterpret_cast<const std::byte*>(halves.data()), 32, matrix.bytes.As<std::byte>());
   const std::vector<float> out = Product(kernels(), matrix, std::vector<float>(32, 3.0f), Kind::kInt16);
   for (const float value : out) EXPECT_NEAR(value, 32 * 3 * 1.9990234, 1e-3);
 }
 
 TEST_P(Kernels, Int16Product_SmallWeightsBesideLargeOnesKeepTheirBits) {
   // A row of one large weight and small ones down to an eighth of it: exact, with activations that are powers of two.
-  TestMatrix matrix(PackedFormat::kF16, 16, 32, 23);
-  auto* halves = matrix.bytes.As<uint16_t>();
+  TestMatrix matrix(PackedFormat::kI16, 16, 32, 23);
+  std::vector<uint16_t> halves(512);
   float sum = 0;
   for (int k = 0; k < 32; ++k) {
     const auto half = static_cast<uint16_t>(((15 - k % 3) << 10) | (k * 31 % 1024));
-    for (int r = 0; r < 16; ++r) halves[k * 16 + r] = half;
+    std::fill_n(halves.begin() + k * 16, 16, half);
     sum += FromHalf(half);
   }
+  kernels().pack_int16(reinterpret_cast<const std::byte*>(halves.data()), 32, matrix.bytes.As<std::byte>());
   for (const float value : Product(kernels(), matrix, std::vector<float>(32, 1.0f), Kind::kInt16)) EXPECT_FLOAT_EQ(value, sum);
 }
 

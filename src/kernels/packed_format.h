@@ -25,11 +25,15 @@ namespace autoglm {
 //   kQ6K   16 i8 scales s of k < 16, 16 of k >= 16, 4 lines of nibbles, 2 of upper bits
 //                                                                             (q - 32) * (d * s)                 416 + 32/8
 //   kF16   per k: 16 f16                                                                                          32 a column
+//   kI16   per 2 k: [16 rows][2] i16; the panel begins with 16 i8 exponents e a group, up to a multiple of 64 bytes, and ends
+//   with
+//          a whole group           q * 2^(e - 12)                                                                1040
 //   kBf16  per 2 k: [16 rows][2] bf16                                                                             32 a column
 //   kF32   per k: 16 f32                                                                                          64 a column
 //
-// Rows beyond the matrix are zero. kF16, kBf16 and kF32 pad k to an even number with zeros.
-enum class PackedFormat { kQ4, kQ4M, kIq4, kQ5, kQ5M, kQ8, kI8, kQ4K, kQ5K, kQ6K, kF16, kBf16, kF32 };
+// Rows beyond the matrix are zero. kF16, kBf16 and kF32 pad k to an even number with zeros, kI16 to
+// whole groups. kI16 is F16 made ready for products of 16 bits (PackInt16 in kernel_table.h); the others keep a file's numbers.
+enum class PackedFormat { kQ4, kQ4M, kIq4, kQ5, kQ5M, kQ8, kI8, kQ4K, kQ5K, kQ6K, kF16, kI16, kBf16, kF32 };
 
 inline constexpr int64_t kPanelRows = 16;
 inline constexpr int64_t kGroupColumns = 32;
@@ -37,7 +41,8 @@ inline constexpr int64_t kGroupColumns = 32;
 inline constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
 [[gnu::always_inline]] constexpr bool IsQuantized(PackedFormat format) {
-  return format != PackedFormat::kF16 && format != PackedFormat::kBf16 && format != PackedFormat::kF32;
+  return format != PackedFormat::kF16 && format != PackedFormat::kI16 && format != PackedFormat::kBf16 &&
+         format != PackedFormat::kF32;
 }
 
 // What quantised formats consist of: value = (u - ZeroPointOf(format)) * scale [+ minimum], u as in the table above.
@@ -110,9 +115,16 @@ struct PanelParts {
   return IsQuantized(format) ? PartsOf(format).groups_per_block * kGroupColumns : 1;
 }
 
+// kI16: groups of a panel, and where its lines begin.
+[[gnu::always_inline]] constexpr int64_t Int16Groups(int64_t columns) { return (columns + kGroupColumns - 1) / kGroupColumns; }
+[[gnu::always_inline]] constexpr int64_t Int16LinesAt(int64_t columns) {
+  return (Int16Groups(columns) * kPanelRows + 63) / 64 * 64;
+}
+
 // Bytes of one whole panel.
 [[gnu::always_inline]] constexpr int64_t PanelBytes(PackedFormat format, int64_t columns) {
   if (IsQuantized(format)) return PartsOf(format).BlockAt(columns / kGroupColumns);
+  if (format == PackedFormat::kI16) return Int16LinesAt(columns) + Int16Groups(columns) * kGroupColumns * kPanelRows * 2;
   const int64_t even = (columns + 1) / 2 * 2;
   return even * kPanelRows * (format == PackedFormat::kF32 ? 4 : 2);
 }

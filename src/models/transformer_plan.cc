@@ -156,11 +156,11 @@ class Planner {
 };
 
 // Address space for every tensor, in panels or as a vector; one that is cut into parts fills up several last panels.
-int64_t ArenaBytes(const TensorSource& file, const ModelConfig& config, WeightPrecision precision) {
+int64_t ArenaBytes(const TensorSource& file, const ModelConfig& config, const WeightPacking& packing) {
   const int64_t parts_max = std::max<int64_t>(3, config.moe.num_experts);
   int64_t bytes = 0;
   for (const TensorView& tensor : file.tensors()) {
-    const int64_t packed = PackedMatrix::PackedBytes(tensor, precision);
+    const int64_t packed = PackedMatrix::PackedBytes(tensor, packing);
     const int64_t num_panels = (tensor.num_rows() + kPanelRows - 1) / kPanelRows;
     const int64_t panel_bytes = num_panels == 0 ? 0 : packed / num_panels;
     const int64_t vector_bytes = tensor.shape.size() < 2 ? tensor.num_columns() * static_cast<int64_t>(sizeof(float)) : 0;
@@ -192,7 +192,8 @@ Status DivideFrequencies(const TensorSource& file, std::vector<float>& frequenci
 Result<TransformerWeights> PlanTransformerWeights(const TensorSource& source, const TensorNames& names, const ModelConfig& config,
                                                   const ModelLoadOptions& options) {
   TransformerWeights weights;
-  AUTOGLM_TRY(weights.loader, WeightLoader::Create(source, ArenaBytes(source, config, options.precision), options.precision));
+  const WeightPacking packing{.precision = options.precision, .arithmetic = options.arithmetic};
+  AUTOGLM_TRY(weights.loader, WeightLoader::Create(source, ArenaBytes(source, config, packing), packing));
   Planner planner(source, names, config, *weights.loader);
   AUTOGLM_TRY(const TensorView* embedding, source.FindTensor(names.embedding));
   weights.embedding = *embedding;

@@ -11,10 +11,13 @@
 namespace autoglm {
 namespace {
 
-Result<PackedFormat> FormatOf(const TensorView& tensor, WeightPrecision precision) {
+Result<PackedFormat> FormatOf(const TensorView& tensor, const WeightPacking& packing) {
   const std::optional<PackedFormat> format = PanelFormatOf(tensor.dtype);
   const bool is_float = format && !IsQuantized(*format);
-  if (precision == WeightPrecision::kInt8 && is_float && tensor.num_columns() % kGroupColumns == 0) return PackedFormat::kI8;
+  if (packing.precision == WeightPrecision::kInt8 && is_float && tensor.num_columns() % kGroupColumns == 0) {
+    return PackedFormat::kI8;
+  }
+  if (format == PackedFormat::kF16 && packing.arithmetic == Arithmetic::kFast) return PackedFormat::kI16;
   if (format) return *format;
   return Fail(ErrorCode::kUnsupported,
               "tensor " + tensor.name + " has type " + std::string(Info(tensor.dtype).name) + ", which has no kernels yet");
@@ -31,13 +34,13 @@ AlignedBuffer AllocateAligned(int64_t bytes) {
   return AlignedBuffer(memory);
 }
 
-int64_t PackedMatrix::PackedBytes(const TensorView& tensor, WeightPrecision precision) {
-  const Result<PackedFormat> format = FormatOf(tensor, precision);
+int64_t PackedMatrix::PackedBytes(const TensorView& tensor, const WeightPacking& packing) {
+  const Result<PackedFormat> format = FormatOf(tensor, packing);
   if (!format) return 0;
   return (tensor.num_rows() + kPanelRows - 1) / kPanelRows * PanelBytes(*format, tensor.num_columns());
 }
 
-Result<PackedMatrix> PackedMatrix::Plan(const TensorView& tensor, MatrixShape expected, WeightPrecision precision,
+Result<PackedMatrix> PackedMatrix::Plan(const TensorView& tensor, MatrixShape expected, const WeightPacking& packing,
                                         WeightArena& arena) {
   if (tensor.shape.size() != 2 || tensor.shape[0] != expected.rows || tensor.shape[1] != expected.columns) {
     std::string found;
@@ -45,7 +48,7 @@ Result<PackedMatrix> PackedMatrix::Plan(const TensorView& tensor, MatrixShape ex
     return Fail(ErrorCode::kCorruptFile, "tensor " + tensor.name + " has shape [" + found + "], expected [" +
                                              std::to_string(expected.rows) + ", " + std::to_string(expected.columns) + "]");
   }
-  AUTOGLM_TRY(const PackedFormat format, FormatOf(tensor, precision));
+  AUTOGLM_TRY(const PackedFormat format, FormatOf(tensor, packing));
   PackedMatrix matrix;
   matrix.rows_ = expected.rows;
   matrix.view_ = {format, expected.columns, PanelBytes(format, expected.columns), nullptr};
@@ -60,6 +63,8 @@ void PackedMatrix::PackPanelFrom(const TensorView& tensor, int64_t index) {
   std::byte* panel = panels_ + index * view_.panel_bytes;
   if (format() == PackedFormat::kI8) {
     PackInt8Panel(tensor, first_row, num_rows, panel);
+  } else if (format() == PackedFormat::kI16) {
+    PackInt16Panel(tensor, first_row, num_rows, panel);
   } else {
     PackPanel(tensor, first_row, num_rows, panel);
   }

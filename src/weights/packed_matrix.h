@@ -26,6 +26,12 @@ enum class WeightPrecision {
           // of 32
 };
 
+// How matrices are packed.
+struct WeightPacking {
+  WeightPrecision precision = WeightPrecision::kAsStored;
+  Arithmetic arithmetic = Arithmetic::kExact;  // kFast: F16 becomes kI16
+};
+
 struct MatrixShape {
   int64_t rows = 0;
   int64_t columns = 0;
@@ -39,12 +45,13 @@ class PackedMatrix {
   // Memory of the arena for a matrix, or a RowSlice of one, in panels; the arena must outlive the matrix and have room for
   // PackedBytes(tensor). The panels are zero until they are packed. Errors: kUnsupported for a type without a panel format;
   // kCorruptFile where the tensor's shape is not the expected one.
-  static Result<PackedMatrix> Plan(const TensorView& tensor, MatrixShape expected, WeightPrecision precision, WeightArena& arena);
+  static Result<PackedMatrix> Plan(const TensorView& tensor, MatrixShape expected, const WeightPacking& packing,
+                                   WeightArena& arena);
   // Copies the rows of panel `index` out of the tensor that the matrix was planned for. Different panels may be packed at the
   // same time.
   void PackPanelFrom(const TensorView& tensor, int64_t index);
   // Bytes of a tensor in panels; 0 for a type without a panel format.
-  static int64_t PackedBytes(const TensorView& tensor, WeightPrecision precision);
+  static int64_t PackedBytes(const TensorView& tensor, const WeightPacking& packing);
 
   int64_t rows() const { return rows_; }
   int64_t columns() const { return view_.columns; }

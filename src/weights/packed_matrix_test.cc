@@ -11,6 +11,7 @@
 
 #include "base/random.h"
 #include "support/quant_golden.h"
+#include "tensor/half.h"
 #include "weights/dequantize.h"
 
 namespace autoglm {
@@ -51,9 +52,9 @@ std::vector<float> Unpack(const PackedMatrix& matrix, Isa isa) {
 
 class PackedMatrixTest : public testing::Test {
  protected:
-  PackedMatrix Pack(const TensorView& tensor, WeightPrecision precision = WeightPrecision::kAsStored) {
-    arena_ = *WeightArena::Reserve(PackedMatrix::PackedBytes(tensor, precision) + 64);
-    auto packed = PackedMatrix::Plan(tensor, {tensor.num_rows(), tensor.num_columns()}, precision, arena_);
+  PackedMatrix Pack(const TensorView& tensor, const WeightPacking& packing = {}) {
+    arena_ = *WeightArena::Reserve(PackedMatrix::PackedBytes(tensor, packing) + 64);
+    auto packed = PackedMatrix::Plan(tensor, {tensor.num_rows(), tensor.num_columns()}, packing, arena_);
     EXPECT_TRUE(packed) << packed.error().message;
     for (int64_t panel = 0; panel < packed->num_panels(); ++panel) packed->PackPanelFrom(tensor, panel);
     return *packed;
@@ -89,7 +90,7 @@ struct FloatTensor {
 
 TEST_F(PackedMatrixTest, Int8_RoundsEachRowByItsOwnScale) {
   const FloatTensor tensor;
-  const PackedMatrix matrix = Pack(tensor.view, WeightPrecision::kInt8);
+  const PackedMatrix matrix = Pack(tensor.view, {WeightPrecision::kInt8});
   EXPECT_EQ(matrix.format(), PackedFormat::kI8);
   const std::vector<float> rounded = Unpack(matrix, DetectIsa());
   for (size_t row = 0; row < 21; ++row) {
@@ -107,7 +108,23 @@ TEST_F(PackedMatrixTest, Int8_RoundsEachRowByItsOwnScale) {
 
 TEST_F(PackedMatrixTest, Int8_LeavesQuantisedTensorsAsStored) {
   const QuantGolden golden(DType::kQ4_K);
-  EXPECT_EQ(Pack(golden.tensor(), WeightPrecision::kInt8).format(), PackedFormat::kQ4K);
+  EXPECT_EQ(Pack(golden.tensor(), {WeightPrecision::kInt8}).format(), PackedFormat::kQ4K);
+}
+
+// Where activations are 14-bit integers, halves become integers of one power of two in 32 columns: those down to an eighth of the
+// largest keep all their bits.
+TEST_F(PackedMatrixTest, F16WithFastArithmetic_BecomesIntegers) {
+  std::vector<uint16_t> halves(21 * 72);
+  std::vector<float> values(halves.size());
+  for (size_t i = 0; i < halves.size(); ++i) {
+    halves[i] = static_cast<uint16_t>((12 + i / 72 % 3 + i % 3) << 10 | (i * 37 % 1024) | (i % 5 == 0 ? 0x8000 : 0));
+    values[i] = HalfToFloat(halves[i]);
+  }
+  const TensorView tensor{.name = "half", .dtype = DType::kF16, .shape = {21, 72}, .bytes = std::as_bytes(std::span(halves))};
+  EXPECT_EQ(Pack(tensor).format(), PackedFormat::kF16);
+  const PackedMatrix matrix = Pack(tensor, {.arithmetic = Arithmetic::kFast});
+  EXPECT_EQ(matrix.format(), PackedFormat::kI16);
+  for (const Isa isa : SupportedIsas()) EXPECT_EQ(Unpack(matrix, isa), values) << IsaName(isa);
 }
 
 TEST_F(PackedMatrixTest, RowSlice_PacksAsAMatrixOfItsOwn) {
@@ -122,7 +139,7 @@ TEST_F(PackedMatrixTest, RowSlice_PacksAsAMatrixOfItsOwn) {
 
 TEST_F(PackedMatrixTest, UnexpectedShape_IsRefusedWithBothShapes) {
   const FloatTensor tensor;
-  const auto packed = PackedMatrix::Plan(tensor.view, {64, 21}, WeightPrecision::kAsStored, arena_);
+  const auto packed = PackedMatrix::Plan(tensor.view, {64, 21}, {}, arena_);
   ASSERT_FALSE(packed);
   EXPECT_EQ(packed.error().code, ErrorCode::kCorruptFile);
   EXPECT_THAT(packed.error().message, testing::AllOf(testing::HasSubstr("[21, 64]"), testing::HasSubstr("[64, 21]")));

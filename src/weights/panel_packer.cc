@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "kernels/kernel_table.h"
 #include "weights/dequantize.h"
 #include "weights/quant_blocks.h"
 
@@ -229,6 +230,14 @@ void PackInt8Panel(const TensorView& tensor, int64_t first_row, int64_t num_rows
       InLine(lines, k % kGroupColumns / 4, row)[k % 4] = static_cast<std::byte>(q + 128);
     }
   }
+}
+
+void PackInt16Panel(const TensorView& tensor, int64_t first_row, int64_t num_rows, std::byte* panel) {
+  const int64_t columns = tensor.num_columns();
+  AUTOGLM_CHECK(tensor.dtype == DType::kF16);
+  std::vector<std::byte> halves(static_cast<size_t>(PanelBytes(PackedFormat::kF16, columns)));
+  PackPanel(tensor, first_row, num_rows, halves.data());
+  GetKernels(DetectIsa()).pack_int16(halves.data(), columns, panel);  // the same bits on every path
 }
 
 }  // namespace autoglm

@@ -19,4 +19,7 @@ void PackPanel(const TensorView& tensor, int64_t first_row, int64_t num_rows, st
 // The number of columns is a multiple of 32.
 void PackInt8Panel(const TensorView& tensor, int64_t first_row, int64_t num_rows, std::byte* panel);
 
+// The same of an F16 tensor, as kI16.
+void PackInt16Panel(const TensorView& tensor, int64_t first_row, int64_t num_rows, std::byte* panel);
+
 }  // namespace autoglm

@@ -19,15 +19,15 @@ constexpr int kPanelLayout = 1;
 }  // namespace
 
 Result<std::unique_ptr<WeightLoader>> WeightLoader::Create(const TensorSource& source, int64_t capacity_bytes,
-                                                           WeightPrecision precision) {
+                                                           const WeightPacking& packing) {
   AUTOGLM_TRY(WeightArena arena, WeightArena::Reserve(capacity_bytes));
-  return std::unique_ptr<WeightLoader>(new WeightLoader(source, std::move(arena), precision));
+  return std::unique_ptr<WeightLoader>(new WeightLoader(source, std::move(arena), packing));
 }
 
 WeightLoader::~WeightLoader() = default;
 
 Result<PackedMatrix> WeightLoader::AddMatrix(const TensorView& tensor, MatrixShape expected) {
-  AUTOGLM_TRY(const PackedMatrix matrix, PackedMatrix::Plan(tensor, expected, precision_, arena_));
+  AUTOGLM_TRY(const PackedMatrix matrix, PackedMatrix::Plan(tensor, expected, packing_, arena_));
   items_.push_back({.tensor = tensor, .matrix = matrix});
   return matrix;
 }

@@ -29,7 +29,7 @@ class WeightLoader {
  public:
   // `source` must outlive the loader. Errors: as WeightArena::Reserve.
   static Result<std::unique_ptr<WeightLoader>> Create(const TensorSource& source, int64_t capacity_bytes,
-                                                      WeightPrecision precision);
+                                                      const WeightPacking& packing);
   ~WeightLoader();
 
   // A matrix [rows, columns], or a RowSlice of one. Errors: kUnsupported for a type without a panel format; kCorruptFile where
@@ -75,15 +75,15 @@ class WeightLoader {
     int64_t file_bytes_end = 0;  // of all stages up to this one
   };
 
-  WeightLoader(const TensorSource& source, WeightArena arena, WeightPrecision precision)
-      : source_(source), arena_(std::move(arena)), precision_(precision) {}
+  WeightLoader(const TensorSource& source, WeightArena arena, const WeightPacking& packing)
+      : source_(source), arena_(std::move(arena)), packing_(packing) {}
   void FillStage(const Stage& stage, ThreadPool& pool);
   static void FillVector(const TensorView& tensor, const VectorPart& part, float* values);
   PreparedKey Key() const;
 
   const TensorSource& source_;
   WeightArena arena_;
-  const WeightPrecision precision_;
+  const WeightPacking packing_;
   std::vector<Item> items_;
   std::vector<Stage> stages_;
   std::atomic<int64_t> num_loaded_{0};

@@ -60,7 +60,7 @@ struct Plan {
 };
 
 Plan PlanAll(const MemorySource& source, WeightPrecision precision = WeightPrecision::kAsStored, float offset = 0) {
-  Plan plan{.loader = *WeightLoader::Create(source, 1 << 20, precision)};
+  Plan plan{.loader = *WeightLoader::Create(source, 1 << 20, {precision})};
   for (const TensorView& tensor : source.tensors()) {
     if (tensor.shape.size() == 2) {
       plan.matrices.push_back(*plan.loader->AddMatrix(tensor, {MemorySource::kRows, MemorySource::kColumns}));
@@ -203,7 +203,7 @@ TEST_F(WeightLoaderTest, EndedWhileReadingAhead_StopsAtOnce) {
 }
 
 TEST_F(WeightLoaderTest, UnexpectedShapes_AreRefusedWithTheTensorsName) {
-  const auto loader = *WeightLoader::Create(source_, 1 << 20, WeightPrecision::kAsStored);
+  const auto loader = *WeightLoader::Create(source_, 1 << 20, {});
   const auto vector = loader->AddVector(**source_.FindTensor("vector 2"), {.size = 95, .count = 95});
   ASSERT_FALSE(vector);
   EXPECT_EQ(vector.error().code, ErrorCode::kCorruptFile);

@@ -51,6 +51,8 @@ static inline void WithFormat(PackedFormat format, const Body& body) {
       return body(Format<PackedFormat::kQ6K>{});
     case PackedFormat::kF16:
       return body(Format<PackedFormat::kF16>{});
+    case PackedFormat::kI16:
+      return body(Format<PackedFormat::kI16>{});
     case PackedFormat::kBf16:
       return body(Format<PackedFormat::kBf16>{});
     case PackedFormat::kF32:
@@ -357,49 +359,48 @@ static void GemmBf16(const GemmTask& task, const PairActivations& x) {
 
 inline constexpr int kInt16WeightBits = 13;
 
-// Group g of a panel as 16 lines of pairs of columns. The scales of its rows.
-static inline F32x16 ToInt16Group(const std::byte* panel, int64_t g, int64_t columns, std::byte* lines) {
-  const std::byte* halves = panel + g * kGroupColumns * 32;
-  const int64_t count = columns - g * kGroupColumns < kGroupColumns ? columns - g * kGroupColumns : kGroupColumns;
-  F32x16 largest = Set1(0x1p-30f);  // below every F16
-  for (int64_t k = 0; k < count; ++k) largest = Max(largest, Abs(LoadF16(halves + k * 32)));
-  const I32x16 power = And(F32ToBits(largest), Set1I32(0x7f800000));
-  const F32x16 inverse = BitsToF32(SubI32(Set1I32(static_cast<int32_t>((254u + kInt16WeightBits - 1) << 23)), power));
-  for (int64_t k = 0; k < count; k += 2) {
-    const I32x16 even = RoundToI32(Mul(LoadF16(halves + k * 32), inverse));
-    const I32x16 odd = RoundToI32(Mul(LoadF16(halves + k * 32 + 32), inverse));
-    StoreI32(lines + k * 32, AddI32(And(even, Set1I32(0xffff)), ShiftLeft<16>(odd)));
+// A panel of kF16 as one of kI16.
+static void PackInt16(const std::byte* halves, int64_t columns, std::byte* panel) {
+  const int64_t even = (columns + 1) / 2 * 2;
+  std::byte* lines = panel + Int16LinesAt(columns);
+  for (int64_t k = 0; k < even; k += kGroupColumns) {
+    const int64_t end = even - k < kGroupColumns ? even : k + kGroupColumns;
+    F32x16 largest = Set1(0x1p-30f);  // below every F16
+    for (int64_t i = k; i < end; ++i) largest = Max(largest, Abs(LoadF16(halves + i * 32)));
+    const I32x16 exponent = ShiftRight<23>(F32ToBits(largest));
+    StoreI8(reinterpret_cast<int8_t*>(panel + k / kGroupColumns * kPanelRows), SubI32(exponent, Set1I32(127)));
+    const I32x16 inverse_exponent = SubI32(Set1I32(254 + kInt16WeightBits - 1), exponent);
+    const F32x16 inverse = BitsToF32(ShiftLeft<23>(inverse_exponent));
+    for (int64_t i = k; i < end; i += 2) {
+      const I32x16 low = RoundToI32(Mul(LoadF16(halves + i * 32), inverse));
+      const I32x16 high = RoundToI32(Mul(LoadF16(halves + i * 32 + 32), inverse));
+      StoreI32(lines + i * 32, AddI32(And(low, Set1I32(0xffff)), ShiftLeft<16>(high)));
+    }
   }
-  for (int64_t k = count; k < kGroupColumns; k += 2) StoreI32(lines + k * 32, Set1I32(0));
-  return BitsToF32(SubI32(power, Set1I32((kInt16WeightBits - 1) << 23)));
 }
 
-// A panel of F16: as packed, or expanded to lines of pairs [groups][16][64] with scales [groups][16].
-struct Int16Panel {
-  const std::byte* packed;
-  int64_t columns;  // even
-  const std::byte* lines;
-  const float* scales;  // null: not expanded
-};
+// What one means in a group, row by row.
+static inline F32x16 Int16Scale(const std::byte* panel, int64_t g) {
+  return BitsToF32(ShiftLeft<23>(AddI32(LoadI8(panel + g * kPanelRows), Set1I32(127 - (kInt16WeightBits - 1)))));
+}
 
 template <int kTokens>
-[[gnu::noinline]] static void AddInt16Groups(const Int16Panel panel, int64_t g, int64_t end, const uint16_t* pairs,
-                                             const float* x_scales, int64_t tile_width, float* totals) {
+[[gnu::noinline]] static void AddInt16Groups(const std::byte* panel, const std::byte* lines, int64_t g, int64_t end,
+                                             const uint16_t* pairs, const float* x_scales, int64_t tile_width, float* totals) {
   const int64_t width = WidthOf<kTokens>(tile_width);
-  alignas(64) std::byte decoded[1024];
   F32x16 sums[kTokens];
   LoadSums(totals, sums);
   for (; g < end; ++g) {
-    const bool expanded = panel.scales != nullptr;
-    const F32x16 scale = expanded ? Load(panel.scales + g * 16) : ToInt16Group(panel.packed, g, panel.columns, decoded);
-    const std::byte* lines = expanded ? panel.lines + g * 1024 : decoded;
+    const F32x16 scale = Int16Scale(panel, g);
+    const std::byte* group_lines = lines + g * 1024;
     const uint16_t* group = pairs + g * 16 * width * 2;
     I32x16 dots[kTokens];
 #pragma GCC unroll 12
     for (int t = 0; t < kTokens; ++t) dots[t] = Set1I32(0);
 #pragma GCC unroll 16
     for (int pair = 0; pair < 16; ++pair) {
-      const I32x16 line = LoadI32(lines + pair * 64);
+      const I32x16 line = LoadI32(group_lines + pair * 64);
+      __builtin_prefetch(group_lines + pair * 64 + 2048);
 #pragma GCC unroll 12
       for (int t = 0; t < kTokens; ++t) dots[t] = DotI16(dots[t], line, group + (pair * width + t) * 2);
     }
@@ -410,20 +411,13 @@ template <int kTokens>
 }
 
 static void GemmInt16(const GemmTask& task, const PairActivations& x) {
-  const int64_t even = (x.columns + 1) / 2 * 2;
-  const int64_t groups = (even + kGroupColumns - 1) / kGroupColumns;
-  const bool expand = x.tiling.num_tokens > kExpandBeyondTokens;
-  float* group_scales = task.scratch;
-  auto* expanded = reinterpret_cast<std::byte*>(group_scales + groups * 16);
+  const int64_t groups = Int16Groups(x.columns);
   for (int64_t panel = task.panel_begin; panel < task.panel_end; ++panel) {
-    const Int16Panel source{task.weights.data + panel * task.weights.panel_bytes, even, expanded,
-                            expand ? group_scales : nullptr};
-    for (int64_t g = 0; expand && g < groups; ++g) {
-      Store(group_scales + g * 16, ToInt16Group(source.packed, g, even, expanded + g * 1024));
-    }
+    const std::byte* packed = task.weights.data + panel * task.weights.panel_bytes;
+    const std::byte* lines = packed + Int16LinesAt(x.columns);
     PanelTimesTokens(
         task, panel, x.tiling, nullptr, [&](int64_t begin, int64_t end, const Piece& piece, auto count, float* totals) {
-          AddInt16Groups<decltype(count)::value>(source, begin / kGroupColumns, (end + kGroupColumns - 1) / kGroupColumns,
+          AddInt16Groups<decltype(count)::value>(packed, lines, begin / kGroupColumns, Int16Groups(end),
                                                  x.values + (piece.b * groups * (kGroupColumns / 2) + piece.first) * 2,
                                                  x.scales + piece.b * groups + piece.first, piece.width, totals);
         });
@@ -458,9 +452,9 @@ static void DecodeQuantizedGroup(const std::byte* panel, int64_t g, float* lines
       [&](auto i) { decode_quad(source.template Line<i.value>(g), i.value < 4 ? scale : upper_scale, lines + i.value * 64); });
 }
 
-// Decodes columns [k, k + count) of a panel; k is a multiple of 32, count at most 32. Answers where the lines are.
+// Decodes columns [k, k + count) of a panel of `columns`; k is a multiple of 32, count at most 32. Answers where the lines are.
 template <PackedFormat kFormat>
-static inline const float* DecodeColumns(const std::byte* panel, int64_t k, int64_t count, float* lines) {
+static inline const float* DecodeColumns(const std::byte* panel, int64_t columns, int64_t k, int64_t count, float* lines) {
   if constexpr (IsQuantized(kFormat)) {
     DecodeQuantizedGroup<kFormat>(panel, k / kGroupColumns, lines);
     return lines;
@@ -468,6 +462,14 @@ static inline const float* DecodeColumns(const std::byte* panel, int64_t k, int6
     return reinterpret_cast<const float*>(panel) + k * 16;
   } else if constexpr (kFormat == PackedFormat::kF16) {
     for (int64_t i = 0; i < count; ++i) Store(lines + i * 16, LoadF16(panel + (k + i) * 32));
+    return lines;
+  } else if constexpr (kFormat == PackedFormat::kI16) {
+    const F32x16 scale = Mul(Int16Scale(panel, k / kGroupColumns), Set1(0x1p-16f));  // of the upper half of a word
+    for (int64_t i = 0; i < count; i += 2) {
+      const I32x16 pair = LoadI32(panel + Int16LinesAt(columns) + (k + i) * 32);
+      Store(lines + i * 16, Mul(ToF32(ShiftLeft<16>(pair)), scale));
+      Store(lines + i * 16 + 16, Mul(ToF32(And(pair, Set1I32(static_cast<int32_t>(0xffff0000u)))), scale));
+    }
     return lines;
   } else {
     for (int64_t i = 0; i < count; i += 2) {
@@ -481,15 +483,15 @@ static inline const float* DecodeColumns(const std::byte* panel, int64_t k, int6
 
 // Lines of 16 floats, one line a column, decoded group by group where they are not expanded.
 template <PackedFormat kFormat, int kTokens>
-[[gnu::noinline]] static void AddFloatColumns(const std::byte* packed, const float* expanded, int64_t begin, int64_t end,
-                                              const float* values, int64_t tile_width, float* totals) {
+[[gnu::noinline]] static void AddFloatColumns(const std::byte* packed, int64_t columns, const float* expanded, int64_t begin,
+                                              int64_t end, const float* values, int64_t tile_width, float* totals) {
   const int64_t width = WidthOf<kTokens>(tile_width);
   alignas(64) float decoded[32 * 16];
   F32x16 sums[kTokens];
   LoadSums(totals, sums);
   for (int64_t k = begin; k < end; k += 32) {
     const int64_t n = end - k < 32 ? end - k : 32;
-    const float* lines = expanded != nullptr ? expanded + k * 16 : DecodeColumns<kFormat>(packed, k, n, decoded);
+    const float* lines = expanded != nullptr ? expanded + k * 16 : DecodeColumns<kFormat>(packed, columns, k, n, decoded);
     for (int64_t i = 0; i < n; ++i) {
       const F32x16 weights = Load(lines + i * 16);
 #pragma GCC unroll 12
@@ -506,12 +508,13 @@ static void GemmFloatAs(const GemmTask& task, const FloatActivations& x) {
   for (int64_t panel = task.panel_begin; panel < task.panel_end; ++panel) {
     const std::byte* packed = task.weights.data + panel * task.weights.panel_bytes;
     for (int64_t k = 0; expand && k < columns; k += 32) {
-      DecodeColumns<kFormat>(packed, k, columns - k < 32 ? columns - k : 32, task.scratch + k * 16);
+      DecodeColumns<kFormat>(packed, task.weights.columns, k, columns - k < 32 ? columns - k : 32, task.scratch + k * 16);
     }
     PanelTimesTokens(
         task, panel, x.tiling, nullptr, [&](int64_t begin, int64_t end, const Piece& piece, auto count, float* totals) {
-          AddFloatColumns<kFormat, decltype(count)::value>(packed, expand ? task.scratch : nullptr, begin, end + end % 2,
-                                                           x.values + piece.b * columns + piece.first, piece.width, totals);
+          AddFloatColumns<kFormat, decltype(count)::value>(packed, task.weights.columns, expand ? task.scratch : nullptr, begin,
+                                                           end + end % 2, x.values + piece.b * columns + piece.first, piece.width,
+                                                           totals);
         });
   }
 }

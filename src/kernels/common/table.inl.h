@@ -19,6 +19,7 @@ const KernelTable& Table() {
       .bf16_tile = Bf16Tile,
       .transpose_tile = TransposeTile,
       .gemm_quantized = AUTOGLM_GEMM_QUANTIZED,
+      .pack_int16 = PackInt16,
       .gemm_int16 = GemmInt16,
       .gemm_bf16 = GemmBf16,
       .gemm_float = GemmFloat,
