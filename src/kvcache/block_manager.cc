@@ -38,6 +38,13 @@ tl::unexpected<Error> Broken(std::string what) { return Fail(ErrorCode::kInterna
 BlockManager::BlockManager(int64_t num_blocks) : pool_(num_blocks), tree_(num_blocks) {}
 
 BlockTable BlockManager::MatchPrefix(std::span<const TokenId> tokens, int64_t max_tokens, uint64_t salt) {
+  BlockTable table = HoldPrefix(tokens, max_tokens, salt);
+  prefix_queries_ += std::clamp<int64_t>(max_tokens, 0, std::ssize(tokens));
+  prefix_hits_ += table.num_shared * kBlockSizeTokens;
+  return table;
+}
+
+BlockTable BlockManager::HoldPrefix(std::span<const TokenId> tokens, int64_t max_tokens, uint64_t salt) {
   BlockTable table;
   table.blocks.reserve(static_cast<size_t>(NumBlocksFor(std::ssize(tokens) + 1)));
   table.num_shared = WalkPrefix(tree_, tokens, NumWholeBlocks(tokens, max_tokens), salt, [&](BlockIndex block) {
@@ -45,8 +52,6 @@ BlockTable BlockManager::MatchPrefix(std::span<const TokenId> tokens, int64_t ma
     table.blocks.push_back(block);
   });
   num_references_ += table.num_shared;
-  prefix_queries_ += std::clamp<int64_t>(max_tokens, 0, std::ssize(tokens));
-  prefix_hits_ += table.num_shared * kBlockSizeTokens;
   return table;
 }
 
@@ -75,10 +80,32 @@ bool BlockManager::Grow(BlockTable& table, int64_t num_tokens) {
 
 BlockIndex BlockManager::TakeBlock() {
   if (const auto block = pool_.Take()) return *block;
-  const auto evicted = tree_.EvictOldest();
+  const auto evicted = Evict();
   AUTOGLM_CHECK(evicted.has_value());
   ++num_evicted_;
   return *evicted;
+}
+
+std::optional<BlockIndex> BlockManager::Evict() {
+  const auto block = tree_.EvictOldest();
+  if (block) TellRemoved(*block);
+  return block;
+}
+
+void BlockManager::TellRemoved(BlockIndex block) {
+  if (listener_ != nullptr) listener_->OnRemoved(block, tree_.key(block));
+}
+
+std::vector<BlockKey> BlockManager::ForgetPrefix(std::span<const TokenId> tokens, uint64_t salt) {
+  std::vector<BlockIndex> path;
+  WalkPrefix(tree_, tokens, NumWholeBlocks(tokens, std::ssize(tokens)), salt, [&](BlockIndex block) { path.push_back(block); });
+  std::vector<BlockKey> forgotten;
+  for (; !path.empty() && tree_.Remove(path.back()); path.pop_back()) {
+    TellRemoved(path.back());
+    pool_.GiveBack(path.back());
+    forgotten.push_back(tree_.key(path.back()));
+  }
+  return forgotten;
 }
 
 void BlockManager::Commit(BlockTable& table, std::span<const TokenId> tokens, int64_t num_computed, uint64_t salt) {
@@ -93,6 +120,7 @@ void BlockManager::Commit(BlockTable& table, std::span<const TokenId> tokens, in
       block = *known;
     } else {
       tree_.Insert(parent, block, block_tokens, salt);
+      if (listener_ != nullptr) listener_->OnStored(block, tree_.key(block), tree_.key(parent), block_tokens);
     }
     --num_private_;
   }
@@ -114,7 +142,14 @@ void BlockManager::Release(BlockTable& table) {
 }
 
 void BlockManager::ClearCache() {
-  while (const auto block = tree_.EvictOldest()) pool_.GiveBack(*block);
+  while (const auto block = Evict()) pool_.GiveBack(*block);
+}
+
+std::vector<BlockKey> BlockManager::KeysOf(const BlockTable& table) const {
+  std::vector<BlockKey> keys;
+  keys.reserve(static_cast<size_t>(table.num_shared));
+  for (int64_t i = 0; i < table.num_shared; ++i) keys.push_back(tree_.key(table.blocks[static_cast<size_t>(i)]));
+  return keys;
 }
 
 BlockManagerStats BlockManager::stats() const {

@@ -1,9 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "base/result.h"
+#include "kvcache/block_key.h"
+#include "kvcache/block_listener.h"
 #include "kvcache/block_pool.h"
 #include "kvcache/block_table.h"
 #include "kvcache/radix_tree.h"
@@ -27,12 +31,17 @@ struct BlockManagerStats {
 class BlockManager {
  public:
   explicit BlockManager(int64_t num_blocks);
+  // From now on `listener` is told what enters and leaves the tree; null: nobody is. It outlives the manager or is taken back.
+  void SetListener(BlockListener* listener) { listener_ = listener; }
   BlockManager(const BlockManager&) = delete;
   BlockManager& operator=(const BlockManager&) = delete;
 
   // Starts a table with the longest known prefix of `tokens` in whole blocks, at most `max_tokens` tokens of it.
   // References the blocks. `salt` separates tenants: prefixes of different salts never match.
   BlockTable MatchPrefix(std::span<const TokenId> tokens, int64_t max_tokens, uint64_t salt = 0);
+
+  // The same for somebody who computes nothing: keeps the blocks where they are until Release, and counts as no query.
+  BlockTable HoldPrefix(std::span<const TokenId> tokens, int64_t max_tokens, uint64_t salt = 0);
 
   // How many tokens MatchPrefix would find, touching nothing.
   int64_t PeekPrefix(std::span<const TokenId> tokens, int64_t max_tokens, uint64_t salt = 0) const;
@@ -53,10 +62,16 @@ class BlockManager {
   // Gives the table's references back. Full committed blocks stay cached, the rest become free. The table is empty after.
   void Release(BlockTable& table);
 
+  // Forgets the longest known prefix of `tokens`, from its end on as far as nobody uses its blocks and no other prefix goes on
+  // behind them. The names of the blocks that became free.
+  std::vector<BlockKey> ForgetPrefix(std::span<const TokenId> tokens, uint64_t salt = 0);
+
   // Forgets every cached prefix that no sequence uses.
   void ClearCache();
 
   BlockManagerStats stats() const;
+  // The names of the table's shared blocks, in order.
+  std::vector<BlockKey> KeysOf(const BlockTable& table) const;
   // Whether the block holds nothing that anybody could ask for.
   bool IsFree(BlockIndex block) const { return pool_.IsFree(block); }
   // Blocks that Grow could hand out now: free and cached ones.
@@ -69,10 +84,13 @@ class BlockManager {
 
  private:
   BlockIndex TakeBlock();
+  std::optional<BlockIndex> Evict();
+  void TellRemoved(BlockIndex block);
   Status CheckTable(const BlockTable& table) const;
 
   BlockPool pool_;
   RadixTree tree_;
+  BlockListener* listener_ = nullptr;
   int64_t num_private_ = 0;     // blocks in one table and not in the tree
   int64_t num_references_ = 0;  // entries of all live tables together
   int64_t prefix_queries_ = 0;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <vector>
 
@@ -285,6 +286,70 @@ TEST(BlockManagerProperty, RandomLives_KeepEverythingConsistent) {
     EXPECT_GT(life.blocks().stats().num_evicted, 100);
     EXPECT_GT(life.blocks().stats().prefix_hits, 1000);
   }
+}
+
+TEST_F(BlockManagerTest, HoldPrefix_KeepsBlocksFromEviction_AndCountsNoQuery) {
+  RunAndRelease(Range(64));
+  const int64_t queries = blocks_.stats().prefix_queries;
+  BlockTable held = blocks_.HoldPrefix(Range(64), 64);
+  EXPECT_EQ(held.num_shared, 2);
+  EXPECT_EQ(blocks_.stats().prefix_queries, queries);
+  ExpectBlocks(8, 0, 2);
+  BlockTable large;
+  EXPECT_FALSE(blocks_.Grow(large, 9 * 32));
+  EXPECT_EQ(blocks_.KeysOf(held).front(), BlockKey::Of({}, Range(32), 0));
+  blocks_.Release(held);
+  EXPECT_TRUE(blocks_.Grow(large, 9 * 32));
+  blocks_.Release(large);
+}
+
+TEST_F(BlockManagerTest, ForgetPrefix_FreesWhatNobodyElseNeeds) {
+  RunAndRelease(Range(128));
+  auto fork = Range(128);
+  fork[70] = 9999;
+  RunAndRelease(fork);  // shares two blocks
+  ExpectBlocks(4, 6, 0);
+  EXPECT_EQ(blocks_.ForgetPrefix(fork).size(), 2u);
+  ExpectBlocks(6, 4, 0);
+  EXPECT_EQ(blocks_.PeekPrefix(Range(128), 128), 128);
+  BlockTable used = blocks_.HoldPrefix(Range(128), 96);
+  EXPECT_EQ(blocks_.ForgetPrefix(Range(128)).size(), 1u);
+  EXPECT_EQ(blocks_.ForgetPrefix(Range(128)).size(), 0u);
+  blocks_.Release(used);
+  EXPECT_EQ(blocks_.ForgetPrefix(Range(128)).size(), 3u);
+  ExpectBlocks(10, 0, 0);
+}
+
+// Follows what it is told, and knows at any time what the tree holds.
+class Follower : public BlockListener {
+ public:
+  void OnStored(BlockIndex block, const BlockKey& key, const BlockKey& parent, std::span<const TokenId> tokens) override {
+    EXPECT_TRUE(known_.emplace(block, key).second);
+    EXPECT_EQ(key, BlockKey::Of(parent, tokens, 0));
+  }
+  void OnRemoved(BlockIndex block, const BlockKey& key) override {
+    EXPECT_EQ(known_[block], key);
+    known_.erase(block);
+  }
+  size_t num_known() const { return known_.size(); }
+
+ private:
+  std::map<BlockIndex, BlockKey> known_;
+};
+
+TEST_F(BlockManagerTest, Listener_HearsOfEveryBlockThatEntersAndLeaves) {
+  Follower follower;
+  blocks_.SetListener(&follower);
+  RunAndRelease(Range(100));
+  RunAndRelease(Range(100));
+  EXPECT_EQ(follower.num_known(), 3u);
+  RunAndRelease(Range(8 * 32, 1000));  // takes the room of one of them
+  EXPECT_EQ(follower.num_known(), 10u);
+  blocks_.ForgetPrefix(Range(8 * 32, 1000));
+  EXPECT_EQ(follower.num_known(), 2u);
+  blocks_.ClearCache();
+  EXPECT_EQ(follower.num_known(), 0u);
+  blocks_.SetListener(nullptr);
 }
 
 }  // namespace

@@ -37,7 +37,12 @@ std::optional<BlockIndex> RadixTree::FindChild(BlockIndex parent, std::span<cons
 void RadixTree::Insert(BlockIndex parent, BlockIndex block, std::span<const TokenId> tokens, uint64_t salt) {
   Node& node = At(block);
   AUTOGLM_CHECK(!node.is_node && tokens.size() == node.tokens.size());
-  node = {.is_node = true, .parent = parent, .num_references = 1, .salt = salt, .hash = HashOf(parent, tokens, salt)};
+  node = {.is_node = true,
+          .parent = parent,
+          .num_references = 1,
+          .salt = salt,
+          .hash = HashOf(parent, tokens, salt),
+          .key = BlockKey::Of(key(parent), tokens, salt)};
   std::ranges::copy(tokens, node.tokens.begin());
   BlockIndex& head = buckets_[BucketOf(node.hash)];
   node.next_in_bucket = std::exchange(head, block);
@@ -63,13 +68,18 @@ void RadixTree::Unreference(BlockIndex block) {
 std::optional<BlockIndex> RadixTree::EvictOldest() {
   if (oldest_ == kNone) return std::nullopt;
   const BlockIndex block = oldest_;
-  AUTOGLM_CHECK(At(block).num_children == 0);
+  AUTOGLM_CHECK(Remove(block));
+  return block;
+}
+
+bool RadixTree::Remove(BlockIndex block) {
+  if (At(block).num_references > 0 || At(block).num_children > 0) return false;
   Unlink(block);
   RemoveFromBucket(block);
   if (const BlockIndex parent = At(block).parent; parent != kRoot) --At(parent).num_children;
   At(block).is_node = false;
   --num_nodes_;
-  return block;
+  return true;
 }
 
 void RadixTree::AppendNewest(BlockIndex block) {
@@ -109,6 +119,8 @@ Status RadixTree::CheckNodes() const {
     ++num_nodes;
     if (node.num_references < 0) return Broken(fmt::format("block {} has {} references", block, node.num_references));
     if (FindChild(node.parent, node.tokens, node.salt) != block) return Broken(fmt::format("block {} cannot be found", block));
+    if (node.key != BlockKey::Of(key(node.parent), node.tokens, node.salt))
+      return Broken(fmt::format("block {} is misnamed", block));
     if (node.parent == kRoot) continue;
     if (!Contains(node.parent)) return Broken(fmt::format("block {} has lost its parent {}", block, node.parent));
     if (At(node.parent).salt != node.salt) return Broken(fmt::format("block {} and its parent differ in salt", block));

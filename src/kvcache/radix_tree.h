@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "kvcache/block_key.h"
 #include "kvcache/block_table.h"
 
 namespace autoglm {
@@ -35,9 +36,13 @@ class RadixTree {
 
   // Takes the least recently used unreferenced node out of the tree; nullopt where every node is referenced.
   std::optional<BlockIndex> EvictOldest();
+  // Takes a node that nobody references and that has no children out of the tree; false where it is not such a one.
+  bool Remove(BlockIndex block);
 
   bool Contains(BlockIndex block) const { return At(block).is_node; }
   BlockIndex parent(BlockIndex block) const { return At(block).parent; }
+  // The content's name; of kRoot, the empty one.
+  BlockKey key(BlockIndex block) const { return block == kRoot ? BlockKey() : At(block).key; }
   int64_t num_references(BlockIndex block) const { return At(block).num_references; }
   int64_t num_nodes() const { return num_nodes_; }
   int64_t num_unreferenced() const { return num_unreferenced_; }
@@ -61,6 +66,7 @@ class RadixTree {
     int32_t num_references = 0;
     uint64_t salt = 0;
     uint64_t hash = 0;
+    BlockKey key = {};
     std::array<TokenId, kBlockSizeTokens> tokens = {};
   };
 

@@ -103,8 +103,9 @@ class Scheduler {
   bool HasWork() const { return num_waiting() + num_running() > 0; }
   std::span<const Sequence* const> running() const { return running_; }
 
-  // Every sequence is in exactly one queue, tables are as long as their computed tokens need, the block manager agrees.
-  Status CheckIntegrity() const;
+  // Every sequence is in exactly one queue, tables are as long as their computed tokens need, the block manager agrees. `held` are
+  // the tables that others keep of the same blocks.
+  Status CheckIntegrity(std::span<const BlockTable* const> held = {}) const;
 
  private:
   void MakeRoomForTheFirst();

@@ -57,7 +57,7 @@ Status CheckRunning(const Sequence& sequence) {
 
 }  // namespace
 
-Status Scheduler::CheckIntegrity() const {
+Status Scheduler::CheckIntegrity(std::span<const BlockTable* const> held) const {
   AUTOGLM_TRY_VOID(CheckQueue(waiting_, SequenceState::kWaiting));
   AUTOGLM_TRY_VOID(CheckQueue(running_, SequenceState::kRunning));
   if (num_running() > options_.max_running) return Broken(fmt::format("{} sequences run", num_running()));
@@ -70,7 +70,7 @@ Status Scheduler::CheckIntegrity() const {
   if (num_unfinished != num_waiting() + num_running()) {
     return Broken(fmt::format("{} sequences live, {} wait, {} run", num_unfinished, num_waiting(), num_running()));
   }
-  std::vector<const BlockTable*> tables;
+  std::vector<const BlockTable*> tables(held.begin(), held.end());
   for (const Sequence* sequence : running_) {
     AUTOGLM_TRY_VOID(CheckRunning(*sequence));
     tables.push_back(&sequence->block_table);

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+
+namespace autoglm {
+
+// The name of a full block by its content: its tokens, all tokens before them, and whose they are (XXH3, 128 bits). Equal in
+// every process and after every restart. Which model the keys and values belong to is for the one who stores them to add.
+struct BlockKey {
+  uint64_t high = 0;
+  uint64_t low = 0;
+
+  // Of the block behind the one named `parent`, or of a first block, behind the empty key. `salt` separates tenants.
+  static BlockKey Of(const BlockKey& parent, std::span<const TokenId> tokens, uint64_t salt);
+  // 32 hexadecimal digits.
+  std::string Hex() const;
+
+  auto operator<=>(const BlockKey&) const = default;
+};
+
+struct BlockKeyHash {
+  size_t operator()(const BlockKey& key) const { return static_cast<size_t>(key.low); }
+};
+
+}  // namespace autoglm
