@@ -30,6 +30,6 @@ struct SamplingParams {
   Status Validate(int64_t vocab_size) const;
 };
 
-enum class FinishReason { kStop, kLength, kCancelled, kError };
+enum class FinishReason { kStop, kLength, kCancelled, kError, kDeadline };
 
 }  // namespace autoglm

@@ -42,10 +42,14 @@ void PromptCost::Fit() {
   seconds_per_token_ = mean_y - seconds_per_pair_ * mean_x;
 }
 
+double PromptCost::Seconds(const PromptWork& work) const {
+  return seconds_per_token_ * work.tokens + seconds_per_pair_ * work.pairs;
+}
+
 double PromptCost::Seconds(int64_t context, int64_t num_tokens) const {
   PromptWork work;
   work.Add(context, num_tokens);
-  return seconds_per_token_ * work.tokens + seconds_per_pair_ * work.pairs;
+  return Seconds(work);
 }
 
 int64_t PromptCost::TokensWithin(double seconds, int64_t context, int64_t most) const {

@@ -24,7 +24,9 @@ class PromptCost {
   void Observe(const PromptWork& work, double seconds);
 
   bool is_known() const { return weight_ > 0; }
-  // Of `num_tokens` behind `context` others; 0 where nothing is known.
+  // 0 where nothing is known.
+  double Seconds(const PromptWork& work) const;
+  // Of `num_tokens` behind `context` others.
   double Seconds(int64_t context, int64_t num_tokens) const;
   // How many tokens behind `context` others take no longer than `seconds`: at most `most`, which it is where nothing is known.
   int64_t TokensWithin(double seconds, int64_t context, int64_t most) const;

@@ -14,8 +14,12 @@ namespace {
 // A stream: it has answered at least once and lacks only the KV of its last token.
 bool IsDecoding(const Sequence& sequence) { return sequence.num_generated() > 0 && sequence.num_to_compute() == 1; }
 
-void InsertInLine(std::vector<Sequence*>& queue, Sequence& sequence) {
-  queue.insert(std::ranges::upper_bound(queue, sequence.place(), {}, &Sequence::place), &sequence);
+// By when a request should begin to be answered, but for its priority, where its prompt takes so many seconds.
+TimePoint DueOf(const Request& request, TimePoint arrived, double prompt_seconds) {
+  constexpr double kMostSeconds = 86'400;
+  const auto prompt = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::min(prompt_seconds, kMostSeconds)));
+  const TimePoint due = arrived + request.target + prompt;
+  return request.deadline ? std::min(due, *request.deadline - prompt) : due;
 }
 
 // Tokens that a prompt gets in every step, so that it moves however slow the machine is.
@@ -61,32 +65,42 @@ Result<Sequence*> Scheduler::Enqueue(Request request, std::unique_ptr<Sampler> s
   sequence.num_prompt_tokens = num_prompt_tokens;
   sequence.sampler = std::move(sampler);
   if (options_.speculates) sequence.speculator = std::make_unique<Speculator>(acceptance_);
-  sequence.times.enqueued = clock_.Now();
+  sequence.times.enqueued = sequence.request.arrived.value_or(clock_.Now());
   sequences_.emplace(&sequence, std::move(owned));
-  sequence.since = sequence.times.enqueued + sequence.request.priority * options_.priority_step;
-  InsertInLine(waiting_, sequence);
+  const Duration shift = sequence.request.priority * options_.priority_step;
+  sequence.allowance = sequence.request.target - kStandardTarget + shift;
+  sequence.due = DueOf(sequence.request, sequence.times.enqueued, prompt_cost_.Seconds(0, num_prompt_tokens)) + shift;
+  waiting_.Enter(sequence);
+  waiting_.Add(sequence);
   return &sequence;
 }
 
 std::vector<SequenceUpdate> Scheduler::DropCancelled() {
   ForgetPlan();
-  std::vector<SequenceUpdate> updates;
-  for (const auto* queue : {&waiting_, &running_}) {
-    for (Sequence* sequence : *queue) {
-      if (sequence->request.cancel.IsCancelled()) updates.push_back(Finish(*sequence, FinishReason::kCancelled));
+  const TimePoint now = clock_.Now();
+  std::vector<std::pair<Sequence*, FinishReason>> ended;
+  ForEachLive([&](Sequence& sequence) {
+    if (sequence.request.cancel.IsCancelled()) {
+      ended.emplace_back(&sequence, FinishReason::kCancelled);
+    } else if (sequence.request.deadline && *sequence.request.deadline <= now) {
+      ended.emplace_back(&sequence, FinishReason::kDeadline);
     }
-  }
-  if (!updates.empty()) SettleQueues();
-  return updates;
+  });
+  return FinishAll(ended);
 }
 
 std::vector<SequenceUpdate> Scheduler::DropAll(FinishReason reason) {
   ForgetPlan();
+  std::vector<std::pair<Sequence*, FinishReason>> ended;
+  ForEachLive([&](Sequence& sequence) { ended.emplace_back(&sequence, reason); });
+  return FinishAll(ended);
+}
+
+std::vector<SequenceUpdate> Scheduler::FinishAll(const std::vector<std::pair<Sequence*, FinishReason>>& ended) {
   std::vector<SequenceUpdate> updates;
-  for (const auto* queue : {&waiting_, &running_}) {
-    for (Sequence* sequence : *queue) updates.push_back(Finish(*sequence, reason));
-  }
-  SettleQueues();
+  updates.reserve(ended.size());
+  for (const auto& [sequence, reason] : ended) updates.push_back(Finish(*sequence, reason));
+  SettleRunning();
   return updates;
 }
 
@@ -113,15 +127,15 @@ const StepPlan& Scheduler::Plan() {
 
 // Before anything has a slice in the plan.
 void Scheduler::MakeRoomForTheFirst() {
-  if (waiting_.empty()) return;
-  const Sequence& first = *waiting_.front();
+  if (waiting_.empty() || running_.empty()) return;
+  ArrangeLine();
+  const auto waits = [](const Sequence* sequence) { return sequence->state == SequenceState::kWaiting; };
+  const Sequence& first = **std::ranges::find_if(line_, waits);
   const auto last_yields = [&] {
     return !running_.empty() && running_.back()->request.priority > first.request.priority &&
            running_.back()->place() > first.place();
   };
-  if (!last_yields()) return;
-  GatherPrompts();
-  if (IsComputedInLine(first)) return;  // it would not start yet
+  if (!last_yields() || IsComputedInLine(first)) return;  // or it would not start yet
   while (last_yields() && (num_running() >= options_.max_running || !HasBlocksFor(first))) Preempt(*running_.back());
 }
 
@@ -183,26 +197,29 @@ void Scheduler::PlanPrompts(int64_t budget, bool has_streams) {
   const double most_seconds = has_streams ? options_.budget.prompt_seconds_with_decode : options_.budget.prompt_seconds;
   double seconds = most_seconds > 0 ? most_seconds : std::numeric_limits<double>::infinity();
   int64_t least = kLeastPromptTokens;
-  GatherPrompts();
-  size_t cursor = 0;
-  for (size_t i = 0; budget > 0 && LineUp(i, cursor); ++i) {
-    Sequence& sequence = *prompts_[i];
+  ArrangeLine();
+  Sequence* next = NextInLine();
+  while (budget > 0 && next != nullptr) {
+    Sequence& sequence = *next;
     if (sequence.state == SequenceState::kWaiting) Start(sequence);
-    const bool has_next = LineUp(i + 1, cursor);
+    next = NextInLine();
     const int64_t left = std::max(cost.TokensWithin(seconds, sequence.num_computed, budget), std::min(least, budget));
     if (left == 0) break;
-    const int64_t num_tokens = ShareOf(sequence, has_next ? prompts_[i + 1] : nullptr, left);
+    const int64_t num_tokens = ShareOf(sequence, next, left);
     if (!PlanSlice(sequence, num_tokens)) break;
     budget -= num_tokens;
     seconds -= cost.Seconds(sequence.num_computed, num_tokens);
     least = std::max<int64_t>(0, least - num_tokens);
   }
-  if (cursor > 0) SettleQueues();
 }
 
-void Scheduler::GatherPrompts() {
+// No more that wait than could run are looked at, so that a long queue of equal prompts costs no more than a short one.
+void Scheduler::ArrangeLine() {
   prompts_.clear();
   std::ranges::copy_if(running_, std::back_inserter(prompts_), [](const Sequence* sequence) { return !IsDecoding(*sequence); });
+  waiting_.Arrange(prompts_, options_.max_running, line_);
+  next_in_line_ = 0;
+  may_start_ = true;
 }
 
 bool Scheduler::PlanSlice(Sequence& sequence, int64_t num_tokens) {
@@ -221,27 +238,16 @@ void Scheduler::ForgetPlan() {
   plan_.num_tokens = 0;
 }
 
-// Sees to it that prompts_[index] is the next in line, of those that run and those that may start; false where there is none.
-bool Scheduler::LineUp(size_t index, size_t& cursor) {
-  const Sequence* next = index < prompts_.size() ? prompts_[index] : nullptr;
-  if (Sequence* sequence = FirstThatMayStart(cursor, next)) {
-    prompts_.insert(prompts_.begin() + static_cast<ptrdiff_t>(index), sequence);
-  }
-  return index < prompts_.size();
-}
-
-// The first waiting sequence from `cursor` on that may start now and stands before `next`; null where there is none.
-Sequence* Scheduler::FirstThatMayStart(size_t& cursor, const Sequence* next) {
-  if (num_running() >= options_.max_running) return nullptr;
-  // No more than could run are looked at, so that a long queue of equal prompts costs no more than a short one.
-  const size_t end = std::min(waiting_.size(), static_cast<size_t>(options_.max_running));
-  while (cursor < end) {
-    Sequence& sequence = *waiting_[cursor];
-    if (next != nullptr && next->place() < sequence.place()) return nullptr;
-    ++cursor;
-    if (IsComputedInLine(sequence)) continue;
-    if (HasBlocksFor(sequence)) return &sequence;
-    cursor = end;
+// The next in line of those that run and those that may start now; null where there is none.
+Sequence* Scheduler::NextInLine() {
+  while (next_in_line_ < line_.size()) {
+    Sequence& sequence = *line_[next_in_line_++];
+    if (sequence.state == SequenceState::kRunning) return &sequence;
+    if (!may_start_ || IsComputedInLine(sequence)) continue;
+    may_start_ = num_running() < options_.max_running && HasBlocksFor(sequence);
+    if (!may_start_) continue;
+    prompts_.push_back(&sequence);
+    return &sequence;
   }
   return nullptr;
 }
@@ -268,14 +274,16 @@ bool Scheduler::HasBlocksFor(const Sequence& sequence) const {
 
 void Scheduler::Start(Sequence& sequence) {
   // The last token is always recomputed: its logits give the next one.
+  waiting_.Remove(sequence);
   sequence.block_table = blocks_.MatchPrefix(sequence.tokens, sequence.num_tokens() - 1, sequence.request.cache_salt);
   sequence.num_computed = sequence.block_table.num_shared * kBlockSizeTokens;
   if (sequence.num_preemptions == 0) {
     sequence.num_cached_tokens = sequence.num_computed;
     sequence.times.first_scheduled = clock_.Now();
   }
+  sequence.num_charged = std::max(sequence.num_charged, std::min(sequence.num_computed, sequence.num_prompt_tokens));
   sequence.state = SequenceState::kRunning;
-  InsertInLine(running_, sequence);
+  running_.insert(std::ranges::upper_bound(running_, sequence.place(), {}, &Sequence::place), &sequence);
 }
 
 void Scheduler::Preempt(Sequence& sequence) {
@@ -285,7 +293,7 @@ void Scheduler::Preempt(Sequence& sequence) {
   ++sequence.num_preemptions;
   ++num_preemptions_;
   sequence.state = SequenceState::kWaiting;
-  InsertInLine(waiting_, sequence);
+  waiting_.Add(sequence);
 }
 
 std::vector<SequenceUpdate> Scheduler::Commit(const StepResult& result) {
@@ -295,12 +303,14 @@ std::vector<SequenceUpdate> Scheduler::Commit(const StepResult& result) {
   std::vector<SequenceUpdate> updates;
   updates.reserve(result.sampled.size());
   const TimePoint now = clock_.Now();
+  double service = 0;
   auto sampled = result.sampled.begin();
   auto num_sampled = result.num_sampled.begin();
   for (const SequenceSlice& slice : plan_.slices) {
     Sequence& sequence = *slice.sequence;
     sequence.num_computed += slice.num_tokens;
     blocks_.Commit(sequence.block_table, sequence.tokens, sequence.num_computed, sequence.request.cache_salt);
+    service += Charge(sequence, slice.samples ? *num_sampled : 0);
     if (!slice.samples) continue;
     const auto end = sampled + *num_sampled++;
     while (sampled != end) {
@@ -312,9 +322,22 @@ std::vector<SequenceUpdate> Scheduler::Commit(const StepResult& result) {
     }
     sampled = end;
   }
+  waiting_.LearnRate(service, result.seconds);
   ForgetPlan();
-  SettleQueues();
+  SettleRunning();
   return updates;
+}
+
+// For what a step has computed of its prompt, once, and for so many tokens of its answer. What that was worth.
+double Scheduler::Charge(Sequence& sequence, int64_t num_answer_tokens) {
+  const int64_t num_prompt_tokens = std::min(sequence.num_computed, sequence.num_prompt_tokens) - sequence.num_charged;
+  double service = kAnswerTokenService * static_cast<double>(num_answer_tokens);
+  if (num_prompt_tokens > 0) {
+    sequence.num_charged += num_prompt_tokens;
+    service += static_cast<double>(num_prompt_tokens);
+  }
+  waiting_.Charge(sequence, service);
+  return service;
 }
 
 void Scheduler::LearnFrom(const StepResult& result) {
@@ -365,6 +388,12 @@ SequenceUpdate Scheduler::AppendToken(Sequence& sequence, TokenId token, TimePoi
 }
 
 SequenceUpdate Scheduler::Finish(Sequence& sequence, FinishReason reason) {
+  if (sequence.state == SequenceState::kWaiting) waiting_.Remove(sequence);
+  waiting_.Leave(sequence);
+  if (reason == FinishReason::kStop || reason == FinishReason::kLength) {
+    const auto count = static_cast<double>(sequence.num_generated());
+    mean_answer_tokens_ = mean_answer_tokens_ == 0 ? count : 0.9 * mean_answer_tokens_ + 0.1 * count;
+  }
   GiveBlocksBack(sequence);
   sequence.state = SequenceState::kFinished;
   return {.sequence = &sequence, .finish = reason};
@@ -375,10 +404,36 @@ void Scheduler::GiveBlocksBack(Sequence& sequence) {
   sequence.num_computed = 0;
 }
 
-// Takes out of each queue what is no longer in its state.
-void Scheduler::SettleQueues() {
-  std::erase_if(waiting_, [](const Sequence* sequence) { return sequence->state != SequenceState::kWaiting; });
+void Scheduler::SettleRunning() {
   std::erase_if(running_, [](const Sequence* sequence) { return sequence->state != SequenceState::kRunning; });
+}
+
+double Scheduler::ExpectedAnswerTokens(int64_t max_tokens, int64_t num_generated) const {
+  constexpr double kUnknownAnswer = 128;
+  const double mean = mean_answer_tokens_ > 0 ? mean_answer_tokens_ : kUnknownAnswer;
+  const auto generated = static_cast<double>(num_generated);
+  // Who has written more than the mean is expected to write half as much again.
+  return std::max(0.0, std::min(static_cast<double>(max_tokens), std::max(mean, 1.5 * generated)) - generated);
+}
+
+LoadEstimate Scheduler::EstimateLoad() const {
+  PromptWork prompts;
+  double answer_tokens = 0;
+  int64_t num_live = 0;
+  ForEachLive([&](const Sequence& sequence) {
+    ++num_live;
+    prompts.Add(sequence.num_computed, IsDecoding(sequence) ? 0 : sequence.num_to_compute());
+    answer_tokens += ExpectedAnswerTokens(sequence.request.sampling.max_tokens, sequence.num_generated());
+  });
+  LoadEstimate load{.prompt_cost = prompt_cost_, .mean_answer_tokens = mean_answer_tokens_};
+  const int64_t num_streams = std::clamp<int64_t>(num_live, 1, options_.max_running);
+  load.seconds_per_step = decode_cost_.PlainSeconds(num_streams);
+  load.seconds_per_answer_token = load.seconds_per_step / static_cast<double>(num_streams);
+  const double most = options_.budget.prompt_seconds_with_decode;
+  if (most > 0 && load.seconds_per_step > 0) load.prompt_share = most / (most + load.seconds_per_step);
+  load.prompt_backlog_seconds = prompt_cost_.Seconds(prompts);
+  load.backlog_seconds = load.prompt_backlog_seconds + answer_tokens * load.seconds_per_answer_token;
+  return load;
 }
 
 }  // namespace autoglm

@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -12,6 +13,7 @@
 #include "scheduler/prompt_cost.h"
 #include "scheduler/sequence.h"
 #include "scheduler/step_plan.h"
+#include "scheduler/tenant_line.h"
 
 namespace autoglm {
 
@@ -32,8 +34,7 @@ struct SchedulerOptions {
   int64_t context_length = 0;  // tokens, prompt and answer together; > 0
   int64_t vocab_size = 0;      // sampleable tokens; > 0
   std::vector<TokenId> eos_tokens = {};
-  // What one level of priority is worth: a request stands in line as if it had come that much earlier, for each level below 0, or
-  // later. So it is overtaken by those alone that come less than their difference in levels after it.
+  // What one level of priority is worth: a request is due that much earlier for each level below 0, or later.
   Duration priority_step = std::chrono::seconds(30);
   bool speculates = true;  // drafts tokens for streams that repeat themselves; answers are the same either way
 };
@@ -49,7 +50,7 @@ struct SpeculationStats {
 //
 //  1. Streams first, one token each. Where there are more streams than budget they take turns. What budget they leave goes to
 //     drafts of streams that repeat themselves (speculation.h), while there are free blocks for them.
-//  2. Then prompts, in line by arrival and priority, in chunks. A prompt that cannot be finished in this step leaves a quarter
+//  2. Then prompts, in line (below), in chunks. A prompt that cannot be finished in this step leaves a quarter
 //     of what budget it found to the prompts behind it, the next of those again a quarter of its share, and so on: the first
 //     prompt keeps three quarters of the speed, and a short prompt behind long ones starts at once.
 //  3. A prompt starts with the blocks its prefix has in the cache, and only when all blocks of the rest are there and one
@@ -62,7 +63,14 @@ struct SpeculationStats {
 //     first. The first in line is thus never preempted, and it always ends.
 //  6. The first that waits takes the room of running sequences of lower priority which stand behind it, the last first.
 //
-// "Older" and "younger" below mean earlier and later in line.
+// The line. A request is due when its class wants it answered (arrival + Request::target), later by what its own prompt takes, so
+// that short ones do not wait for long ones; at its deadline, where that is sooner; and earlier or later by its priority.
+// Requests of a tenant stand in the order in which they are due. So one is overtaken by those alone that come less than the
+// difference of their allowances after it, and waits no longer than the work that was due before it takes. Between tenants the
+// line is fair by the tokens served: tenant_line.h. Who gives blocks back is decided by when they are due, for all tenants
+// together. A request whose deadline passes ends: DropCancelled.
+//
+// "Older" and "younger" below mean earlier and later due.
 //
 // Knows no model: tests drive it with a fake runner. Called by the engine thread only.
 class Scheduler {
@@ -78,8 +86,8 @@ class Scheduler {
   // kContextLengthExceeded (the prompt leaves no room for one token, or can never fit into the block pool).
   Result<Sequence*> Enqueue(Request request, std::unique_ptr<Sampler> sampler);
 
-  // Removes cancelled sequences and frees their blocks. The returned updates have finish = kCancelled; Retire them.
-  // A plan that was not committed is forgotten.
+  // Removes sequences that were cancelled (kCancelled) or whose deadline has passed (kDeadline) and frees their blocks. Retire
+  // the updates. A plan that was not committed is forgotten.
   std::vector<SequenceUpdate> DropCancelled();
 
   // What to compute next. Empty when nothing is waiting or running. The plan is valid until the next call of Plan,
@@ -96,20 +104,23 @@ class Scheduler {
   // Ends everything with the given reason; Retire the updates. A plan that was not committed is forgotten.
   std::vector<SequenceUpdate> DropAll(FinishReason reason);
 
-  int64_t num_waiting() const { return std::ssize(waiting_); }
+  // What is still to be done of all requests, and what a new one would take.
+  LoadEstimate EstimateLoad() const;
+
+  int64_t num_waiting() const { return waiting_.size(); }
   int64_t num_running() const { return std::ssize(running_); }
   int64_t num_preemptions() const { return num_preemptions_; }
   const SpeculationStats& speculation() const { return speculation_; }
   bool HasWork() const { return num_waiting() + num_running() > 0; }
   std::span<const Sequence* const> running() const { return running_; }
+  const TenantLine& line() const { return waiting_; }
 
-  // Every sequence is in exactly one queue, tables are as long as their computed tokens need, the block manager agrees. `held` are
-  // the tables that others keep of the same blocks.
+  // Every sequence is in exactly one queue, tables are as long as their computed tokens need, the block manager agrees. `held`
+  // are the tables that others keep of the same blocks.
   Status CheckIntegrity(std::span<const BlockTable* const> held = {}) const;
 
  private:
   void MakeRoomForTheFirst();
-  void GatherPrompts();
   void PlanDecodes(int64_t num_decoding, int64_t budget);
   void PlanPrompts(int64_t budget, bool has_streams);
   void PlanDrafts(int64_t num_decoding, int64_t budget);
@@ -117,18 +128,27 @@ class Scheduler {
   [[nodiscard]] bool PlanSlice(Sequence& sequence, int64_t num_tokens);
   void ForgetPlan();
 
-  bool LineUp(size_t index, size_t& cursor);
-  Sequence* FirstThatMayStart(size_t& cursor, const Sequence* next);
+  void ArrangeLine();
+  Sequence* NextInLine();
   bool IsComputedInLine(const Sequence& sequence) const;
   bool HasBlocksFor(const Sequence& sequence) const;
 
   void Start(Sequence& sequence);
   void Preempt(Sequence& sequence);
   void LearnFrom(const StepResult& result);
+  double Charge(Sequence& sequence, int64_t num_answer_tokens);
+  double ExpectedAnswerTokens(int64_t max_tokens, int64_t num_generated) const;
   SequenceUpdate AppendToken(Sequence& sequence, TokenId token, TimePoint now);
   SequenceUpdate Finish(Sequence& sequence, FinishReason reason);
   void GiveBlocksBack(Sequence& sequence);
-  void SettleQueues();
+  void SettleRunning();
+  std::vector<SequenceUpdate> FinishAll(const std::vector<std::pair<Sequence*, FinishReason>>& ended);
+  // Calls visit(Sequence&) for all that wait or run.
+  template <typename Visit>
+  void ForEachLive(Visit visit) const {
+    waiting_.ForEach(visit);
+    for (Sequence* sequence : running_) visit(*sequence);
+  }
 
   const SchedulerOptions options_;
   BlockManager& blocks_;
@@ -136,9 +156,12 @@ class Scheduler {
   const int64_t max_sequence_tokens_;  // of the context or of the whole pool, whichever is smaller
 
   std::unordered_map<const Sequence*, std::unique_ptr<Sequence>> sequences_;  // all that live, finished ones included
-  std::vector<Sequence*> waiting_;                                            // in line
-  std::vector<Sequence*> running_;                                            // in line
-  std::vector<Sequence*> prompts_;  // scratch of PlanPrompts: the prompts that take part in this step, as they get budget
+  TenantLine waiting_;
+  std::vector<Sequence*> running_;  // in order of place
+  std::vector<Sequence*> line_;     // scratch of Plan: the prompts that may be computed, in the order in which they are served
+  size_t next_in_line_ = 0;         // of line_
+  bool may_start_ = true;           // false once there is no room for the next that waits
+  std::vector<Sequence*> prompts_;  // scratch of Plan: those that compute their prompts, and those that begin in this step
   StepPlan plan_;
   int64_t num_arrivals_ = 0;
   int64_t num_preemptions_ = 0;
@@ -147,7 +170,8 @@ class Scheduler {
   PromptCost prompt_cost_with_decode_;            // beyond what the streams take alone
   AcceptanceRates acceptance_ = {0.7, 0.5, 0.2};  // that new sequences begin with
   SpeculationStats speculation_;
-  Place last_turn_;  // of the stream that had the last turn when there were more streams than budget
+  double mean_answer_tokens_ = 0;  // of answers that ended; 0: none has
+  Place last_turn_;                // of the stream that had the last turn when there were more streams than budget
 };
 
 }  // namespace autoglm

@@ -58,7 +58,7 @@ Status CheckRunning(const Sequence& sequence) {
 }  // namespace
 
 Status Scheduler::CheckIntegrity(std::span<const BlockTable* const> held) const {
-  AUTOGLM_TRY_VOID(CheckQueue(waiting_, SequenceState::kWaiting));
+  AUTOGLM_TRY_VOID(waiting_.CheckIntegrity());
   AUTOGLM_TRY_VOID(CheckQueue(running_, SequenceState::kRunning));
   if (num_running() > options_.max_running) return Broken(fmt::format("{} sequences run", num_running()));
   // Queues hold no sequence twice, so equal counts mean that every live sequence is in its queue.

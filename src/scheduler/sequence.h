@@ -3,6 +3,7 @@
 #include <compare>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,13 +17,20 @@
 
 namespace autoglm {
 
+// The time to the first token that requests of no particular class stand in line for.
+inline constexpr Duration kStandardTarget = std::chrono::seconds(10);
+
 // What a user asked, as the scheduler needs it.
 struct Request {
   std::string id;
   std::vector<TokenId> prompt_tokens;  // at least one
   SamplingParams sampling;
-  int64_t priority = 0;     // lower goes first: SchedulerOptions::priority_step
-  uint64_t cache_salt = 0;  // tenant of the prefix cache
+  int64_t priority = 0;                    // lower goes first: SchedulerOptions::priority_step
+  uint64_t tenant = 0;                     // whose it is: tenants get equal shares of the engine
+  uint64_t cache_salt = 0;                 // prefixes of different salts are never shared
+  std::optional<TimePoint> arrived = {};   // nullopt: with Enqueue
+  Duration target = kStandardTarget;       // in which its class of requests is to begin to be answered
+  std::optional<TimePoint> deadline = {};  // when its answer is of no use any more
   CancelToken cancel;
 };
 
@@ -36,7 +44,7 @@ struct SequenceTimes {
 
 // Where a sequence stands in line: a lower place goes first.
 struct Place {
-  TimePoint since;
+  TimePoint due;
   int64_t arrival = 0;  // decides between equal ones
 
   auto operator<=>(const Place&) const = default;
@@ -48,13 +56,15 @@ enum class SequenceState { kWaiting, kRunning, kFinished };
 // Owned by the Scheduler; the engine reads it between steps.
 struct Sequence {
   Request request;
-  int64_t arrival = 0;  // 1 for the first request of all; a lower number is an older sequence
-  TimePoint since;      // when it came; earlier by what its priority is worth
+  int64_t arrival = 0;   // 1 for the first request of all; a lower number is an older sequence
+  TimePoint due;         // by when it should begin to be answered: see Scheduler
+  Duration allowance{};  // how much longer than others its class and priority let it wait; below 0: shorter
   SequenceState state = SequenceState::kWaiting;
   std::vector<TokenId> tokens;  // prompt, then generated
   int64_t num_prompt_tokens = 0;
   int64_t num_computed = 0;       // tokens whose KV is in the blocks
   int64_t num_cached_tokens = 0;  // prompt tokens found in the prefix tree when first scheduled
+  int64_t num_charged = 0;        // prompt tokens that its tenant was charged for, cached ones included
   int64_t num_preemptions = 0;
   BlockTable block_table;
   std::unique_ptr<Sampler> sampler;
@@ -62,7 +72,7 @@ struct Sequence {
   SequenceTimes times;
   void* owner_data = nullptr;  // the engine's record of this sequence
 
-  Place place() const { return {since, arrival}; }
+  Place place() const { return {due, arrival}; }
   int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
   int64_t num_generated() const { return num_tokens() - num_prompt_tokens; }
   int64_t num_to_compute() const { return num_tokens() - num_computed; }

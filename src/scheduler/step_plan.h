@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "sampling/sampling_params.h"
+#include "scheduler/prompt_cost.h"
 #include "scheduler/sequence.h"
 
 namespace autoglm {
@@ -36,6 +37,17 @@ struct StepResult {
   std::vector<TokenId> sampled;      // of all these slices, one after the other
   std::vector<int64_t> num_sampled;  // by slice, at least 1
   double seconds = 0;                // that the step took; 0: not known
+};
+
+// What lies before an engine, in the time that its steps so far say it takes.
+struct LoadEstimate {
+  PromptCost prompt_cost;               // of prompt tokens
+  double prompt_share = 1;              // of the time between steps' ends that goes to prompts, while there are some
+  double seconds_per_answer_token = 0;  // of all answers together
+  double seconds_per_step = 0;          // a token for each running answer
+  double mean_answer_tokens = 0;        // of answers that ended; 0: none has
+  double backlog_seconds = 0;           // of all that wait and run
+  double prompt_backlog_seconds = 0;    // of their prompts alone
 };
 
 // What became of a sequence in a step.
