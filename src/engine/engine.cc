@@ -36,7 +36,13 @@ struct Arrival {
   GenerationRequest request;
   CancelToken cancel;
   std::shared_ptr<TokenStream> stream;
+  TimePoint arrived;
+  std::optional<TimePoint> deadline;
 };
+
+tl::unexpected<Refusal> Refuse(Error error) {
+  return tl::unexpected(Refusal{.error = std::move(error), .retry_after_seconds = 1});
+}
 
 }  // namespace
 
@@ -48,6 +54,10 @@ struct Engine::Impl {
         context_length(context),
         clock(real_clock),
         team(std::move(resources.team)),
+        admission({.max_requests = engine_options.max_waiting + engine_options.max_running,
+                   .max_running = engine_options.max_running,
+                   .max_backlog_seconds = engine_options.max_queue_seconds},
+                  real_clock),
         kv(std::move(resources.kv)),
         runner(*model, kv->pool(), team->pool()),
         blocks(kv->blocks()),
@@ -73,7 +83,8 @@ struct Engine::Impl {
   void PublishStats();
   void StopAll();
   void JoinThread();
-  bool TakePlace();
+  Status Check(const GenerationRequest& request) const;
+  std::shared_ptr<TokenStream> Push(GenerationRequest request, TimePoint now, std::optional<TimePoint> deadline);
   bool IsLoaded() const { return model->lm().load_progress().is_complete(); }
 
   static uint64_t NextSerial() {
@@ -88,6 +99,7 @@ struct Engine::Impl {
   const Clock& clock;
 
   const std::shared_ptr<ComputeTeam> team;
+  Admission admission;
 
   // Engine thread only.
   std::unique_ptr<KvCache> kv;
@@ -95,14 +107,11 @@ struct Engine::Impl {
   BlockManager& blocks;
   Scheduler scheduler;
   std::unordered_map<Sequence*, std::shared_ptr<TokenStream>> streams;
-  TimePoint last_finish{};
 
   // Shared.
   BoundedQueue<Arrival> inbox;
   std::atomic<bool> stopping{false};
   std::atomic<bool> draining{false};
-  std::atomic<int64_t> num_in_flight{0};
-  std::atomic<double> finish_interval_seconds{0};
   std::atomic<uint64_t> next_seed;
   mutable std::mutex mutex;  // of the two below
   EngineStats published;
@@ -156,20 +165,10 @@ std::unique_ptr<KvCache> Engine::Stop(std::unique_ptr<Engine> engine) {
   return kv;
 }
 
-// Counts a request in, from here to its end. Exact however fast others submit: what has a place is never refused later.
-bool Engine::Impl::TakePlace() {
-  int64_t taken = num_in_flight.load();
-  do {
-    if (taken >= options.max_waiting + options.max_running) return false;
-  } while (!num_in_flight.compare_exchange_weak(taken, taken + 1));
-  return true;
-}
-
-Result<std::shared_ptr<TokenStream>> Engine::Submit(GenerationRequest request) {
-  if (impl_->draining) return Fail(ErrorCode::kUnavailable, "the server is shutting down");
+Status Engine::Impl::Check(const GenerationRequest& request) const {
   if (request.prompt_tokens.empty()) return Fail(ErrorCode::kInvalidArgument, "the prompt has no tokens");
-  AUTOGLM_TRY_VOID(request.sampling.Validate(impl_->model->tokenizer().vocab_size()));
-  const auto vocab_size = impl_->model->lm().config().vocab_size;
+  AUTOGLM_TRY_VOID(request.sampling.Validate(model->tokenizer().vocab_size()));
+  const auto vocab_size = model->lm().config().vocab_size;
   for (const TokenId token : request.prompt_tokens) {
     if (token < 0 || token >= vocab_size) {
       return Fail(ErrorCode::kInvalidArgument,
@@ -177,31 +176,62 @@ Result<std::shared_ptr<TokenStream>> Engine::Submit(GenerationRequest request) {
     }
   }
   const auto prompt_length = static_cast<int64_t>(request.prompt_tokens.size());
-  if (prompt_length >= impl_->context_length) {
+  if (prompt_length >= context_length) {
     return Fail(ErrorCode::kContextLengthExceeded,
-                "This model's maximum context length is " + std::to_string(impl_->context_length) +
-                    " tokens, but the prompt has " + std::to_string(prompt_length) +
-                    " tokens and the answer needs at least one. Please shorten the prompt.",
+                "This model's maximum context length is " + std::to_string(context_length) + " tokens, but the prompt has " +
+                    std::to_string(prompt_length) + " tokens and the answer needs at least one. Please shorten the prompt.",
                 "messages");
   }
-  if (!impl_->TakePlace()) {
-    return Fail(ErrorCode::kResourceExhausted,
-                "too many requests are waiting (" + std::to_string(impl_->options.max_waiting) + " places): try again later");
+  return {};
+}
+
+tl::expected<std::vector<std::shared_ptr<TokenStream>>, Refusal> Engine::SubmitTogether(Submission submission) {
+  if (impl_->draining) return Refuse({.code = ErrorCode::kUnavailable, .message = "the server is shutting down"});
+  AdmissionAsk ask{.num_requests = std::ssize(submission.requests),
+                   .fingerprint = submission.fingerprint,
+                   .timeout = submission.timeout,
+                   .is_urgent = !submission.requests.empty()};
+  for (const GenerationRequest& request : submission.requests) {
+    if (const Status status = impl_->Check(request); !status) return Refuse(status.error());
+    const auto num_prompt_tokens = std::ssize(request.prompt_tokens);
+    ask.num_prompt_tokens += num_prompt_tokens;
+    ask.max_answer_tokens += std::min(request.sampling.max_tokens, impl_->context_length - num_prompt_tokens);
+    ask.is_urgent = ask.is_urgent && request.priority < 0;
   }
+  if (const auto admitted = impl_->admission.Admit(ask); !admitted) return tl::unexpected(admitted.error());
+  const TimePoint now = impl_->clock.Now();
+  std::optional<TimePoint> deadline;
+  if (submission.timeout) deadline = now + *submission.timeout;
+  std::vector<std::shared_ptr<TokenStream>> streams;
+  streams.reserve(submission.requests.size());
+  for (GenerationRequest& request : submission.requests) streams.push_back(impl_->Push(std::move(request), now, deadline));
+  return streams;
+}
+
+Result<std::shared_ptr<TokenStream>> Engine::Submit(GenerationRequest request) {
+  Submission submission;
+  submission.requests.push_back(std::move(request));
+  auto streams = SubmitTogether(std::move(submission));
+  if (!streams) return tl::unexpected<Error>(std::move(streams).error().error);
+  return std::move(streams->front());
+}
+
+std::shared_ptr<TokenStream> Engine::Impl::Push(GenerationRequest request, TimePoint now, std::optional<TimePoint> deadline) {
   CancelToken cancel;
   auto stream = std::make_shared<TokenStream>(cancel);
-  AUTOGLM_CHECK(impl_->inbox.TryPush({std::move(request), cancel, stream}));  // it holds all that have a place
+  AUTOGLM_CHECK(inbox.TryPush({std::move(request), cancel, stream, now, deadline}));  // it holds all that have a place
   return stream;
 }
 
 void Engine::BeginDrain() { impl_->draining = true; }
 
-bool Engine::IsIdle() const { return impl_->num_in_flight.load() == 0; }
+bool Engine::IsIdle() const { return impl_->admission.num_inside() == 0; }
 
 EngineStats Engine::stats() const {
   const std::lock_guard lock(impl_->mutex);
   EngineStats stats = impl_->published;
   stats.num_waiting += static_cast<int64_t>(impl_->inbox.size());
+  stats.num_promised = impl_->admission.num_promised();
   return stats;
 }
 
@@ -215,9 +245,7 @@ Status Engine::CheckIntegrity() {
   return answer.get();
 }
 
-int64_t Engine::RetryAfterSeconds() const {
-  return std::clamp<int64_t>(static_cast<int64_t>(std::ceil(impl_->finish_interval_seconds.load())), 1, 60);
-}
+double Engine::Pressure() const { return impl_->admission.Pressure(); }
 
 uint64_t Engine::serial() const { return impl_->serial; }
 const LoadedModel& Engine::model() const { return *impl_->model; }
@@ -248,6 +276,7 @@ void Engine::Impl::AcceptArrivals() {
 }
 
 void Engine::Impl::Accept(Arrival arrival) {
+  admission.Entered(std::ssize(arrival.request.prompt_tokens));
   const uint64_t seed = next_seed.fetch_add(1);
   auto sampler =
       std::make_unique<Sampler>(arrival.request.sampling, seed, arrival.request.prompt_tokens, model->tokenizer().vocab_size());
@@ -255,10 +284,15 @@ void Engine::Impl::Accept(Arrival arrival) {
                                                   .prompt_tokens = std::move(arrival.request.prompt_tokens),
                                                   .sampling = std::move(arrival.request.sampling),
                                                   .priority = arrival.request.priority,
+                                                  .tenant = arrival.request.tenant,
+                                                  .cache_salt = arrival.request.cache_salt,
+                                                  .arrived = arrival.arrived,
+                                                  .target = arrival.request.target,
+                                                  .deadline = arrival.deadline,
                                                   .cancel = arrival.cancel},
                                                  std::move(sampler));
   if (!sequence) {
-    num_in_flight.fetch_sub(1);
+    admission.Leave();
     arrival.stream->Fail(FinishReason::kError, sequence.error().message);
     return;
   }
@@ -279,16 +313,9 @@ void Engine::Impl::Deliver(const std::vector<SequenceUpdate>& updates) {
   for (const SequenceUpdate& update : updates) {
     const auto stream = streams.find(update.sequence);
     AUTOGLM_CHECK(stream != streams.end());
-    if (update.finish) num_in_flight.fetch_sub(1);
+    if (update.finish) admission.Leave();
     stream->second->Deliver(update.token, update.finish, *update.sequence);
     if (!update.finish) continue;
-    const TimePoint now = clock.Now();
-    if (last_finish != TimePoint{}) {
-      // Mean time between two finished requests, over about the last eight.
-      const double interval = Seconds(now - last_finish);
-      finish_interval_seconds = finish_interval_seconds + (interval - finish_interval_seconds) / 8;
-    }
-    last_finish = now;
     streams.erase(stream);
     scheduler.Retire(update.sequence);
   }
@@ -308,10 +335,13 @@ void Engine::Impl::AnswerIntegrityChecks() {
 }
 
 void Engine::Impl::PublishStats() {
+  const LoadEstimate load = scheduler.EstimateLoad();
+  admission.Update(load);
   const std::lock_guard lock(mutex);
   published = {.num_running = scheduler.num_running(),
                .num_waiting = scheduler.num_waiting(),
                .num_preemptions = scheduler.num_preemptions(),
+               .backlog_seconds = load.backlog_seconds,
                .speculation = scheduler.speculation(),
                .blocks = blocks.stats()};
 }
@@ -319,7 +349,8 @@ void Engine::Impl::PublishStats() {
 void Engine::Impl::StopAll() {
   Deliver(scheduler.DropAll(FinishReason::kCancelled));
   while (std::optional<Arrival> arrival = inbox.TryPop()) {
-    num_in_flight.fetch_sub(1);
+    admission.Entered(std::ssize(arrival->request.prompt_tokens));
+    admission.Leave();
     arrival->stream->Fail(FinishReason::kCancelled, "the server is shutting down");
   }
   AnswerIntegrityChecks();

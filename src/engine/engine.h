@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/compute_team.h"
 #include "base/result.h"
+#include "engine/admission.h"
 #include "engine/kv_cache.h"
 #include "engine/token_stream.h"
 #include "kernels/isa.h"
@@ -28,6 +29,7 @@ struct EngineOptions {
   TokenBudget budget;
   int64_t max_running = 64;
   int64_t max_waiting = 256;
+  double max_queue_seconds = 120;                     // AdmissionLimits::max_backlog_seconds
   bool speculates = true;                             // see SchedulerOptions
   Duration priority_step = std::chrono::seconds(30);  // see SchedulerOptions
 };
@@ -36,6 +38,8 @@ struct EngineStats {
   int64_t num_running = 0;
   int64_t num_waiting = 0;
   int64_t num_preemptions = 0;
+  double backlog_seconds = 0;  // of work that waits and runs, as predicted
+  int64_t num_promised = 0;    // places kept free for requests that were sent away
   SpeculationStats speculation;
   BlockManagerStats blocks;
 };
@@ -59,6 +63,16 @@ struct GenerationRequest {
   std::vector<TokenId> prompt_tokens;
   SamplingParams sampling;
   int64_t priority = 0;  // lower goes first: SchedulerOptions::priority_step
+  uint64_t tenant = 0;   // see scheduler/sequence.h for this and the next
+  uint64_t cache_salt = 0;
+  Duration target = kStandardTarget;
+};
+
+// What belongs together, such as the choices of one answer.
+struct Submission {
+  std::vector<GenerationRequest> requests;
+  std::optional<Duration> timeout = {};  // in which all of it is to be there; later it ends with kDeadline
+  uint64_t fingerprint = 0;              // AdmissionAsk::fingerprint
 };
 
 // Owns the engine thread, which owns scheduler, blocks and model, and runs one step after another while there is work:
@@ -75,8 +89,9 @@ class Engine {
   // Ends the engine and hands out its keys and values with all prefixes known in them.
   static std::unique_ptr<KvCache> Stop(std::unique_ptr<Engine> engine);
 
-  // Any thread. Checks the request and puts it into the bounded queue. Errors: kInvalidArgument,
-  // kContextLengthExceeded (the message has both numbers), kResourceExhausted (queue full), kUnavailable (draining).
+  // Any thread. Checks the requests and takes in all of them or none. Errors: kInvalidArgument, kContextLengthExceeded (the
+  // message has both numbers), kUnavailable (draining); and what Admission::Admit refuses.
+  tl::expected<std::vector<std::shared_ptr<TokenStream>>, Refusal> SubmitTogether(Submission submission);
   Result<std::shared_ptr<TokenStream>> Submit(GenerationRequest request);
 
   // Any thread. From now on Submit answers kUnavailable; what was accepted goes on.
@@ -87,8 +102,8 @@ class Engine {
   EngineStats stats() const;
   // Any thread; waits for the engine thread to check scheduler and blocks between two steps.
   Status CheckIntegrity();
-  // Seconds until a queue place is expected to be free, from the measured rate; at least 1. For Retry-After.
-  int64_t RetryAfterSeconds() const;
+  // Any thread. 0 idle, 1 full: Admission::Pressure.
+  double Pressure() const;
 
   // Tells this engine from every other that this process has had.
   uint64_t serial() const;

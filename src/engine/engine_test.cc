@@ -209,7 +209,34 @@ TEST_F(EngineTest, FullQueue_IsRefusedAndOthersGoOn) {
     collector->WaitForFinish();
     EXPECT_EQ(collector->tokens.size(), 40u);
   }
-  EXPECT_GE(engine->RetryAfterSeconds(), 1);
+}
+
+TEST_F(EngineTest, Submission_IsTakenWholeOrNotAtAll) {
+  const auto engine = StartEngine({.max_running = 1, .max_waiting = 3});
+  Submission three;
+  for (int i = 0; i < 3; ++i) three.requests.push_back(Ask(10, 400, i));
+  const auto taken = engine->SubmitTogether(three);
+  ASSERT_TRUE(taken);
+  EXPECT_EQ(taken->size(), 3u);
+  const auto refused = engine->SubmitTogether(three);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().error.code, ErrorCode::kResourceExhausted);
+  EXPECT_GE(refused.error().retry_after_seconds, 1);
+  Collector fourth(*engine->Submit(Ask(10, 5)));
+  for (const auto& stream : *taken) stream->Cancel();
+  fourth.WaitForFinish();
+  EXPECT_EQ(fourth.tokens.size(), 5u);
+}
+
+TEST_F(EngineTest, DeadlineThatPasses_EndsTheAnswer) {
+  const auto engine = StartEngine();
+  Submission submission{.timeout = std::chrono::milliseconds(2)};
+  submission.requests.push_back(Ask(10, 100'000));
+  const auto streams = engine->SubmitTogether(std::move(submission));
+  ASSERT_TRUE(streams);
+  Collector collector(streams->front());
+  collector.WaitForFinish();
+  EXPECT_EQ(collector.last.finish, FinishReason::kDeadline);
 }
 
 TEST_F(EngineTest, TinyPool_PreemptsAndStillAnswersAsAlone) {

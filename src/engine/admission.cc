@@ -1,0 +1,193 @@
+#include "engine/admission.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+
+namespace autoglm {
+namespace {
+
+constexpr size_t kMaxPromises = 16'384;
+// Clocks of clients are not ours: who comes this much too early is on time.
+constexpr double kEarlySeconds = 0.5;
+// How long after its moment a promise is kept, at least, and as a share of the time that was waited.
+constexpr double kLeastGraceSeconds = 5;
+constexpr double kGraceShare = 0.2;
+// Of the backlog that it may be: predictions err, and a promise is kept nevertheless.
+constexpr double kMostForPromised = 1.5;
+// Until answers have ended, so many tokens are expected of one.
+constexpr int64_t kUnknownAnswerTokens = 128;
+
+Duration FromSeconds(double seconds) { return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds)); }
+
+int64_t WholeSeconds(double seconds) {
+  return std::max<int64_t>(1, static_cast<int64_t>(std::ceil(std::min(seconds, 86'400.0))));
+}
+
+}  // namespace
+
+int64_t Admission::ExpectedAnswerTokens() const {
+  return load_.mean_answer_tokens > 0 ? std::llround(load_.mean_answer_tokens) : kUnknownAnswerTokens;
+}
+
+int64_t Admission::ExpectedAnswerTokens(const AdmissionAsk& ask) const {
+  return std::min(ask.max_answer_tokens, ExpectedAnswerTokens() * ask.num_requests);
+}
+
+double Admission::WorkSeconds(int64_t num_prompt_tokens, int64_t num_answer_tokens) const {
+  return load_.prompt_cost.Seconds(0, num_prompt_tokens) +
+         static_cast<double>(num_answer_tokens) * load_.seconds_per_answer_token;
+}
+
+// Of one that came in now: its prompt behind the others', a place among those that run, its answer.
+double Admission::SecondsToTheEnd(const AdmissionAsk& ask) const {
+  const double prompt = load_.prompt_cost.Seconds(0, ask.num_prompt_tokens);
+  const double answer =
+      static_cast<double>(ExpectedAnswerTokens(ask)) / static_cast<double>(ask.num_requests) * load_.seconds_per_step;
+  if (ask.is_urgent) return prompt / load_.prompt_share + answer;
+  const int64_t num_before = num_inside_ + 1 - limits_.max_running;
+  const double for_place = num_before <= 0 || num_inside_ == 0
+                               ? 0
+                               : load_.backlog_seconds * static_cast<double>(num_before) / static_cast<double>(num_inside_);
+  const double before = load_.prompt_backlog_seconds + load_.prompt_cost.Seconds(0, arriving_prompt_tokens_);
+  return std::max(for_place, before / load_.prompt_share) + prompt / load_.prompt_share + answer;
+}
+
+double Admission::SecondsTooLate(const AdmissionAsk& ask) const {
+  return ask.timeout ? SecondsToTheEnd(ask) - Seconds(*ask.timeout) : 0;
+}
+
+// Until there is room for it, behind all that are inside and, unless it was promised room itself, promised.
+double Admission::SecondsToRoom(const AdmissionAsk& ask, double work_seconds, bool is_promised) const {
+  const int64_t num_before = num_inside_ + (is_promised ? 0 : promised_requests_);
+  const double inside_seconds = InsideSeconds();
+  const double before_seconds = inside_seconds + (is_promised ? 0 : promised_seconds_);
+  double wait = 0;
+  if (limits_.max_backlog_seconds > 0 && num_before > 0) {
+    wait = before_seconds + work_seconds - limits_.max_backlog_seconds * (is_promised ? kMostForPromised : 1);
+  }
+  const int64_t num_beyond = num_before + ask.num_requests - limits_.max_requests;
+  if (num_beyond > 0) {
+    const double interval = num_inside_ > 0 ? inside_seconds / static_cast<double>(num_inside_) : 0;
+    wait = std::max({wait, interval * static_cast<double>(num_beyond), 1e-3});
+  }
+  return std::max(wait, 0.0);
+}
+
+tl::expected<void, Refusal> Admission::Admit(const AdmissionAsk& ask) {
+  const std::lock_guard lock(mutex_);
+  if (ask.num_requests > limits_.max_requests) {
+    return tl::unexpected(Refusal{{.code = ErrorCode::kInvalidArgument,
+                                   .message = fmt::format("{} answers are asked for at once; this server computes at most {}.",
+                                                          ask.num_requests, limits_.max_requests),
+                                   .param = "n"}});
+  }
+  const TimePoint now = clock_.Now();
+  ForgetOldPromises(now);
+  if (const double late = SecondsTooLate(ask); late > 0) {
+    return tl::unexpected(
+        Refusal{{.code = ErrorCode::kUnavailable,
+                 .message = fmt::format("The answer would take about {:.1f} s longer than the request allows.", late)},
+                WholeSeconds(std::min(late, load_.backlog_seconds))});
+  }
+  const double work_seconds = WorkSeconds(ask.num_prompt_tokens, ExpectedAnswerTokens(ask));
+  const auto promise = promises_.find(ask.fingerprint);
+  const bool is_promised = ask.fingerprint != 0 && promise != promises_.end();
+  if (is_promised) {
+    const double early = Seconds(promise->second.from - now);
+    if (early > kEarlySeconds) {
+      return tl::unexpected(Refusal{{.code = ErrorCode::kResourceExhausted,
+                                     .message = "There is no room for this request yet; Retry-After says when there is."},
+                                    WholeSeconds(early)});
+    }
+    Forget(ask.fingerprint);
+  }
+  const double seconds = SecondsToRoom(ask, work_seconds, is_promised);
+  if (seconds > 0) return tl::unexpected(RefuseUntilRoom(ask, work_seconds, seconds, now));
+  Take(ask);
+  return {};
+}
+
+void Admission::Take(const AdmissionAsk& ask) {
+  num_inside_ += ask.num_requests;
+  num_arriving_ += ask.num_requests;
+  arriving_prompt_tokens_ += ask.num_prompt_tokens;
+}
+
+double Admission::InsideSeconds() const {
+  return load_.backlog_seconds + WorkSeconds(arriving_prompt_tokens_, num_arriving_ * ExpectedAnswerTokens());
+}
+
+Refusal Admission::RefuseUntilRoom(const AdmissionAsk& ask, double work_seconds, double seconds, TimePoint now) {
+  const int64_t whole = WholeSeconds(seconds);
+  if (ask.fingerprint != 0 && promises_.size() < kMaxPromises) {
+    const auto wait = static_cast<double>(whole);
+    const Promise promise{.from = now + FromSeconds(wait),
+                          .until = now + FromSeconds(wait + std::max(kLeastGraceSeconds, kGraceShare * wait)),
+                          .seconds = work_seconds,
+                          .num_requests = ask.num_requests};
+    promises_.emplace(ask.fingerprint, promise);
+    ends_.emplace(promise.until, ask.fingerprint);
+    promised_seconds_ += work_seconds;
+    promised_requests_ += ask.num_requests;
+  }
+  return {{.code = ErrorCode::kResourceExhausted,
+           .message = fmt::format("{} requests are being served or wait, {:.0f} s of work; try again in {} s.", num_inside_,
+                                  load_.backlog_seconds, whole)},
+          whole};
+}
+
+void Admission::ForgetOldPromises(TimePoint now) {
+  while (!ends_.empty() && ends_.begin()->first < now) Forget(ends_.begin()->second);
+}
+
+void Admission::Forget(uint64_t fingerprint) {
+  const auto found = promises_.find(fingerprint);
+  AUTOGLM_CHECK(found != promises_.end());
+  const Promise& promise = found->second;
+  promised_requests_ -= promise.num_requests;
+  promised_seconds_ = promises_.size() == 1 ? 0 : promised_seconds_ - promise.seconds;
+  const auto [begin, end] = ends_.equal_range(promise.until);
+  ends_.erase(std::find_if(begin, end, [&](const auto& entry) { return entry.second == fingerprint; }));
+  promises_.erase(found);
+}
+
+void Admission::Entered(int64_t num_prompt_tokens) {
+  const std::lock_guard lock(mutex_);
+  --num_arriving_;
+  arriving_prompt_tokens_ -= num_prompt_tokens;
+  AUTOGLM_CHECK(num_arriving_ >= 0 && arriving_prompt_tokens_ >= 0);
+}
+
+void Admission::Leave() {
+  const std::lock_guard lock(mutex_);
+  AUTOGLM_CHECK(num_inside_ > 0);
+  --num_inside_;
+}
+
+void Admission::Update(const LoadEstimate& load) {
+  const std::lock_guard lock(mutex_);
+  load_ = load;
+}
+
+int64_t Admission::num_inside() const {
+  const std::lock_guard lock(mutex_);
+  return num_inside_;
+}
+
+int64_t Admission::num_promised() const {
+  const std::lock_guard lock(mutex_);
+  return promised_requests_;
+}
+
+double Admission::Pressure() const {
+  const std::lock_guard lock(mutex_);
+  const double by_count = static_cast<double>(num_inside_) / static_cast<double>(limits_.max_requests);
+  if (limits_.max_backlog_seconds <= 0) return by_count;
+  return std::max(by_count, InsideSeconds() / limits_.max_backlog_seconds);
+}
+
+}  // namespace autoglm
