@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cmath>
 #include <future>
+#include <limits>
 #include <mutex>
 #include <random>
 #include <thread>
@@ -39,6 +40,14 @@ struct Arrival {
   TimePoint arrived;
   std::optional<TimePoint> deadline;
 };
+
+constexpr Duration::rep kNoInterrupt = std::numeric_limits<Duration::rep>::min();
+
+Duration::rep MostUrgent(const StepPlan& plan) {
+  Duration least = Duration::max();
+  for (const SequenceSlice& slice : plan.slices) least = std::min(least, slice.sequence->allowance);
+  return least.count();
+}
 
 tl::unexpected<Refusal> Refuse(Error error) {
   return tl::unexpected(Refusal{.error = std::move(error), .retry_after_seconds = 1});
@@ -78,6 +87,7 @@ struct Engine::Impl {
   void AcceptArrivals();
   void Accept(Arrival arrival);
   void RunStep();
+  void InterruptFor(const GenerationRequest& request);
   void Deliver(const std::vector<SequenceUpdate>& updates);
   void AnswerIntegrityChecks();
   void PublishStats();
@@ -107,11 +117,15 @@ struct Engine::Impl {
   BlockManager& blocks;
   Scheduler scheduler;
   std::unordered_map<Sequence*, std::shared_ptr<TokenStream>> streams;
+  bool was_interrupted = false;
 
   // Shared.
   BoundedQueue<Arrival> inbox;
   std::atomic<bool> stopping{false};
   std::atomic<bool> draining{false};
+  std::atomic<Duration::rep> step_allowance{kNoInterrupt};  // of the most urgent sequence in the step that is computed
+  std::atomic<bool> interrupt{false};                       // give that step up
+  std::atomic<int64_t> num_interrupts{0};
   std::atomic<uint64_t> next_seed;
   mutable std::mutex mutex;  // of the two below
   EngineStats published;
@@ -219,7 +233,9 @@ Result<std::shared_ptr<TokenStream>> Engine::Submit(GenerationRequest request) {
 std::shared_ptr<TokenStream> Engine::Impl::Push(GenerationRequest request, TimePoint now, std::optional<TimePoint> deadline) {
   CancelToken cancel;
   auto stream = std::make_shared<TokenStream>(cancel);
+  const GenerationRequest urgency{.priority = request.priority, .target = request.target};
   AUTOGLM_CHECK(inbox.TryPush({std::move(request), cancel, stream, now, deadline}));  // it holds all that have a place
+  InterruptFor(urgency);
   return stream;
 }
 
@@ -232,6 +248,7 @@ EngineStats Engine::stats() const {
   EngineStats stats = impl_->published;
   stats.num_waiting += static_cast<int64_t>(impl_->inbox.size());
   stats.num_promised = impl_->admission.num_promised();
+  stats.num_interrupts = impl_->num_interrupts.load(std::memory_order_relaxed);
   return stats;
 }
 
@@ -302,11 +319,24 @@ void Engine::Impl::Accept(Arrival arrival) {
 void Engine::Impl::RunStep() {
   const StepPlan& plan = scheduler.Plan();
   AUTOGLM_CHECK(!plan.empty());
-  const StepResult& result = [&]() -> const StepResult& {
+  const StepResult* result = [&] {
     const auto turn = team->TakeTurn();
-    return runner.Run(plan);
+    interrupt = false;
+    // Two steps in a row are not given up, so that those who can wait get on.
+    step_allowance = std::exchange(was_interrupted, false) ? kNoInterrupt : MostUrgent(plan);
+    return runner.Run(plan, interrupt);
   }();
-  Deliver(scheduler.Commit(result));
+  step_allowance = kNoInterrupt;
+  if (result != nullptr) return Deliver(scheduler.Commit(*result));
+  was_interrupted = true;
+  num_interrupts.fetch_add(1, std::memory_order_relaxed);
+}
+
+// Gives up the step that is computed where the request is a level or more ahead of everything in it.
+void Engine::Impl::InterruptFor(const GenerationRequest& request) {
+  const Duration step = options.priority_step;
+  const Duration allowance = request.target - kStandardTarget + request.priority * step;
+  if (step > Duration::zero() && (allowance + step).count() <= step_allowance.load()) interrupt = true;
 }
 
 void Engine::Impl::Deliver(const std::vector<SequenceUpdate>& updates) {

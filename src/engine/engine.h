@@ -38,6 +38,7 @@ struct EngineStats {
   int64_t num_running = 0;
   int64_t num_waiting = 0;
   int64_t num_preemptions = 0;
+  int64_t num_interrupts = 0;  // steps that were given up for a more urgent request
   double backlog_seconds = 0;  // of work that waits and runs, as predicted
   int64_t num_promised = 0;    // places kept free for requests that were sent away
   SpeculationStats speculation;

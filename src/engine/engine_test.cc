@@ -239,6 +239,30 @@ TEST_F(EngineTest, DeadlineThatPasses_EndsTheAnswer) {
   EXPECT_EQ(collector.last.finish, FinishReason::kDeadline);
 }
 
+// Long prompts that can wait fill every step; urgent requests give their steps up, and no answer differs for it.
+TEST_F(EngineTest, UrgentRequest_InterruptsAStepThatCanWait) {
+  const auto engine = StartEngine({.max_running = 8});
+  const auto calm = StartEngine();
+  std::vector<std::unique_ptr<Collector>> slow;
+  for (int i = 0; i < 8; ++i) {
+    GenerationRequest request = Ask(400, 60, i);
+    request.priority = 10;
+    slow.push_back(std::make_unique<Collector>(*engine->Submit(request)));
+  }
+  int num_urgent = 0;
+  for (; num_urgent < 200 && engine->stats().num_interrupts == 0; ++num_urgent) {
+    GenerationRequest urgent = Ask(30, 2, 1000 + num_urgent);
+    urgent.priority = -10;
+    EXPECT_EQ(Answer(*engine, urgent), Answer(*calm, urgent));
+  }
+  EXPECT_GT(engine->stats().num_interrupts, 0);
+  for (int i = 0; i < 8; ++i) {
+    slow[static_cast<size_t>(i)]->WaitForFinish();
+    EXPECT_EQ(slow[static_cast<size_t>(i)]->tokens, Answer(*calm, Ask(400, 60, i)));
+  }
+  EXPECT_TRUE(engine->CheckIntegrity());
+}
+
 TEST_F(EngineTest, TinyPool_PreemptsAndStillAnswersAsAlone) {
   // 12 blocks of 32 tokens for 6 sequences that grow to 4 blocks each.
   const int64_t block_bytes = 32 * 2 * 2 * 2 * 16 * 3;  // BF16, keys and values, 2 heads of 16, 3 layers

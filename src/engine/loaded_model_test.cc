@@ -36,7 +36,7 @@ class LoadedModelTest : public testing::Test {
     const std::vector<ForwardSlice> slices = {
         {.tokens = tokens, .first_position = 0, .block_table = blocks, .logits = ForwardSlice::Logits::kLast}};
     std::vector<float> logits;
-    model.lm().Forward(slices, kv, pool_, logits);
+    model.lm().Forward(slices, kv, pool_, logits, nullptr);
     return logits;
   }
 

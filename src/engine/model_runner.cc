@@ -7,10 +7,10 @@
 
 namespace autoglm {
 
-const StepResult& ModelRunner::Run(const StepPlan& plan) {
+const StepResult* ModelRunner::Run(const StepPlan& plan, const std::atomic<bool>& interrupt) {
   const TimePoint started = Clock::Real().Now();
   FillSlices(plan);
-  model_.lm().Forward(slices_, kv_, pool_, logits_);
+  if (!model_.lm().Forward(slices_, kv_, pool_, logits_, &interrupt)) return nullptr;
 
   result_.sampled.clear();
   result_.num_sampled.clear();
@@ -19,7 +19,7 @@ const StepResult& ModelRunner::Run(const StepPlan& plan) {
     if (slice.samples) Sample(slice, rest);
   }
   result_.seconds = Seconds(Clock::Real().Now() - started);
-  return result_;
+  return &result_;
 }
 
 void ModelRunner::FillSlices(const StepPlan& plan) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -20,8 +21,9 @@ class ModelRunner {
   // All three outlive the runner.
   ModelRunner(LoadedModel& model, KvPool& kv, ThreadPool& pool) : model_(model), kv_(kv), pool_(pool) {}
 
-  // The result is valid until the next call.
-  const StepResult& Run(const StepPlan& plan);
+  // The result is valid until the next call. Null where somebody set `interrupt` meanwhile: nothing was computed then, and the
+  // plan must not be committed.
+  const StepResult* Run(const StepPlan& plan, const std::atomic<bool>& interrupt);
 
  private:
   void FillSlices(const StepPlan& plan);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -74,8 +75,12 @@ class CausalLm {
   // vocab_size] in slice order, into `logits`. A token's logits do not depend on the other slices, on how its sequence was
   // cut into slices, or on the number of threads: bit for bit.
   //
+  // Where somebody sets `interrupt` meanwhile, it gives up at the next layer and answers false: `logits` are of no use, and the
+  // KV of these slices must be computed again. Null: never.
+  //
   // Not thread-safe: one caller at a time.
-  virtual void Forward(std::span<const ForwardSlice> slices, KvPool& kv, ThreadPool& pool, std::vector<float>& logits) = 0;
+  virtual bool Forward(std::span<const ForwardSlice> slices, KvPool& kv, ThreadPool& pool, std::vector<float>& logits,
+                       const std::atomic<bool>* interrupt) = 0;
 
   // Test hook: hidden states [num_tokens, hidden] of the last Forward after embedding (0), each block, and the final norm.
   virtual void SetHiddenStateCapture(std::vector<std::vector<float>>* capture) = 0;

@@ -41,16 +41,30 @@ ForwardPass::ForwardPass(const ModelConfig& config, const TransformerWeights& we
       pool_(pool),
       capture_(capture) {}
 
-void ForwardPass::Run(std::span<const ForwardSlice> slices, std::vector<float>& logits) {
+bool ForwardPass::Run(std::span<const ForwardSlice> slices, std::vector<float>& logits, const std::atomic<bool>* interrupt) {
+  interrupt_ = interrupt;
   LayOut(slices);
   logits.resize(logits_tokens_.size() * static_cast<size_t>(config_.vocab_size));
   logits_ = logits.data();
   const int64_t num_steps = config_.num_layers + 1;
-  if (weights_.loader->is_complete()) return RunSteps({0, num_steps});
-  for (int64_t step = 0; step < num_steps; ++step) {
+  if (weights_.loader->is_complete()) {
+    RunSteps({0, num_steps});
+    return stop_at_ >= num_steps;
+  }
+  for (int64_t step = 0; step < std::min(num_steps, stop_at_.load()); ++step) {
     LoadWeightsOf(step);
     RunSteps({step, step + 1});
   }
+  return stop_at_ >= num_steps;
+}
+
+// Before the last step it is too late to save anything.
+bool ForwardPass::StopsBefore(int member, int64_t step) {
+  if (step >= stop_at_.load(std::memory_order_relaxed)) return true;
+  if (member == 0 && interrupt_ != nullptr && step + 1 < config_.num_layers && interrupt_->load(std::memory_order_relaxed)) {
+    stop_at_.store(std::min(step + 1, stop_at_.load(std::memory_order_relaxed)), std::memory_order_relaxed);
+  }
+  return false;
 }
 
 void ForwardPass::LoadWeightsOf(int64_t step) {
@@ -152,6 +166,7 @@ void ForwardPass::RunMember(int member, StepRange steps) {
     Capture(member, 0);
   }
   for (int64_t step = steps.begin; step < steps.end; ++step) {
+    if (StopsBefore(member, step)) return;
     if (RunsByTokens()) {
       StepByTokens(member, claims, step);
     } else {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -22,7 +24,8 @@ class ForwardPass {
   ForwardPass(const ModelConfig& config, const TransformerWeights& weights, const KernelTable& kernels, Arithmetic arithmetic,
               StepBuffers& buffers, KvPool& kv, ThreadPool& pool, std::vector<std::vector<float>>* capture);
 
-  void Run(std::span<const ForwardSlice> slices, std::vector<float>& logits);
+  // As CausalLm::Forward.
+  bool Run(std::span<const ForwardSlice> slices, std::vector<float>& logits, const std::atomic<bool>* interrupt);
 
  private:
   struct TokenRange {
@@ -62,6 +65,7 @@ class ForwardPass {
   void LoadWeightsOf(int64_t step);
   void RunSteps(StepRange steps);
   void RunMember(int member, StepRange steps);
+  bool StopsBefore(int member, int64_t step);
   void EmbedAll(ItemClaims& claims);
   void StepByRows(int member, ItemClaims& claims, int64_t step);
   void AttendByRows(int member, ItemClaims& claims, const LayerView& layer);
@@ -138,6 +142,10 @@ class ForwardPass {
   const ModelConfig& config_;
   const TransformerWeights& weights_;
   const KernelTable& kernels_;
+  const std::atomic<bool>* interrupt_ = nullptr;
+  // The first step that is not computed any more. Member 0 says so one step ahead, so that a barrier lies between its word and
+  // everyone's reading.
+  std::atomic<int64_t> stop_at_{std::numeric_limits<int64_t>::max()};
   const Arithmetic arithmetic_;
   StepBuffers& buffers_;
   KvPool& kv_;

@@ -26,8 +26,9 @@ LoadProgress Transformer::load_progress() const {
           .is_prepared = weights_.loader->is_prepared()};
 }
 
-void Transformer::Forward(std::span<const ForwardSlice> slices, KvPool& kv, ThreadPool& pool, std::vector<float>& logits) {
-  ForwardPass(config_, weights_, kernels_, arithmetic_, buffers_, kv, pool, capture_).Run(slices, logits);
+bool Transformer::Forward(std::span<const ForwardSlice> slices, KvPool& kv, ThreadPool& pool, std::vector<float>& logits,
+                          const std::atomic<bool>* interrupt) {
+  return ForwardPass(config_, weights_, kernels_, arithmetic_, buffers_, kv, pool, capture_).Run(slices, logits, interrupt);
 }
 
 }  // namespace autoglm

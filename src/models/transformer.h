@@ -67,7 +67,8 @@ class Transformer final : public CausalLm {
   LoadProgress load_progress() const override;
   void LoadNext(ThreadPool& pool) override { weights_.loader->LoadNext(pool); }
   Status WaitForCache() override { return weights_.loader->WaitForCache(); }
-  void Forward(std::span<const ForwardSlice> slices, KvPool& kv, ThreadPool& pool, std::vector<float>& logits) override;
+  bool Forward(std::span<const ForwardSlice> slices, KvPool& kv, ThreadPool& pool, std::vector<float>& logits,
+               const std::atomic<bool>* interrupt) override;
   void SetHiddenStateCapture(std::vector<std::vector<float>>* capture) override { capture_ = capture; }
 
  private:

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <memory>
 #include <numeric>
@@ -58,8 +61,18 @@ class Runner {
       sequence->num_computed += count;
     }
     std::vector<float> logits;
-    lm_->Forward(slices, kv_, pool_, logits);
+    EXPECT_TRUE(lm_->Forward(slices, kv_, pool_, logits, nullptr));
     return logits;
+  }
+  // Begins to compute the next `count` tokens and gives up.
+  void GiveUp(const Sequence& sequence, int64_t count) {
+    const ForwardSlice slice{.tokens = std::span(sequence.tokens).subspan(sequence.num_computed, count),
+                             .first_position = sequence.num_computed,
+                             .block_table = sequence.blocks,
+                             .logits = Logits::kLast};
+    std::vector<float> logits;
+    const std::atomic<bool> interrupt{true};
+    EXPECT_FALSE(lm_->Forward({&slice, 1}, kv_, pool_, logits, &interrupt));
   }
 
   std::vector<TokenId> Greedy(std::vector<TokenId> prompt, int64_t count) {

@@ -193,6 +193,19 @@ TEST_P(BatchInvariance, LoadedBeforehand_SameBitsAsLoadedByTheStep) {
   EXPECT_TRUE(late.lm().load_progress().is_complete());
 }
 
+TEST_P(BatchInvariance, GivenUpAndComputedAgain_SameBits) {
+  for (const bool is_loaded : {false, true}) {
+    Runner runner(*file_, GetParam().options(), 2);
+    if (is_loaded) runner.LoadAll();
+    auto sequence = runner.NewSequence(tokens_, kLength);
+    runner.GiveUp(sequence, kLength);
+    EXPECT_EQ(runner.Forward({{&sequence, 5}}), Expected(0, 5));
+    runner.GiveUp(sequence, 1);
+    runner.GiveUp(sequence, kLength - 5);
+    EXPECT_EQ(runner.Forward({{&sequence, kLength - 5}}), Expected(5, kLength - 5));
+  }
+}
+
 TEST_P(BatchInvariance, ChunkedPrefill_SameBitsAsWhole) {
   for (const int num_threads : {1, 2}) {
     Runner runner(*file_, GetParam().options(), num_threads);

@@ -24,6 +24,8 @@ TimePoint DueOf(const Request& request, TimePoint arrived, double prompt_seconds
 
 // Tokens that a prompt gets in every step, so that it moves however slow the machine is.
 constexpr int64_t kLeastPromptTokens = 4;
+// That streams wait while a more urgent prompt has a step for itself.
+constexpr double kMostSecondsOfPause = 0.25;
 
 // How much of the `left` budget the first of two prompts may take.
 int64_t ShareOf(const Sequence& first, const Sequence* next, int64_t left) {
@@ -113,7 +115,9 @@ void Scheduler::Retire(Sequence* sequence) {
 const StepPlan& Scheduler::Plan() {
   ForgetPlan();
   MakeRoomForTheFirst();
-  const int64_t num_decoding = std::ranges::count_if(running_, [](const Sequence* sequence) { return IsDecoding(*sequence); });
+  PauseForTheFirst();
+  const int64_t num_decoding =
+      std::ranges::count_if(running_, [this](const Sequence* sequence) { return IsStreaming(*sequence); });
   const int64_t budget = num_decoding > 0 ? options_.budget.max_tokens_with_decode : options_.budget.max_tokens;
   PlanDecodes(num_decoding, budget);
   if (options_.speculates) PlanDrafts(num_decoding, budget);
@@ -139,16 +143,29 @@ void Scheduler::MakeRoomForTheFirst() {
   while (last_yields() && (num_running() >= options_.max_running || !HasBlocksFor(first))) Preempt(*running_.back());
 }
 
+void Scheduler::PauseForTheFirst() {
+  const bool had_paused = std::exchange(pause_from_, Duration::max()) != Duration::max();
+  if (had_paused || options_.priority_step <= Duration::zero()) return;
+  ArrangeLine();
+  const Sequence* first = NextInLine();
+  if (first == nullptr) return;
+  const Duration limit = first->allowance + options_.priority_step;
+  const auto can_wait = [&](const Sequence* sequence) { return sequence->allowance >= limit; };
+  if (std::ranges::any_of(running_, can_wait)) pause_from_ = limit;
+}
+
+bool Scheduler::IsStreaming(const Sequence& sequence) const { return IsDecoding(sequence) && !IsPaused(sequence); }
+
 void Scheduler::PlanDecodes(int64_t num_decoding, int64_t budget) {
   const int64_t num_chosen = std::min(budget, num_decoding);
   const int64_t first = num_chosen == num_decoding ? 0 : std::ranges::count_if(running_, [this](const Sequence* sequence) {
-    return IsDecoding(*sequence) && sequence->place() <= last_turn_;
+    return IsStreaming(*sequence) && sequence->place() <= last_turn_;
   });
   int64_t ordinal = 0;
   // Oldest first, so that whoever is preempted (the back of running_) has no slice in the plan yet.
   for (size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
-    if (!IsDecoding(sequence)) continue;
+    if (!IsStreaming(sequence)) continue;
     const int64_t turn = (ordinal++ - first + num_decoding) % num_decoding;
     if (turn == num_chosen - 1) last_turn_ = sequence.place();
     if (turn < num_chosen) PlanOrPreempt(sequence, 1);
@@ -196,16 +213,17 @@ void Scheduler::PlanPrompts(int64_t budget, bool has_streams) {
   const PromptCost& cost = has_streams && prompt_cost_with_decode_.is_known() ? prompt_cost_with_decode_ : prompt_cost_;
   const double most_seconds = has_streams ? options_.budget.prompt_seconds_with_decode : options_.budget.prompt_seconds;
   double seconds = most_seconds > 0 ? most_seconds : std::numeric_limits<double>::infinity();
+  if (pause_from_ != Duration::max()) seconds = std::min(seconds, kMostSecondsOfPause);
   int64_t least = kLeastPromptTokens;
   ArrangeLine();
   Sequence* next = NextInLine();
-  while (budget > 0 && next != nullptr) {
+  while (budget > 0 && next != nullptr && !IsPaused(*next)) {
     Sequence& sequence = *next;
     if (sequence.state == SequenceState::kWaiting) Start(sequence);
     next = NextInLine();
     const int64_t left = std::max(cost.TokensWithin(seconds, sequence.num_computed, budget), std::min(least, budget));
     if (left == 0) break;
-    const int64_t num_tokens = ShareOf(sequence, next, left);
+    const int64_t num_tokens = ShareOf(sequence, next != nullptr && !IsPaused(*next) ? next : nullptr, left);
     if (!PlanSlice(sequence, num_tokens)) break;
     budget -= num_tokens;
     seconds -= cost.Seconds(sequence.num_computed, num_tokens);

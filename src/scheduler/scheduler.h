@@ -61,7 +61,10 @@ struct SpeculationStats {
 //     back and wait again, at its place in line; what it had computed is usually still cached when it returns. A running
 //     prompt that finds no blocks just waits; only when nothing at all could run in a step do the last make room for the
 //     first. The first in line is thus never preempted, and it always ends.
-//  6. The first that waits takes the room of running sequences of lower priority which stand behind it, the last first.
+//  6. While a prompt that is a level or more ahead of them is computed, streams and prompts wait: every other step is for it
+//  alone,
+//     and no longer than a quarter of a second. A short urgent prompt thus takes one short step.
+//  7. The first that waits takes the room of running sequences of lower priority which stand behind it, the last first.
 //
 // The line. A request is due when its class wants it answered (arrival + Request::target), later by what its own prompt takes, so
 // that short ones do not wait for long ones; at its deadline, where that is sooner; and earlier or later by its priority.
@@ -114,6 +117,8 @@ class Scheduler {
   bool HasWork() const { return num_waiting() + num_running() > 0; }
   std::span<const Sequence* const> running() const { return running_; }
   const TenantLine& line() const { return waiting_; }
+  // Whether the sequence takes no part in the step last planned, because a more urgent prompt has it for itself.
+  bool IsPaused(const Sequence& sequence) const { return sequence.allowance >= pause_from_; }
 
   // Every sequence is in exactly one queue, tables are as long as their computed tokens need, the block manager agrees. `held`
   // are the tables that others keep of the same blocks.
@@ -121,6 +126,8 @@ class Scheduler {
 
  private:
   void MakeRoomForTheFirst();
+  void PauseForTheFirst();
+  bool IsStreaming(const Sequence& sequence) const;
   void PlanDecodes(int64_t num_decoding, int64_t budget);
   void PlanPrompts(int64_t budget, bool has_streams);
   void PlanDrafts(int64_t num_decoding, int64_t budget);
@@ -160,8 +167,9 @@ class Scheduler {
   std::vector<Sequence*> running_;  // in order of place
   std::vector<Sequence*> line_;     // scratch of Plan: the prompts that may be computed, in the order in which they are served
   size_t next_in_line_ = 0;         // of line_
-  bool may_start_ = true;           // false once there is no room for the next that waits
-  std::vector<Sequence*> prompts_;  // scratch of Plan: those that compute their prompts, and those that begin in this step
+  Duration pause_from_ = Duration::max();  // who may wait so long takes no part in this step
+  bool may_start_ = true;                  // false once there is no room for the next that waits
+  std::vector<Sequence*> prompts_;         // scratch of Plan: those that compute their prompts, and those that begin in this step
   StepPlan plan_;
   int64_t num_arrivals_ = 0;
   int64_t num_preemptions_ = 0;

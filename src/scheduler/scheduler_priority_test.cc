@@ -77,7 +77,7 @@ TEST_F(SchedulerPriorityTest, HighPriorityPrompt_GoesBeforeALongLowOneAtWork) {
   Sequence& high = AddAt(0, 400);
   Step();
   EXPECT_EQ(Planned(high), 400);
-  EXPECT_EQ(Planned(low), 112);
+  EXPECT_EQ(Planned(low), 0) << "a level behind, it waits for this step";
   EXPECT_EQ(scheduler_->num_preemptions(), 0) << "there is room for both";
   RunUntilIdle();
 }
@@ -133,6 +133,27 @@ TEST_F(SchedulerPriorityTest, WhoWaitedLongEnough_IsNotPreemptedByHigherPriority
   AddAt(0);
   Step();
   EXPECT_EQ(low.num_preemptions, 0);
+  RunUntilIdle();
+}
+
+TEST_F(SchedulerPriorityTest, UrgentPrompt_HasEveryOtherStepForItself) {
+  Sequence& stream = AddAt(1, 10, 1000);
+  Sequence& prompt = AddAt(1, 3000);
+  while (stream.num_generated() == 0) Step();
+  Sequence& equal = AddAt(0, 10, 1000);
+  for (int i = 0; i < 2; ++i) Step();
+  Sequence& urgent = AddAt(0, 300, 1);
+  Step();
+  EXPECT_EQ(Planned(urgent), 127);
+  EXPECT_EQ(Planned(equal), 1) << "only who is a level behind waits";
+  EXPECT_EQ(Planned(stream) + Planned(prompt), 0);
+  Sequence& long_one = AddAt(0, 4000, 1);
+  const int64_t num_before = stream.num_generated();
+  for (int i = 0; i < 8; ++i) {
+    Step();
+    EXPECT_GT(Planned(long_one) + Planned(urgent), 0);
+  }
+  EXPECT_EQ(stream.num_generated() - num_before, 4);
   RunUntilIdle();
 }
 

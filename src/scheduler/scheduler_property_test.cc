@@ -134,8 +134,9 @@ class World {
     CheckIntegrity();
     EXPECT_EQ(plan.empty(), !scheduler_.HasWork());
     const TokenBudget& budget = options_.scheduler.budget;
-    const bool has_streams =
-        std::ranges::any_of(streams, [](const auto& stream) { return stream.first->num_preemptions == stream.second; });
+    const bool has_streams = std::ranges::any_of(streams, [&](const auto& stream) {
+      return stream.first->num_preemptions == stream.second && !scheduler_.IsPaused(*stream.first);
+    });
     EXPECT_LE(plan.num_tokens, has_streams ? budget.max_tokens_with_decode : budget.max_tokens);
     if (first != nullptr) CheckFirst(*first, plan);
     StepResult result = runner_.Run(plan);
@@ -161,6 +162,11 @@ class World {
     first_preemptions_ = first.num_preemptions;
     if (first.state != SequenceState::kRunning || !IsStream(&first)) return;
     if (scheduler_.num_running() > options_.scheduler.budget.max_tokens_with_decode) return;
+    if (scheduler_.IsPaused(first)) {
+      EXPECT_NE(std::exchange(first_was_paused_, true), true) << "twice in a row";
+      return;
+    }
+    first_was_paused_ = false;
     EXPECT_TRUE(std::ranges::any_of(plan.slices, [&](const auto& slice) { return slice.sequence == &first; }));
   }
 
@@ -203,6 +209,7 @@ class World {
   std::map<int64_t, std::vector<TokenId>> delivered_;
   int64_t first_arrival_ = 0;
   int64_t first_preemptions_ = 0;
+  bool first_was_paused_ = false;
   int64_t num_sent_ = 0;
   int64_t num_refused_ = 0;
   int64_t num_finished_ = 0;
