@@ -21,6 +21,7 @@ struct GenerationParams {
   std::optional<int64_t> max_tokens;  // absent: the endpoint's default
   int64_t num_choices = 1;            // "n"
   int64_t priority = 0;               // as vLLM's: lower goes first
+  std::string service_tier;           // "auto", "default", "flex", "priority", or empty
   bool stream = false;
   bool include_usage = false;  // stream_options.include_usage
 };

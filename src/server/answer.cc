@@ -12,6 +12,9 @@ constexpr int kStatusClientGone = 499;  // nobody sees it but the log
 Error FailureOf(const TextGeneration& generation) {
   if (generation.finish() == FinishReason::kCancelled)
     return {.code = ErrorCode::kUnavailable, .message = "the server is shutting down"};
+  if (generation.finish() == FinishReason::kDeadline) {
+    return {.code = ErrorCode::kDeadlineExceeded, .message = "the answer was not complete within the request's timeout"};
+  }
   return {.code = ErrorCode::kInternal, .message = "the generation failed: " + generation.error()};
 }
 
@@ -31,6 +34,7 @@ Answer::Answer(Parts parts, DeliveryThread& delivery, ServerMetrics& metrics, co
       writer_(std::move(parts.writer)),
       exchange_(std::move(parts.exchange)),
       record_(std::move(parts.record)),
+      permit_(std::move(parts.permit)),
       delivery_(delivery),
       metrics_(metrics),
       model_metrics_(metrics.ForModel(record_.model)),
@@ -82,6 +86,7 @@ void Answer::TakeNews(size_t choice) {
   const int64_t num_before = generation.num_completion_tokens();
   const std::string text = generation.Take();
   model_metrics_.generation_tokens.Increment(static_cast<double>(generation.num_completion_tokens() - num_before));
+  if (generation.num_cached_tokens() > 0) writer_->CachedTokens(CountUsage().num_cached_tokens);
   if (!text.empty()) writer_->Text(choice, text);
   const std::optional<FinishReason> finish = generation.finish();
   if (finish == FinishReason::kStop || finish == FinishReason::kLength) writer_->Finish(choice, *finish);
@@ -90,7 +95,8 @@ void Answer::TakeNews(size_t choice) {
 const TextGeneration* Answer::FindFailed() const {
   for (const AnswerChoice& choice : choices_) {
     const std::optional<FinishReason> finish = choice.generation.finish();
-    if (finish == FinishReason::kError || finish == FinishReason::kCancelled) return &choice.generation;
+    const bool is_whole = !finish || *finish == FinishReason::kStop || *finish == FinishReason::kLength;
+    if (!is_whole) return &choice.generation;
   }
   return nullptr;
 }
@@ -123,6 +129,8 @@ void Answer::Close(int status) {
   record_.num_cached_tokens = usage.num_cached_tokens;
   record_.num_completion_tokens = usage.num_completion_tokens;
   record_.finish = WorstFinish(choices_);
+  if (permit_) permit_->Settle(usage.num_prompt_tokens + usage.num_completion_tokens);
+  permit_.reset();
   RecordRequest(record_, metrics_, clock_.Now());
 }
 

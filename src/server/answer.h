@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "auth/rate_limiter.h"
 #include "base/clock.h"
 #include "engine/model_registry.h"
 #include "server/answer_writer.h"
@@ -30,6 +31,7 @@ class Answer final : public DeliveryJob, public std::enable_shared_from_this<Ans
     std::unique_ptr<AnswerWriter> writer;
     std::shared_ptr<http::Exchange> exchange;
     RequestRecord record;
+    std::optional<Permit> permit = {};  // to be settled
   };
   // The delivery thread, metrics and clock outlive the answer.
   Answer(Parts parts, DeliveryThread& delivery, ServerMetrics& metrics, const Clock& clock);
@@ -55,6 +57,7 @@ class Answer final : public DeliveryJob, public std::enable_shared_from_this<Ans
   const std::unique_ptr<AnswerWriter> writer_;
   const std::shared_ptr<http::Exchange> exchange_;
   RequestRecord record_;
+  std::optional<Permit> permit_;
   DeliveryThread& delivery_;
   ServerMetrics& metrics_;
   ModelMetrics& model_metrics_;

@@ -18,11 +18,18 @@ int SendFailure(const ReplyChannel& channel, const Error& error, const Clock& cl
   return status;
 }
 
+void SetCachedTokens(ReplyChannel& channel, int64_t num_tokens) {
+  constexpr std::string_view kName = "x-cached-tokens";
+  std::erase_if(channel.headers, [&](const auto& header) { return header.first == kName; });
+  channel.headers.emplace_back(kName, std::to_string(num_tokens));
+}
+
 class WholeWriter final : public AnswerWriter {
  public:
   WholeWriter(ReplyChannel channel, ResponseHead head, size_t num_choices, const Clock& clock)
       : channel_(std::move(channel)), head_(std::move(head)), choices_(num_choices), clock_(clock) {}
 
+  void CachedTokens(int64_t num_tokens) override { SetCachedTokens(channel_, num_tokens); }
   void Text(size_t choice, std::string_view text) override { choices_[choice].text += text; }
   void Finish(size_t choice, FinishReason reason) override { choices_[choice].finish = reason; }
   void Flush() override {}
@@ -35,7 +42,7 @@ class WholeWriter final : public AnswerWriter {
   void KeepAlive() override {}
 
  private:
-  const ReplyChannel channel_;
+  ReplyChannel channel_;
   const ResponseHead head_;
   std::vector<Choice> choices_;
   const Clock& clock_;
@@ -52,6 +59,9 @@ class StreamWriter final : public AnswerWriter {
         clock_(clock),
         last_write_(clock.Now()) {}
 
+  void CachedTokens(int64_t num_tokens) override {
+    if (!is_started_) SetCachedTokens(channel_, num_tokens);
+  }
   void Text(size_t choice, std::string_view text) override {
     OpenChoices();
     chunks_.AppendText(pending_, choice, text);
@@ -101,7 +111,7 @@ class StreamWriter final : public AnswerWriter {
     channel_.exchange->Start(std::move(head));
   }
 
-  const ReplyChannel channel_;
+  ReplyChannel channel_;
   const ChunkWriter chunks_;
   const size_t num_choices_;
   const Duration ping_interval_;

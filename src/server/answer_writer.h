@@ -22,6 +22,8 @@ class AnswerWriter {
  public:
   virtual ~AnswerWriter() = default;
 
+  // How much of the prompts was found in the prefix cache; shown in the head, where it is not sent yet.
+  virtual void CachedTokens(int64_t num_tokens) = 0;
   virtual void Text(size_t choice, std::string_view text) = 0;
   virtual void Finish(size_t choice, FinishReason reason) = 0;
   // What came since the last Flush shall reach the client now.

@@ -18,8 +18,10 @@
 #include "json/json.h"
 #include "openai/error.h"
 #include "server/answer.h"
+#include "server/call.h"
 #include "server/delivery_thread.h"
 #include "server/generation.h"
+#include "server/generation_handler.h"
 #include "server/ids.h"
 #include "server/reply.h"
 #include "server/served_model.h"
@@ -38,10 +40,6 @@ constexpr std::chrono::milliseconds kConnectionPoll{5};
 // For the last bytes of answers that were broken off.
 constexpr std::chrono::milliseconds kFarewellPatience{500};
 
-int64_t UnixSeconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
 ModelCard CardOf(const ModelStatus& status, const std::string& id) {
   return {.id = id,
           .created_unix_seconds = status.created_unix_seconds,
@@ -57,20 +55,16 @@ uint64_t RandomSeed() {
 
 }  // namespace
 
-struct ApiServer::Impl {
-  // One HTTP request and the way back.
-  struct Call {
-    std::shared_ptr<const http::Request> request;
-    std::string path;  // decoded
-    ReplyChannel channel;
-    std::string_view route;
-  };
+struct ApiServer::Impl : GenerationHost {
   using Handler = void (Impl::*)(const Call&);
+  // kKnown: for those who say who they are, where the server asks.
+  enum class Door { kOpen, kKnown };
   struct Route {
     std::string_view method;
     std::string_view path;  // one that ends in '/' stands for everything below it
     std::string_view name;  // in metrics and logs
     Handler handler;
+    Door door = Door::kKnown;
     std::string_view suffix = {};  // of the paths below
 
     bool Matches(std::string_view given) const {
@@ -84,7 +78,9 @@ struct ApiServer::Impl {
         metrics(server_metrics),
         clock(server_clock),
         ids(RandomSeed()),
-        delivery(std::max<std::chrono::milliseconds>(server_options.ping_interval / 4, std::chrono::milliseconds(1))) {}
+        delivery(std::max(std::chrono::duration_cast<std::chrono::milliseconds>(server_options.generation.ping_interval) / 4,
+                          std::chrono::milliseconds(1))),
+        generation(server_options.generation, *this, delivery, server_metrics, ids, server_clock) {}
 
   void Handle(std::shared_ptr<const http::Request> request, std::shared_ptr<http::Exchange> exchange);
   void Dispatch(Call call);
@@ -99,22 +95,20 @@ struct ApiServer::Impl {
   void HandleMetrics(const Call& call);
   void HandleVersion(const Call& call);
 
-  using Parser = Result<ParsedGeneration> (*)(std::string_view body);
-  void Generate(const Call& call, Parser parse);
-  void GenerateWith(const Call& call, const ParsedGeneration& parsed, const ServedModel& model);
-  // Calls back once, with the model or after the reply has been made to say why there is none.
-  void WithModel(const Call& call, const std::string& name, std::function<void(const ServedModel&)> body);
-  void StartAnswer(const Call& call, const ServedModel& model, const GenerationPlan& plan, std::vector<AnswerChoice> choices);
-  std::unique_ptr<AnswerWriter> MakeWriter(const Call& call, const ServedModel& model, const GenerationPlan& plan);
+  void Generate(const Call& call, GenerationHandler::Parser parse);
+  void WithModel(const Call& call, const std::string& name, std::function<void(const ServedModel&)> body) override;
+  Result<std::shared_ptr<const Principal>> Authenticate(const http::Request& request) const;
+  Result<std::string> Resolve(const Call& call, const std::string& name) const;
 
   // nullptr before Serve.
   std::shared_ptr<ModelRegistry> Registry() const;
   // The models, or why none takes requests now.
   Result<std::shared_ptr<ModelRegistry>> ReadyRegistry() const;
   void Reply(const Call& call, http::Response response);
-  void ReplyError(const Call& call, const Error& error, int64_t retry_after_seconds = kRetryAfterNotReadySeconds);
+  void ReplyError(const Call& call, const Error& error, int64_t retry_after_seconds) override;
+  void ReplyError(const Call& call, const Error& error) { ReplyError(call, error, kRetryAfterNotReadySeconds); }
   void ReplyWithCard(const Call& call, const std::string& name);
-  RequestRecord RecordOf(const Call& call) const;
+  RequestRecord RecordOf(const Call& call) const override;
   void TakeModelMetrics(const ModelRegistry& models);
   std::shared_ptr<const PromptEncoder> EncoderOf(const std::string& model_name, const Engine& engine);
   void BeginAcquire();
@@ -129,6 +123,7 @@ struct ApiServer::Impl {
   const Clock& clock;
   IdSource ids;
   DeliveryThread delivery;
+  GenerationHandler generation;
   std::atomic<bool> is_draining{false};
   // Made once for each engine: it looks through the vocabulary and tries the chat template.
   struct KnownEncoder {
@@ -149,13 +144,13 @@ std::span<const ApiServer::Impl::Route> ApiServer::Impl::Routes() {
       {"POST", "/v1/chat/completions", "/v1/chat/completions", &Impl::HandleChatCompletion},
       {"POST", "/v1/completions", "/v1/completions", &Impl::HandleCompletion},
       {"GET", "/v1/models", "/v1/models", &Impl::HandleModels},
-      {"POST", kModelsPrefix, "/v1/models/{id}/load", &Impl::HandleLoad, kLoadSuffix},
-      {"POST", kModelsPrefix, "/v1/models/{id}/unload", &Impl::HandleUnload, kUnloadSuffix},
+      {"POST", kModelsPrefix, "/v1/models/{id}/load", &Impl::HandleLoad, Door::kKnown, kLoadSuffix},
+      {"POST", kModelsPrefix, "/v1/models/{id}/unload", &Impl::HandleUnload, Door::kKnown, kUnloadSuffix},
       {"GET", kModelsPrefix, "/v1/models/{id}", &Impl::HandleModel},
-      {"GET", "/health", "/health", &Impl::HandleHealth},
-      {"GET", "/ready", "/ready", &Impl::HandleReady},
-      {"GET", "/metrics", "/metrics", &Impl::HandleMetrics},
-      {"GET", "/version", "/version", &Impl::HandleVersion},
+      {"GET", "/health", "/health", &Impl::HandleHealth, Door::kOpen},
+      {"GET", "/ready", "/ready", &Impl::HandleReady, Door::kOpen},
+      {"GET", "/metrics", "/metrics", &Impl::HandleMetrics, Door::kOpen},
+      {"GET", "/version", "/version", &Impl::HandleVersion, Door::kOpen},
   };
   return kRoutes;
 }
@@ -177,7 +172,14 @@ void ApiServer::Impl::Dispatch(Call call) {
   }
   call.route = route->name;
   const std::string& method = call.request->method;
-  if (method == route->method || (method == "HEAD" && route->method == "GET")) return (this->*route->handler)(call);
+  if (method == route->method || (method == "HEAD" && route->method == "GET")) {
+    if (route->door == Door::kKnown) {
+      auto principal = Authenticate(*call.request);
+      if (!principal) return ReplyError(call, principal.error());
+      call.principal = *std::move(principal);
+    }
+    return (this->*route->handler)(call);
+  }
 
   http::Response response = JsonReply(405, ErrorJson({.status = 405,
                                                       .message = call.request->path + " does not take " + method,
@@ -187,28 +189,29 @@ void ApiServer::Impl::Dispatch(Call call) {
   Reply(call, std::move(response));
 }
 
-void ApiServer::Impl::Generate(const Call& call, Parser parse) {
+void ApiServer::Impl::Generate(const Call& call, GenerationHandler::Parser parse) {
   if (const auto ready = ReadyRegistry(); !ready) return ReplyError(call, ready.error());
-  Result<ParsedGeneration> parsed = parse(call.request->body);
-  if (!parsed) return ReplyError(call, parsed.error());
-  const std::string name = parsed->model();
-  const auto kept = std::make_shared<const ParsedGeneration>(*std::move(parsed));
-  WithModel(call, name, [this, call, kept](const ServedModel& model) { GenerateWith(call, *kept, model); });
+  generation.Handle(call, parse);
 }
 
-void ApiServer::Impl::GenerateWith(const Call& call, const ParsedGeneration& parsed, const ServedModel& model) {
-  const Result<GenerationPlan> plan = PlanGeneration(parsed, model);
-  if (!plan) return ReplyError(call, plan.error());
-  Result<std::vector<AnswerChoice>> choices = SubmitChoices(*plan, model, call.channel.request_id);
-  if (!choices) return ReplyError(call, choices.error(), model.engine().RetryAfterSeconds());
-  StartAnswer(call, model, *plan, *std::move(choices));
+Result<std::shared_ptr<const Principal>> ApiServer::Impl::Authenticate(const http::Request& request) const {
+  if (options.authenticator == nullptr) return std::make_shared<const Principal>();
+  return options.authenticator->Authenticate(request.Header("authorization"), request.Header("x-api-key"));
+}
+
+// The name of a model that this caller may use. One that it may not use is not there, for it.
+Result<std::string> ApiServer::Impl::Resolve(const Call& call, const std::string& name) const {
+  AUTOGLM_TRY(const std::shared_ptr<ModelRegistry> models, ReadyRegistry());
+  AUTOGLM_TRY(const std::string resolved, models->Resolve(name));
+  const Policy& policy = call.principal->policy;
+  if (policy.MayUse(resolved) || (!name.empty() && policy.MayUse(name))) return resolved;
+  return Fail(ErrorCode::kPermissionDenied, "This key may not use the model '" + resolved + "'.", "model");
 }
 
 void ApiServer::Impl::WithModel(const Call& call, const std::string& name, std::function<void(const ServedModel&)> body) {
   const auto ready = ReadyRegistry();
-  if (!ready) return ReplyError(call, ready.error());
-  const Result<std::string> model_name = (*ready)->Resolve(name);
-  if (!model_name) return ReplyError(call, model_name.error());
+  const Result<std::string> model_name = Resolve(call, name);
+  if (!ready || !model_name) return ReplyError(call, ready ? model_name.error() : ready.error());
   BeginAcquire();
   (*ready)->Acquire(
       *model_name, [this, call, model_name = *model_name, body = std::move(body)](Result<ModelRegistry::Lease> lease) {
@@ -255,39 +258,16 @@ void ApiServer::Impl::WaitForAcquires() {
   acquired.wait(lock, [this] { return num_acquiring == 0; });
 }
 
-void ApiServer::Impl::StartAnswer(const Call& call, const ServedModel& served, const GenerationPlan& plan,
-                                  std::vector<AnswerChoice> choices) {
-  RequestRecord record = RecordOf(call);
-  record.model = served.name();
-  auto answer = std::make_shared<Answer>(Answer::Parts{.engine = served.lease(),
-                                                       .choices = std::move(choices),
-                                                       .writer = MakeWriter(call, served, plan),
-                                                       .exchange = call.channel.exchange,
-                                                       .record = std::move(record)},
-                                         delivery, metrics, clock);
-  delivery.Add(std::move(answer));
-}
-
-std::unique_ptr<AnswerWriter> ApiServer::Impl::MakeWriter(const Call& call, const ServedModel& served,
-                                                          const GenerationPlan& plan) {
-  const bool is_chat = plan.kind == ResponseKind::kChatCompletion;
-  ResponseHead head{.kind = plan.kind,
-                    .id = (is_chat ? "chatcmpl-" : "cmpl-") + ids.NextHex(),
-                    .created_unix_seconds = UnixSeconds(),
-                    .model = served.name(),
-                    .system_fingerprint = served.system_fingerprint()};
-  if (!plan.params.stream) return MakeWholeWriter(call.channel, std::move(head), plan.num_choices(), clock);
-  const StreamOptions stream{.usage = plan.params.include_usage ? StreamUsage::kInclude : StreamUsage::kOmit,
-                             .ping_interval = options.ping_interval};
-  return MakeStreamWriter(call.channel, head, plan.num_choices(), stream, clock);
-}
-
 void ApiServer::Impl::HandleModels(const Call& call) {
   const auto models = Registry();
   std::vector<ModelCard> cards;
+  const Policy& policy = call.principal->policy;
   for (const ModelStatus& status : models ? models->Models() : std::vector<ModelStatus>()) {
-    cards.push_back(CardOf(status, status.name));
-    for (const std::string& alias : status.aliases) cards.push_back(CardOf(status, alias));
+    const bool may_use = policy.MayUse(status.name);
+    if (may_use) cards.push_back(CardOf(status, status.name));
+    for (const std::string& alias : status.aliases) {
+      if (may_use || policy.MayUse(alias)) cards.push_back(CardOf(status, alias));
+    }
   }
   Reply(call, JsonReply(200, BuildModelList(cards)));
 }
@@ -303,6 +283,7 @@ void ApiServer::Impl::HandleUnload(const Call& call) {
   const auto ready = ReadyRegistry();
   if (!ready) return ReplyError(call, ready.error());
   const std::string name = call.path.substr(kModelsPrefix.size(), call.path.size() - kModelsPrefix.size() - kUnloadSuffix.size());
+  if (const auto resolved = Resolve(call, name); !resolved) return ReplyError(call, resolved.error());
   BeginAcquire();
   (*ready)->Unload(name, [this, call, name](const Status& status) {
     if (status) {
@@ -317,7 +298,7 @@ void ApiServer::Impl::HandleUnload(const Call& call) {
 void ApiServer::Impl::ReplyWithCard(const Call& call, const std::string& name) {
   const auto models = Registry();
   if (!models) return ReplyError(call, {.code = ErrorCode::kUnavailable, .message = "the model is still loading"});
-  const Result<std::string> resolved = models->Resolve(name);
+  const Result<std::string> resolved = Resolve(call, name);
   if (!resolved) return ReplyError(call, resolved.error());
   ModelStatus found{.name = *resolved};  // a precision nobody has asked for is as good as unloaded
   for (ModelStatus& status : models->Models()) {
@@ -379,6 +360,8 @@ void ApiServer::Impl::TakeModelMetrics(const ModelRegistry& models) {
     const EngineStats& stats = status.engine;
     model.num_requests_running.Set(static_cast<double>(stats.num_running));
     model.num_requests_waiting.Set(static_cast<double>(stats.num_waiting));
+    model.backlog_seconds.Set(stats.backlog_seconds);
+    model.num_promised.Set(static_cast<double>(stats.num_promised));
     const auto num_blocks = static_cast<double>(std::max<int64_t>(stats.blocks.num_blocks, 1));
     model.kv_cache_usage.Set(static_cast<double>(stats.blocks.num_used) / num_blocks);
     SetCounterTotal(model.drafted_tokens, static_cast<double>(stats.speculation.num_drafted));

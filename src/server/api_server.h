@@ -5,18 +5,21 @@
 #include <memory>
 #include <string>
 
+#include "auth/authenticator.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "engine/model_registry.h"
 #include "http/server.h"
+#include "server/generation_handler.h"
 #include "telemetry/metrics.h"
 
 namespace autoglm {
 
 struct ApiServerOptions {
   http::ServerOptions http;
-  std::string version;                              // what /version answers
-  std::chrono::milliseconds ping_interval{15'000};  // a stream silent for that long gets an SSE comment
+  std::string version;                                 // what /version answers
+  std::shared_ptr<const Authenticator> authenticator;  // of who asks for anything under /v1; null: anybody may
+  GenerationOptions generation;
 };
 
 // The OpenAI-compatible API of the models of a registry:

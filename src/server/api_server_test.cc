@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "auth/authenticator.h"
+#include "auth/secret_hash.h"
 #include "base/thread_pool.h"
 #include "engine/loaded_model.h"
 #include "json/json.h"
@@ -334,14 +336,120 @@ TEST_F(ApiServerTest, EveryRefusalOfTheTranscripts_ComesOverHttp) {
 
 TEST_F(ApiServerTest, FullQueue_AsksToComeBackLaterAndLeavesNothingBehind) {
   Serve({.max_running = 1, .max_waiting = 1});
-  const RawResponse response = PostChat(Chat("Hi", R"(,"n":8)", 400));
+  RawHttpClient both = Connect();
+  SendRequest(both, "POST", "/v1/chat/completions", Chat("Hi", R"(,"n":2,"stream":true)", 400));
+  RawResponse response = PostChat(Chat("There", "", 400));
+  while (response.status == 200) response = PostChat(Chat("There", "", 400));
   EXPECT_EQ(response.status, 429) << response.body;
   EXPECT_GE(std::stoi(response.headers.at("retry-after")), 1);
   EXPECT_EQ(ErrorOf(response)["code"], "rate_limit_exceeded");
+  EXPECT_EQ(both.ReadResponse().status, 200);
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   while (!IsIdle() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
   EXPECT_TRUE(IsIdle());
   EXPECT_EQ(PostChat(Chat("Hi")).status, 200);
+}
+
+TEST_F(ApiServerTest, MoreChoicesThanThereEverArePlaces_AreRefusedForGood) {
+  Serve({.max_running = 1, .max_waiting = 1});
+  const RawResponse response = PostChat(Chat("Hi", R"(,"n":3)"));
+  EXPECT_EQ(response.status, 400) << response.body;
+  EXPECT_EQ(ErrorOf(response)["param"], "n");
+}
+
+TEST_F(ApiServerTest, TimeoutAndClass_AreReadFromHeaders) {
+  Serve();
+  EXPECT_EQ(Post("/v1/chat/completions", Chat("Hi"), "x-request-timeout: 60\r\nx-slo-class: interactive\r\n").status, 200);
+  EXPECT_EQ(Post("/v1/chat/completions", Chat("Hi"), "x-slo-class: gold\r\n").status, 400);
+  EXPECT_EQ(ErrorOf(Post("/v1/chat/completions", Chat("Hi"), "x-request-timeout: soon\r\n"))["param"], "x-request-timeout");
+  EXPECT_EQ(ErrorOf(PostChat(Chat("Hi", R"(,"service_tier":"gold")")))["param"], "service_tier");
+}
+
+TEST_F(ApiServerTest, TimeoutThatPasses_Answers504_AndEndsAStreamWithAnError) {
+  Serve();
+  const std::string body = Chat("Hello", R"(,"n":8)", 400);
+  RawResponse response;
+  for (int i = 0; i < 50 && response.status != 504; ++i)
+    response = Post("/v1/chat/completions", body, "x-request-timeout: 0.002\r\n");
+  EXPECT_THAT(response.status, ::testing::AnyOf(504, 503)) << response.body;
+  EXPECT_TRUE(AwaitMetric(R"(finished_reason="deadline")"));
+}
+
+TEST_F(ApiServerTest, CachedTokens_StandInAHeader) {
+  Serve();
+  const std::string body = Chat("A sentence that is long enough to fill some blocks of the cache, and then some more words");
+  EXPECT_EQ(PostChat(body).headers.count("x-cached-tokens"), 0u);
+  EXPECT_GE(std::stoi(PostChat(body).headers.at("x-cached-tokens")), 32);
+}
+
+// ---- keys
+
+class ApiServerKeysTest : public ApiServerTest {
+ protected:
+  void ServeWithKeys() {
+    AuthOptions auth;
+    const auto add = [&](const std::string& name, const Policy& policy) {
+      auth.keys.push_back({.name = name, .sha256 = Sha256Of("secret-" + name), .policy = policy});
+    };
+    add("all", {.tenant = "one"});
+    add("few", {.tenant = "two", .models = {"other"}});
+    add("small", {.tenant = "three", .highest_priority = 0, .max_output_tokens = 10, .requests_per_minute = 3});
+    authenticator_ = Authenticator::Create(auth, Clock::Real()).value();
+    server_ = ApiServer::Start({.http = {.port = 0}, .authenticator = authenticator_}, metrics_, Clock::Real()).value();
+    LoadModel();
+  }
+  static std::string Key(const std::string& name) { return "Authorization: Bearer secret-" + name + "\r\n"; }
+  RawResponse PostAs(const std::string& name, const std::string& body) const {
+    return Post("/v1/chat/completions", body, Key(name));
+  }
+
+  std::shared_ptr<const Authenticator> authenticator_;
+};
+
+TEST_F(ApiServerKeysTest, WithoutAKey_NothingButHealthIsToldAndNothingServed) {
+  ServeWithKeys();
+  EXPECT_EQ(PostChat(Chat("Hi")).status, 401);
+  EXPECT_EQ(ErrorOf(PostChat(Chat("Hi")))["code"], "invalid_api_key");
+  EXPECT_EQ(Get("/v1/models").status, 401);
+  EXPECT_EQ(PostAs("nobody", Chat("Hi")).status, 401);
+  EXPECT_EQ(Get("/health").status, 200);
+  EXPECT_EQ(PostAs("all", Chat("Hi")).status, 200);
+  EXPECT_EQ(Post("/v1/chat/completions", Chat("Hi"), "x-api-key: secret-all\r\n").status, 200);
+}
+
+TEST_F(ApiServerKeysTest, ModelsOfOtherKeys_AreNeitherServedNorListed) {
+  ServeWithKeys();
+  const RawResponse response = PostAs("few", Chat("Hi"));
+  EXPECT_EQ(response.status, 403);
+  EXPECT_EQ(ErrorOf(response)["type"], "permission_error");
+  EXPECT_TRUE(BodyOf(Get("/v1/models", Key("few")))["data"].empty());
+  EXPECT_EQ(BodyOf(Get("/v1/models", Key("all")))["data"].size(), 1u);
+}
+
+TEST_F(ApiServerKeysTest, PolicyLimitsPriorityLengthAndRate) {
+  ServeWithKeys();
+  EXPECT_EQ(PostAs("small", Chat("Hi", R"(,"priority":-1)", 5)).status, 403);
+  EXPECT_EQ(PostAs("small", Chat("Hi", "", 11)).status, 403);
+  const RawResponse first = PostAs("small", Chat("Hi", "", 10));
+  EXPECT_EQ(first.status, 200);
+  EXPECT_EQ(first.headers.at("x-ratelimit-limit-requests"), "3");
+  EXPECT_EQ(first.headers.at("x-ratelimit-remaining-requests"), "2");
+  const RawResponse uncapped =
+      PostAs("small", R"({"model":"default","messages":[{"role":"user","content":"Hi"}],"ignore_eos":true})");
+  EXPECT_EQ(BodyOf(uncapped)["usage"]["completion_tokens"], 10) << "what is not said is what the key allows";
+  EXPECT_EQ(PostAs("small", Chat("Hi", "", 10)).status, 200);
+  const RawResponse refused = PostAs("small", Chat("Hi", "", 10));
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_THAT(std::stoi(refused.headers.at("retry-after")), ::testing::AllOf(::testing::Ge(1), ::testing::Le(20)));
+}
+
+TEST_F(ApiServerKeysTest, PrefixesOfAnotherTenant_AreNotFound) {
+  ServeWithKeys();
+  const std::string body =
+      Chat("A sentence that is long enough to fill some blocks of the cache, and then some more words", "", 5);
+  EXPECT_EQ(PostAs("all", body).status, 200);
+  EXPECT_EQ(PostAs("all", body).headers.count("x-cached-tokens"), 1u);
+  EXPECT_EQ(PostAs("small", body).headers.count("x-cached-tokens"), 0u);
 }
 
 TEST_F(ApiServerTest, ClientThatVanishes_IsCancelled) {

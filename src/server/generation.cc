@@ -44,8 +44,8 @@ Result<GenerationPlan> PlanText(CompletionRequest request, const ServedModel& mo
 
 }  // namespace
 
-const std::string& ParsedGeneration::model() const {
-  return std::visit([](const auto& parsed) -> const std::string& { return parsed.params.model; }, request);
+const GenerationParams& ParsedGeneration::params() const {
+  return std::visit([](const auto& parsed) -> const GenerationParams& { return parsed.params; }, request);
 }
 
 Result<ParsedGeneration> ParseChatCompletion(std::string_view body) {
@@ -63,24 +63,34 @@ Result<GenerationPlan> PlanGeneration(ParsedGeneration parsed, const ServedModel
   return PlanText(std::get<CompletionRequest>(std::move(parsed.request)), model);
 }
 
-Result<std::vector<AnswerChoice>> SubmitChoices(const GenerationPlan& plan, const ServedModel& model,
-                                                const std::string& request_id) {
-  std::vector<AnswerChoice> choices;
-  choices.reserve(plan.num_choices());
-  for (size_t prompt = 0; prompt < plan.prompts.size(); ++prompt) {
+tl::expected<std::vector<AnswerChoice>, Refusal> SubmitChoices(const GenerationPlan& plan, const ServedModel& model,
+                                                               const std::string& request_id, const RequestTerms& terms) {
+  Submission submission{.timeout = terms.timeout, .fingerprint = terms.fingerprint};
+  for (const std::vector<TokenId>& prompt : plan.prompts) {
     for (int64_t choice = 0; choice < plan.params.num_choices; ++choice) {
-      const SamplingParams sampling = SamplingOf(plan, plan.prompts[prompt], model.engine().context_length(), choice);
-      Result<std::shared_ptr<TokenStream>> stream = model.engine().Submit(
-          {.id = request_id, .prompt_tokens = plan.prompts[prompt], .sampling = sampling, .priority = plan.params.priority});
-      if (!stream) {
-        for (const AnswerChoice& submitted : choices) submitted.generation.Cancel();
-        Error error = std::move(stream).error();
-        if (error.code == ErrorCode::kContextLengthExceeded) error.param = PromptField(plan.kind);
-        return tl::unexpected<Error>(std::move(error));
-      }
-      choices.push_back(
-          {.prompt_index = prompt, .generation = TextGeneration(model.tokenizer(), sampling.stop, *std::move(stream))});
+      submission.requests.push_back({.id = request_id,
+                                     .prompt_tokens = prompt,
+                                     .sampling = SamplingOf(plan, prompt, model.engine().context_length(), choice),
+                                     .priority = terms.priority,
+                                     .tenant = terms.tenant,
+                                     .cache_salt = terms.cache_salt,
+                                     .target = terms.target});
     }
+  }
+  std::vector<std::vector<std::string>> stops;
+  stops.reserve(submission.requests.size());
+  for (const GenerationRequest& request : submission.requests) stops.push_back(request.sampling.stop);
+  auto streams = model.engine().SubmitTogether(std::move(submission));
+  if (!streams) {
+    Refusal refusal = std::move(streams).error();
+    if (refusal.error.code == ErrorCode::kContextLengthExceeded) refusal.error.param = PromptField(plan.kind);
+    return tl::unexpected(std::move(refusal));
+  }
+  std::vector<AnswerChoice> choices;
+  choices.reserve(streams->size());
+  for (size_t i = 0; i < streams->size(); ++i) {
+    choices.push_back({.prompt_index = i / static_cast<size_t>(plan.params.num_choices),
+                       .generation = TextGeneration(model.tokenizer(), std::move(stops[i]), std::move((*streams)[i]))});
   }
   return choices;
 }

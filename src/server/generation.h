@@ -12,6 +12,7 @@
 #include "openai/generation_params.h"
 #include "openai/response.h"
 #include "server/answer.h"
+#include "server/request_terms.h"
 #include "server/served_model.h"
 
 namespace autoglm {
@@ -29,7 +30,7 @@ struct GenerationPlan {
 struct ParsedGeneration {
   std::variant<ChatCompletionRequest, CompletionRequest> request;
 
-  const std::string& model() const;  // as the client named it; may be empty
+  const GenerationParams& params() const;
 };
 
 // Errors name the field at fault.
@@ -38,8 +39,8 @@ Result<ParsedGeneration> ParseCompletion(std::string_view body);
 // Chat template -> tokens. Errors name the field at fault.
 Result<GenerationPlan> PlanGeneration(ParsedGeneration parsed, const ServedModel& model);
 
-// Hands every choice to the engine, or none: where one is refused, those before it are cancelled. Errors: Engine::Submit's.
-Result<std::vector<AnswerChoice>> SubmitChoices(const GenerationPlan& plan, const ServedModel& model,
-                                                const std::string& request_id);
+// Hands all choices to the engine, or none. Errors: Engine::SubmitTogether's.
+tl::expected<std::vector<AnswerChoice>, Refusal> SubmitChoices(const GenerationPlan& plan, const ServedModel& model,
+                                                               const std::string& request_id, const RequestTerms& terms);
 
 }  // namespace autoglm

@@ -22,6 +22,7 @@ http::Response ErrorReply(const Error& error, int64_t retry_after_seconds) {
 
 void ReplyChannel::AddCommonHeaders(http::Response& response, TimePoint now) const {
   const auto processing = std::chrono::duration_cast<std::chrono::milliseconds>(now - accepted);
+  response.headers.insert(response.headers.end(), headers.begin(), headers.end());
   response.headers.emplace_back("x-request-id", request_id);
   response.headers.emplace_back("openai-processing-ms", std::to_string(processing.count()));
 }

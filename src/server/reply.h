@@ -4,6 +4,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -21,8 +23,9 @@ struct ReplyChannel {
   std::shared_ptr<http::Exchange> exchange;
   std::string request_id;
   TimePoint accepted;
+  std::vector<std::pair<std::string, std::string>> headers = {};  // more that are this answer's own
 
-  // x-request-id and openai-processing-ms.
+  // These, x-request-id and openai-processing-ms.
   void AddCommonHeaders(http::Response& response, TimePoint now) const;
 };
 

@@ -23,6 +23,7 @@ void LogGeneration(const RequestRecord& record, double e2e_ms) {
        {"route", record.route},
        {"status", int64_t{record.status}},
        {"model", record.model},
+       {"key", record.key_id},
        {"prompt_tokens", record.num_prompt_tokens},
        {"cached_tokens", record.num_cached_tokens},
        {"completion_tokens", record.num_completion_tokens},

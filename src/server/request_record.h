@@ -21,6 +21,7 @@ struct RequestRecord {
   int status = 0;
   // Of requests that generate.
   std::string model = {};
+  std::string key_id = {};  // empty: the server is open
   int64_t num_prompt_tokens = 0;
   int64_t num_cached_tokens = 0;
   int64_t num_completion_tokens = 0;

@@ -65,6 +65,7 @@ struct ServerMetrics::Families {
   prometheus::Registry registry;
   prometheus::Family<prometheus::Counter>& requests_finished;
   prometheus::Family<prometheus::Counter>& http_requests;
+  prometheus::Family<prometheus::Counter>& degraded_requests;
   prometheus::Gauge& resident_memory;
   prometheus::Counter& cpu_seconds;
   std::mutex mutex;  // of the models
@@ -80,9 +81,14 @@ ServerMetrics::Families::Families()
                         .Name("autoglm_http_requests_total")
                         .Help("HTTP requests answered, by route and status code.")
                         .Register(registry)),
+      degraded_requests(prometheus::BuildCounter()
+                            .Name("autoglm_degraded_requests_total")
+                            .Help("Requests that got less than they asked for, or nothing, because the engine was busy, by step.")
+                            .Register(registry)),
       resident_memory(AddGauge("process_resident_memory_bytes", "Memory of this process in RAM.", {})),
       cpu_seconds(AddCounter("process_cpu_seconds_total", "User and system CPU time of this process.", {})) {
   AddProcessFacts();
+  for (const char* step : {"max_tokens", "n", "model", "refused"}) degraded_requests.Add({{"step", step}});
 }
 
 void ServerMetrics::Families::AddProcessFacts() {
@@ -102,7 +108,7 @@ std::unique_ptr<ModelMetrics> ServerMetrics::Families::AddModel(const std::strin
     return AddGauge(name, help, model);
   };
   // A series that exists from the start makes the first event visible to rate().
-  for (const char* reason : {"stop", "length", "cancelled", "error"}) {
+  for (const char* reason : {"stop", "length", "cancelled", "error", "deadline"}) {
     requests_finished.Add({{"model_name", model_name}, {"finished_reason", reason}});
   }
   return std::make_unique<ModelMetrics>(ModelMetrics{
@@ -132,6 +138,8 @@ std::unique_ptr<ModelMetrics> ServerMetrics::Families::AddModel(const std::strin
           counter("autoglm_num_preemptions_total", "Times a running sequence gave its cache blocks back and was queued again."),
       .num_requests_running = gauge("autoglm_num_requests_running", "Requests in the running batch."),
       .num_requests_waiting = gauge("autoglm_num_requests_waiting", "Requests in the queue."),
+      .backlog_seconds = gauge("autoglm_backlog_seconds", "Work of waiting and running requests, as the engine predicts it."),
+      .num_promised = gauge("autoglm_num_requests_promised", "Places kept free for requests that were told to come back."),
       .kv_cache_usage = gauge("autoglm_kv_cache_usage_perc", "Share of the KV cache blocks in use, 0 to 1."),
       .is_loaded = gauge("autoglm_model_loaded", "Whether the model is loaded, 0 or 1."),
       .loads = counter("autoglm_model_loads_total", "Times the model was loaded."),
@@ -172,6 +180,10 @@ ModelMetrics& ServerMetrics::ForModel(const std::string& model_name) {
 
 prometheus::Counter& ServerMetrics::HttpRequests(const std::string& path, int code) {
   return families_->http_requests.Add({{"path", path}, {"code", fmt::format("{}", code)}});
+}
+
+prometheus::Counter& ServerMetrics::DegradedRequests(const std::string& step) {
+  return families_->degraded_requests.Add({{"step", step}});
 }
 
 prometheus::Counter& ModelMetrics::RequestsFinished(const std::string& finished_reason) const {

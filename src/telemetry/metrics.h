@@ -33,6 +33,8 @@ struct ModelMetrics {
   prometheus::Counter& preemptions;
   prometheus::Gauge& num_requests_running;
   prometheus::Gauge& num_requests_waiting;
+  prometheus::Gauge& backlog_seconds;  // of work that waits and runs, as predicted
+  prometheus::Gauge& num_promised;     // places kept free for requests that were sent away
   prometheus::Gauge& kv_cache_usage;  // 0..1, blocks in use
 
   prometheus::Gauge& is_loaded;  // 0 or 1
@@ -44,7 +46,7 @@ struct ModelMetrics {
   prometheus::Gauge& kv_memory;       // reserved
   prometheus::Gauge& kept_kv_memory;  // prefixes of a model that is not loaded
 
-  // By FinishReasonName: stop, length, cancelled, error.
+  // By FinishReasonName: stop, length, cancelled, error, deadline.
   prometheus::Family<prometheus::Counter>& finished_family;
   std::string name;
   prometheus::Counter& RequestsFinished(const std::string& finished_reason) const;
@@ -63,6 +65,9 @@ class ServerMetrics {
   ModelMetrics& ForModel(const std::string& model_name);
   // Labels: path (a known route or "other"), code.
   prometheus::Counter& HttpRequests(const std::string& path, int code);
+
+  // Label: step, a name of server/degradation.h.
+  prometheus::Counter& DegradedRequests(const std::string& step);
 
   prometheus::Counter& log_lines_dropped;
   prometheus::Gauge& memory_budget;  // bytes; 0: none

@@ -1,0 +1,33 @@
+#include "server/degradation.h"
+
+#include "scheduler/sequence.h"
+
+namespace autoglm {
+namespace {
+
+bool IsReached(double from, double pressure) { return from > 0 && pressure >= from; }
+
+}  // namespace
+
+std::vector<std::string> Degrade(const DegradationOptions& options, double pressure, Degradable& asked) {
+  std::vector<std::string> steps;
+  if (IsReached(options.cap_from, pressure) && asked.max_tokens > options.cap_tokens) {
+    asked.max_tokens = options.cap_tokens;
+    steps.emplace_back(kDegradedMaxTokens);
+  }
+  if (IsReached(options.one_choice_from, pressure) && asked.num_choices > 1) {
+    asked.num_choices = 1;
+    steps.emplace_back(kDegradedChoices);
+  }
+  return steps;
+}
+
+bool GoesToSmallerModel(const DegradationOptions& options, double pressure, const std::string& model) {
+  return IsReached(options.smaller_model_from, pressure) && model != options.smaller_model;
+}
+
+bool IsRefusedUnderPressure(const DegradationOptions& options, double pressure, Duration target, int64_t priority) {
+  return IsReached(options.refuse_from, pressure) && (target > kStandardTarget || priority > 0);
+}
+
+}  // namespace autoglm

@@ -1,0 +1,129 @@
+#include "server/generation_handler.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "engine/engine.h"
+#include "engine/loaded_model.h"
+
+namespace autoglm {
+namespace {
+
+int64_t UnixSeconds() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+constexpr int64_t kRetryAfterPressureSeconds = 5;
+
+std::string Joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+}  // namespace
+
+GenerationHandler::GenerationHandler(GenerationOptions options, GenerationHost& host, DeliveryThread& delivery,
+                                     ServerMetrics& metrics, IdSource& ids, const Clock& clock)
+    : options_(std::move(options)),
+      host_(host),
+      delivery_(delivery),
+      metrics_(metrics),
+      ids_(ids),
+      clock_(clock),
+      limiter_(clock) {}
+
+void GenerationHandler::Handle(const Call& call, Parser parse) {
+  Result<ParsedGeneration> parsed = parse(call.request->body);
+  if (!parsed) return host_.ReplyError(call, parsed.error(), 0);
+  Result<RequestTerms> terms = ReadTerms(*call.request, parsed->params(), *call.principal, options_.slo_classes);
+  if (!terms) return host_.ReplyError(call, terms.error(), 0);
+  const std::string name = parsed->params().model;
+  const auto work = std::make_shared<Work>(Work{call, *std::move(parsed), *std::move(terms), {}});
+  host_.WithModel(call, name, [this, work](const ServedModel& model) { Generate(work, model); });
+}
+
+void GenerationHandler::Generate(std::shared_ptr<Work> work, const ServedModel& model) {
+  const double pressure = model.engine().Pressure();
+  if (work->degraded.empty() && GoesToSmallerModel(options_.degradation, pressure, model.name())) {
+    work->degraded.emplace_back(kDegradedModel);
+    return host_.WithModel(work->call, options_.degradation.smaller_model,
+                           [this, work](const ServedModel& smaller) { Generate(work, smaller); });
+  }
+  Result<GenerationPlan> plan = PlanGeneration(work->parsed, model);
+  if (!plan) return host_.ReplyError(work->call, plan.error(), 0);
+  if (const Status status = Limit(*work, *plan, pressure); !status) {
+    return host_.ReplyError(work->call, status.error(), kRetryAfterPressureSeconds);
+  }
+  auto permit = Permitted(*work, *plan, model);
+  if (!permit) return host_.ReplyError(work->call, permit.error().error, permit.error().retry_after_seconds);
+  for (auto& header : permit->limits().Headers()) work->call.channel.headers.push_back(std::move(header));
+  auto choices = SubmitChoices(*plan, model, work->call.channel.request_id, work->terms);
+  if (!choices) return host_.ReplyError(work->call, choices.error().error, choices.error().retry_after_seconds);
+  StartAnswer(*work, model, *plan, *std::move(choices), *std::move(permit));
+}
+
+// What the caller's policy leaves of the request, and the pressure of that.
+Status GenerationHandler::Limit(Work& work, GenerationPlan& plan, double pressure) {
+  if (IsRefusedUnderPressure(options_.degradation, pressure, work.terms.target, work.terms.priority)) {
+    metrics_.DegradedRequests(kDegradedRefused).Increment();
+    return Fail(ErrorCode::kUnavailable, "The server is busy and takes no requests that can wait; try again later.");
+  }
+  size_t longest = 0;
+  for (const auto& prompt : plan.prompts) longest = std::max(longest, prompt.size());
+  AUTOGLM_TRY(plan.params.max_tokens,
+              AllowedMaxTokens(plan.params.max_tokens, static_cast<int64_t>(longest), work.call.principal->policy));
+  constexpr int64_t kNoCap = int64_t{1} << 40;
+  Degradable asked{.max_tokens = plan.params.max_tokens.value_or(kNoCap), .num_choices = plan.params.num_choices};
+  for (std::string& step : Degrade(options_.degradation, pressure, asked)) work.degraded.push_back(std::move(step));
+  if (asked.max_tokens < kNoCap) plan.params.max_tokens = asked.max_tokens;
+  plan.params.num_choices = asked.num_choices;
+  for (const std::string& step : work.degraded) metrics_.DegradedRequests(step).Increment();
+  if (!work.degraded.empty()) work.call.channel.headers.emplace_back("x-degraded", Joined(work.degraded));
+  return {};
+}
+
+tl::expected<Permit, Refusal> GenerationHandler::Permitted(const Work& work, const GenerationPlan& plan,
+                                                           const ServedModel& model) {
+  int64_t num_tokens = 0;
+  for (const auto& prompt : plan.prompts) {
+    const int64_t num_prompt_tokens = std::ssize(prompt);
+    const int64_t rest = std::max<int64_t>(1, model.engine().context_length() - num_prompt_tokens);
+    num_tokens += num_prompt_tokens + plan.params.num_choices * std::min(plan.params.max_tokens.value_or(rest), rest);
+  }
+  auto permit = limiter_.Acquire(*work.call.principal, num_tokens);
+  if (permit) return *std::move(permit);
+  return tl::unexpected(Refusal{permit.error().error, permit.error().retry_after_seconds});
+}
+
+void GenerationHandler::StartAnswer(const Work& work, const ServedModel& served, const GenerationPlan& plan,
+                                    std::vector<AnswerChoice> choices, Permit permit) {
+  RequestRecord record = host_.RecordOf(work.call);
+  record.model = served.name();
+  record.key_id = work.call.principal->key_id;
+  auto answer = std::make_shared<Answer>(Answer::Parts{.engine = served.lease(),
+                                                       .choices = std::move(choices),
+                                                       .writer = MakeWriter(work.call.channel, served, plan),
+                                                       .exchange = work.call.channel.exchange,
+                                                       .record = std::move(record),
+                                                       .permit = std::move(permit)},
+                                         delivery_, metrics_, clock_);
+  delivery_.Add(std::move(answer));
+}
+
+std::unique_ptr<AnswerWriter> GenerationHandler::MakeWriter(const ReplyChannel& channel, const ServedModel& served,
+                                                            const GenerationPlan& plan) {
+  const bool is_chat = plan.kind == ResponseKind::kChatCompletion;
+  ResponseHead head{.kind = plan.kind,
+                    .id = (is_chat ? "chatcmpl-" : "cmpl-") + ids_.NextHex(),
+                    .created_unix_seconds = UnixSeconds(),
+                    .model = served.name(),
+                    .system_fingerprint = served.system_fingerprint()};
+  if (!plan.params.stream) return MakeWholeWriter(channel, std::move(head), plan.num_choices(), clock_);
+  const StreamOptions stream{.usage = plan.params.include_usage ? StreamUsage::kInclude : StreamUsage::kOmit,
+                             .ping_interval = options_.ping_interval};
+  return MakeStreamWriter(channel, head, plan.num_choices(), stream, clock_);
+}
+
+}  // namespace autoglm

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "auth/rate_limiter.h"
+#include "base/clock.h"
+#include "server/answer.h"
+#include "server/call.h"
+#include "server/degradation.h"
+#include "server/delivery_thread.h"
+#include "server/generation.h"
+#include "server/ids.h"
+#include "server/request_terms.h"
+#include "server/served_model.h"
+#include "telemetry/metrics.h"
+
+namespace autoglm {
+
+struct GenerationOptions {
+  Duration ping_interval = std::chrono::seconds(15);  // a stream silent for that long gets an SSE comment
+  SloClasses slo_classes = DefaultSloClasses();
+  DegradationOptions degradation;
+};
+
+// What a handler needs of the server around it.
+class GenerationHost {
+ public:
+  virtual ~GenerationHost() = default;
+
+  // Calls back once, with the model or after the reply has been made to say why there is none, or why this caller may not use it.
+  virtual void WithModel(const Call& call, const std::string& name, std::function<void(const ServedModel&)> body) = 0;
+  virtual void ReplyError(const Call& call, const Error& error, int64_t retry_after_seconds) = 0;
+  virtual RequestRecord RecordOf(const Call& call) const = 0;
+};
+
+// Requests that generate: from the parsed body to an answer that the delivery thread carries on. Checks what the caller may ask
+// for, counts it against the caller's limits, gives up what the pressure asks for, and hands it to the engine.
+//
+// Any thread; everything given outlives it.
+class GenerationHandler {
+ public:
+  GenerationHandler(GenerationOptions options, GenerationHost& host, DeliveryThread& delivery, ServerMetrics& metrics,
+                    IdSource& ids, const Clock& clock);
+
+  using Parser = Result<ParsedGeneration> (*)(std::string_view body);
+  void Handle(const Call& call, Parser parse);
+
+ private:
+  // A request on its way through the steps below.
+  struct Work {
+    Call call;
+    ParsedGeneration parsed;
+    RequestTerms terms;
+    std::vector<std::string> degraded;  // names of steps
+  };
+
+  void Generate(std::shared_ptr<Work> work, const ServedModel& model);
+  Status Limit(Work& work, GenerationPlan& plan, double pressure);
+  tl::expected<Permit, Refusal> Permitted(const Work& work, const GenerationPlan& plan, const ServedModel& model);
+  void StartAnswer(const Work& work, const ServedModel& served, const GenerationPlan& plan, std::vector<AnswerChoice> choices,
+                   Permit permit);
+  std::unique_ptr<AnswerWriter> MakeWriter(const ReplyChannel& channel, const ServedModel& served, const GenerationPlan& plan);
+
+  const GenerationOptions options_;
+  GenerationHost& host_;
+  DeliveryThread& delivery_;
+  ServerMetrics& metrics_;
+  IdSource& ids_;
+  const Clock& clock_;
+  RateLimiter limiter_;
+};
+
+}  // namespace autoglm
