@@ -33,7 +33,7 @@ class Sequences {
                          .block_table = std::span(blocks_).subspan(s * BlocksFor(max_tokens_), BlocksFor(first + count)),
                          .logits = logits});
     }
-    lm_.Forward(slices_, kv_, pool_, logits_);
+    lm_.Forward(slices_, kv_, pool_, logits_, nullptr);
   }
   // Tokens [0, count) of every sequence, in steps.
   void Prefill(int64_t count, int64_t step_tokens) {

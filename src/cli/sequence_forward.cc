@@ -48,7 +48,7 @@ Status SequenceForward::Run(std::span<const TokenId> tokens, const Visit& visit)
                              .first_position = first,
                              .block_table = std::span(block_table_).first(BlocksFor(first + count)),
                              .logits = ForwardSlice::Logits::kAll};
-    lm_.Forward({&slice, 1}, kv_, pool_, logits_);
+    lm_.Forward({&slice, 1}, kv_, pool_, logits_, nullptr);
     for (int64_t i = 0; i < count; ++i) visit(first + i, std::span<const float>(logits_).subspan(i * vocab_size, vocab_size));
   }
   return {};
