@@ -92,6 +92,13 @@ std::string ExposedWarning(std::string_view host) {
   return fmt::format("autoglm: warning: {} can be reached from other machines, and whoever reaches it can use the model\n", host);
 }
 
+std::string OpenDoorRefusal(std::string_view host) {
+  return fmt::format(
+      "{} can be reached from other machines, and without keys whoever reaches it could use the model. Make a key with "
+      "'autoglm keys create', or say --unauthenticated anywhere",
+      host);
+}
+
 std::string LocalUrl(std::string_view host, uint16_t port) {
   if (host == "0.0.0.0") host = "127.0.0.1";
   if (host == "::") host = "::1";

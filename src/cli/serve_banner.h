@@ -36,6 +36,8 @@ std::string ServeBanner(const ServiceDescription& service, const Console& consol
 // Whether only this machine can reach the address.
 bool IsLoopback(std::string_view host);
 std::string ExposedWarning(std::string_view host);
+// Why a server that asks nobody for a key does not listen there.
+std::string OpenDoorRefusal(std::string_view host);
 // "http://127.0.0.1:8080". An address that means all interfaces becomes the loopback one.
 std::string LocalUrl(std::string_view host, uint16_t port);
 

@@ -57,13 +57,24 @@ int64_t MaxConnections() {
   return std::clamp(RaiseDescriptorLimit(wanted + kOtherDescriptors) - kOtherDescriptors, kMinConnections, wanted);
 }
 
-ApiServerOptions ApiOptionsOf(const ServeConfig& config) {
+// A server that anybody can reach asks who it is, or is told that it need not.
+Status CheckDoor(const ServeConfig& config, const Authenticator& authenticator, Console& console) {
+  if (!authenticator.is_open() || IsLoopback(config.host)) return {};
+  if (!config.serves_anybody_anywhere) return Fail(ErrorCode::kInvalidArgument, OpenDoorRefusal(config.host));
+  console.err << ExposedWarning(config.host) << std::flush;
+  return {};
+}
+
+ApiServerOptions ApiOptionsOf(const ServeConfig& config, std::shared_ptr<const Authenticator> authenticator) {
   ApiServerOptions options;
+  options.authenticator = std::move(authenticator);
   options.http.host = config.host;
   options.http.port = static_cast<uint16_t>(config.port);
   options.http.max_body_bytes = config.max_body_bytes;
   options.http.max_connections = MaxConnections();
   options.version = Version();
+  options.generation.slo_classes = config.slo_classes;
+  options.generation.degradation = config.degradation;
   return options;
 }
 
@@ -76,6 +87,7 @@ EngineOptions EngineOptionsOf(const ServeConfig& config, const ServedModelConfig
                      .prompt_seconds_with_decode = static_cast<double>(config.inter_token_slo_ms) / 1000},
           .max_running = config.max_running,
           .max_waiting = config.max_queue,
+          .max_queue_seconds = static_cast<double>(config.max_queue_seconds),
           .speculates = config.speculates,
           .priority_step = std::chrono::seconds(config.priority_step_s)};
 }
@@ -109,6 +121,14 @@ void LogModelEvent(const ModelEvent& event) {
     case ModelEvent::Kind::kFailed:
       return Log(LogLevel::kError, "model_load_failed", {{"model", event.model}, {"problem", event.problem}});
   }
+}
+
+Result<std::shared_ptr<const Authenticator>> MakeAuthenticator(const ServeConfig& config) {
+  const AuthHooks hooks{.on_problem = [](const Error& error) {
+    Log(LogLevel::kError, "keys_unreadable", {{"problem", std::string_view(error.message)}});
+  }};
+  AUTOGLM_TRY(std::unique_ptr<Authenticator> authenticator, Authenticator::Create(config.auth, Clock::Real(), hooks));
+  return std::shared_ptr<const Authenticator>(std::move(authenticator));
 }
 
 Result<std::shared_ptr<ModelRegistry>> MakeRegistry(const ServeConfig& config) {
@@ -262,12 +282,14 @@ Result<int> RunServe(const ServeConfig& config, Console& console) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away is an error of that write, not the end of the server
   AUTOGLM_TRY_VOID(StartLogging(LogOptionsOf(config, console)));
   const LoggingScope logging;
-  if (!IsLoopback(config.host)) console.err << ExposedWarning(config.host) << std::flush;
+  AUTOGLM_TRY(const std::shared_ptr<const Authenticator> authenticator, MakeAuthenticator(config));
+  AUTOGLM_TRY_VOID(CheckDoor(config, *authenticator, console));
 
   ServerMetrics metrics;
   // The port first: a taken one is noticed before a large model is read.
-  AUTOGLM_TRY(std::unique_ptr<ApiServer> server, ApiServer::Start(ApiOptionsOf(config), metrics, Clock::Real()));
+  AUTOGLM_TRY(std::unique_ptr<ApiServer> server, ApiServer::Start(ApiOptionsOf(config, authenticator), metrics, Clock::Real()));
   AUTOGLM_TRY(const std::shared_ptr<ModelRegistry> registry, MakeRegistry(config));
+  if (!config.degradation.smaller_model.empty()) AUTOGLM_TRY_VOID(registry->Resolve(config.degradation.smaller_model));
   AUTOGLM_TRY_VOID(PreloadModels(config, *registry));
   AUTOGLM_TRY(const std::unique_ptr<SignalWatcher> signals, SignalWatcher::Install(EndingSignals()));
   server->Serve(registry);

@@ -4,6 +4,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 
 #include "cli/option_values.h"
@@ -65,6 +66,49 @@ Result<std::optional<int64_t>> ParseBudget(std::string_view text) {
   return bytes;
 }
 
+// "0.8" of "0.8:256", and what stands behind the colon.
+Result<double> ParsePressure(std::string_view text) {
+  double pressure = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pressure, std::chars_format::fixed);
+  if (error == std::errc() && end == text.data() + text.size() && pressure >= 0 && pressure <= 1) return pressure;
+  return Fail(ErrorCode::kInvalidArgument,
+              fmt::format("a pressure is a number from 0 (idle; here: never) to 1 (full), not '{}'", text));
+}
+
+Result<std::pair<std::string_view, std::string_view>> SplitAt(char separator, std::string_view text, std::string_view form) {
+  const size_t at = text.find(separator);
+  if (at != std::string_view::npos) return std::pair(text.substr(0, at), text.substr(at + 1));
+  return Fail(ErrorCode::kInvalidArgument, fmt::format("must have the form {}, not '{}'", form, text));
+}
+
+Status SetCap(ServeConfig& config, const Values& values) {
+  AUTOGLM_TRY(const auto parts, SplitAt(':', values[0], "PRESSURE:TOKENS"));
+  AUTOGLM_TRY(config.degradation.cap_from, ParsePressure(parts.first));
+  return Assign(config.degradation.cap_tokens, ParseInteger(parts.second, 1, kMaxContext));
+}
+
+Status SetSmallerModel(ServeConfig& config, const Values& values) {
+  AUTOGLM_TRY(const auto parts, SplitAt(':', values[0], "PRESSURE:MODEL"));
+  AUTOGLM_TRY(config.degradation.smaller_model_from, ParsePressure(parts.first));
+  return Assign(config.degradation.smaller_model, NotEmpty(std::string(parts.second)));
+}
+
+Status SetSloClasses(ServeConfig& config, const Values& values) {
+  for (const std::string& value : values) {
+    AUTOGLM_TRY(const auto parts, SplitAt('=', value, "NAME=SECONDS"));
+    AUTOGLM_TRY(const std::string name, NotEmpty(std::string(parts.first)));
+    AUTOGLM_TRY(const int64_t seconds, ParseInteger(parts.second, 0, 86'400));
+    config.slo_classes[name] = std::chrono::seconds(seconds);
+  }
+  return {};
+}
+
+Result<bool> ParseUnauthenticated(std::string_view text) {
+  if (text == "loopback") return false;
+  if (text == "anywhere") return true;
+  return Fail(ErrorCode::kInvalidArgument, fmt::format("must be loopback or anywhere, not '{}'", text));
+}
+
 Result<Preload> ParsePreload(std::string_view text) {
   if (text == "first") return Preload::kFirst;
   if (text == "all") return Preload::kAll;
@@ -96,6 +140,9 @@ constexpr ServeOption kOptions[] = {
      [](ServeConfig& c, const Values& v) { return Assign(c.host, NotEmpty(v[0])); }},
     {"port", "PORT", "Server", "port to listen on, 0 for any free one (default: 8080)",
      [](ServeConfig& c, const Values& v) { return Assign(c.port, ParseInteger(v[0], 0, 65535)); }},
+    {"unauthenticated", "WHERE", "Server",
+     "where a server without keys may listen: loopback, or anywhere that --host says (default: loopback)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.serves_anybody_anywhere, ParseUnauthenticated(v[0])); }},
     {"max-body", "SIZE", "Server", "largest request body; beyond it clients get 413 (default: 16M)",
      [](ServeConfig& c, const Values& v) { return Assign(c.max_body_bytes, ParseBodyLimit(v[0])); }},
     {"drain-timeout", "SECONDS", "Server", "how long running answers may take to finish after SIGTERM or Ctrl-C (default: 30)",
@@ -136,6 +183,14 @@ constexpr ServeOption kOptions[] = {
      [](ServeConfig& c, const Values& v) { return Assign(c.max_running, ParseInteger(v[0], 1, 4096)); }},
     {"max-queue", "N", "Scheduling", "requests waiting beyond those; beyond them clients get 429 (default: 256)",
      [](ServeConfig& c, const Values& v) { return Assign(c.max_queue, ParseInteger(v[0], 1, 1 << 20)); }},
+    {"max-queue-seconds", "SECONDS", "Scheduling",
+     "the most work, as predicted, that may wait and run; beyond it clients get 429 and when to come back; 0: any (default: 120)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.max_queue_seconds, ParseInteger(v[0], 0, 86'400)); }},
+    {"slo-class", "NAME=SECONDS", "Scheduling",
+     "a class of requests (header x-slo-class) and the seconds to the first token it stands in line for; may be repeated "
+     "(default: "
+     "interactive=1, standard=10, batch=600)",
+     SetSloClasses, true},
     {"priority-step", "SECONDS", "Scheduling",
      "seconds of waiting that weigh as much as one level of a request's priority (default: 30)",
      [](ServeConfig& c, const Values& v) { return Assign(c.priority_step_s, ParseInteger(v[0], 0, 86400)); }},
@@ -151,6 +206,16 @@ constexpr ServeOption kOptions[] = {
     {"inter-token-slo", "MS", "Scheduling",
      "milliseconds that new prompts may add to the time between two tokens of running answers; 0: any (default: 50)",
      [](ServeConfig& c, const Values& v) { return Assign(c.inter_token_slo_ms, ParseInteger(v[0], 0, 60000)); }},
+
+    {"degrade-max-tokens", "PRESSURE:TOKENS", "Under pressure",
+     "from so much pressure on (0 idle, 1 full) answers have no more tokens, such as 0.6:256 (default: never)", SetCap},
+    {"degrade-n", "PRESSURE", "Under pressure", "from so much on, one choice in place of several (default: never)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.degradation.one_choice_from, ParsePressure(v[0])); }},
+    {"degrade-model", "PRESSURE:MODEL", "Under pressure",
+     "from so much on, another of the served models answers, such as 0.8:small (default: never)", SetSmallerModel},
+    {"degrade-refuse", "PRESSURE", "Under pressure",
+     "from so much on, requests that can wait (class batch, priority above 0) get 503 (default: never)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.degradation.refuse_from, ParsePressure(v[0])); }},
 
     {"log-file", "FILE", "Logging", "where the log goes (default: standard error)",
      [](ServeConfig& c, const Values& v) { return Assign(c.log_file, NotEmpty(v[0])); }},

@@ -9,9 +9,12 @@
 #include <string_view>
 #include <vector>
 
+#include "auth/authenticator.h"
 #include "base/result.h"
 #include "cli/cache_folder.h"
 #include "kernels/isa.h"
+#include "server/degradation.h"
+#include "server/request_terms.h"
 #include "telemetry/log.h"
 #include "weights/packed_matrix.h"
 #include "weights/prepared_cache.h"
@@ -42,7 +45,10 @@ struct ServeConfig {
   std::vector<std::string> served_model_names;  // of the first model; empty: its own
   std::string host = "127.0.0.1";
   int64_t port = 8080;
+  bool serves_anybody_anywhere = false;  // without keys other addresses than loopback are refused
   int64_t max_body_bytes = 16 << 20;
+
+  AuthOptions auth;
 
   int64_t threads = 0;  // auto
   Isa isa = DetectIsa();
@@ -59,10 +65,13 @@ struct ServeConfig {
 
   int64_t max_running = 64;
   int64_t max_queue = 256;
+  int64_t max_queue_seconds = 120;  // 0: any
   int64_t max_batch_tokens = 512;
   int64_t max_batch_tokens_decode = 128;
   int64_t inter_token_slo_ms = 50;  // 0: none
   int64_t priority_step_s = 30;
+  SloClasses slo_classes = DefaultSloClasses();
+  DegradationOptions degradation;
   bool speculates = true;
   int64_t drain_timeout_s = 30;
 

@@ -367,6 +367,7 @@ void ApiServer::Impl::TakeModelMetrics(const ModelRegistry& models) {
     SetCounterTotal(model.drafted_tokens, static_cast<double>(stats.speculation.num_drafted));
     SetCounterTotal(model.accepted_tokens, static_cast<double>(stats.speculation.num_accepted));
     SetCounterTotal(model.preemptions, static_cast<double>(stats.num_preemptions));
+    SetCounterTotal(model.interrupts, static_cast<double>(stats.num_interrupts));
     SetCounterTotal(model.prefix_cache_queries, static_cast<double>(stats.blocks.prefix_queries));
     SetCounterTotal(model.prefix_cache_hits, static_cast<double>(stats.blocks.prefix_hits));
     model.is_loaded.Set(status.state == ModelState::kLoaded ? 1 : 0);

@@ -136,6 +136,7 @@ std::unique_ptr<ModelMetrics> ServerMetrics::Families::AddModel(const std::strin
       .accepted_tokens = counter("autoglm_spec_decode_num_accepted_tokens_total", "Guessed tokens that were right."),
       .preemptions =
           counter("autoglm_num_preemptions_total", "Times a running sequence gave its cache blocks back and was queued again."),
+      .interrupts = counter("autoglm_num_interrupts_total", "Steps that were given up for a more urgent request."),
       .num_requests_running = gauge("autoglm_num_requests_running", "Requests in the running batch."),
       .num_requests_waiting = gauge("autoglm_num_requests_waiting", "Requests in the queue."),
       .backlog_seconds = gauge("autoglm_backlog_seconds", "Work of waiting and running requests, as the engine predicts it."),

@@ -31,6 +31,7 @@ struct ModelMetrics {
   prometheus::Counter& drafted_tokens;
   prometheus::Counter& accepted_tokens;
   prometheus::Counter& preemptions;
+  prometheus::Counter& interrupts;
   prometheus::Gauge& num_requests_running;
   prometheus::Gauge& num_requests_waiting;
   prometheus::Gauge& backlog_seconds;  // of work that waits and runs, as predicted
