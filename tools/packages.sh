@@ -4,12 +4,14 @@
 BUILD_PACKAGES=(
   g++ cmake ninja-build ccache pkg-config python3
   libboost1.81-dev      # HTTP: Asio and Beast
+  libcjose-dev          # JSON Web Tokens
   libcli11-dev          # command line
   libcurl4-openssl-dev  # fetching models
   libedit-dev           # line editing in chat
   libexpected-dev       # Result<T>
   libfmt-dev libspdlog-dev
-  libssl-dev            # checksums of what was fetched
+  libsqlite3-dev        # API keys
+  libssl-dev            # checksums, hashes of keys
   libpcre2-dev          # pre-tokenizer patterns
   libutf8proc-dev       # Unicode normalisation
   libxxhash-dev

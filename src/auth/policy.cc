@@ -1,0 +1,118 @@
+#include "auth/policy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "json/fields.h"
+
+namespace autoglm {
+namespace {
+
+constexpr size_t kMaxNameBytes = 256;
+constexpr size_t kMaxPatternBytes = 256;
+constexpr size_t kMaxModelBytes = 1024;  // bounds the square of a pattern with many stars
+constexpr size_t kMaxModels = 256;
+
+constexpr std::array<PolicyLimit, 5> kLimits = {{{"max_context_tokens", &Policy::max_context_tokens},
+                                                 {"max_output_tokens", &Policy::max_output_tokens},
+                                                 {"requests_per_minute", &Policy::requests_per_minute},
+                                                 {"tokens_per_minute", &Policy::tokens_per_minute},
+                                                 {"max_concurrent", &Policy::max_concurrent}}};
+
+bool Matches(std::string_view pattern, std::string_view name) {
+  size_t p = 0;
+  size_t n = 0;
+  size_t star = std::string_view::npos;
+  size_t behind_star = 0;  // where in the name the last star's characters end
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      behind_star = n;
+    } else if (p < pattern.size() && pattern[p] == name[n]) {
+      ++p;
+      ++n;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      n = ++behind_star;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
+}
+
+bool HasControlCharacter(std::string_view text) {
+  return std::ranges::any_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+}
+
+Status CheckText(std::string_view what, std::string_view text, size_t max_bytes) {
+  if (!text.empty() && text.size() <= max_bytes && !HasControlCharacter(text)) return {};
+  return Fail(ErrorCode::kInvalidArgument, fmt::format("{}: must be 1 to {} bytes without control characters", what, max_bytes));
+}
+
+Status CheckField(std::string_view name) {
+  const bool is_known = name == "tenant" || name == "models" || name == "highest_priority" ||
+                        std::ranges::find(kLimits, name, &PolicyLimit::name) != kLimits.end();
+  return is_known ? Status() : Fail(ErrorCode::kInvalidArgument, fmt::format("{}: is not known to this version", name));
+}
+
+}  // namespace
+
+bool Policy::MayUse(std::string_view model) const {
+  if (models.empty()) return true;
+  if (model.size() > kMaxModelBytes) return false;
+  return std::ranges::any_of(models, [model](const std::string& pattern) { return Matches(pattern, model); });
+}
+
+std::span<const PolicyLimit> PolicyLimits() { return kLimits; }
+
+Status CheckAuthName(std::string_view what, std::string_view name) { return CheckText(what, name, kMaxNameBytes); }
+
+Status CheckPolicy(const Policy& policy) {
+  AUTOGLM_TRY_VOID(CheckAuthName("tenant", policy.tenant));
+  if (policy.models.size() > kMaxModels) {
+    return Fail(ErrorCode::kInvalidArgument, fmt::format("models: must be at most {} names", kMaxModels));
+  }
+  for (const std::string& pattern : policy.models) AUTOGLM_TRY_VOID(CheckText("models", pattern, kMaxPatternBytes));
+  for (const auto& [name, count] : kLimits) {
+    if (policy.*count >= 0 && policy.*count <= kMaxPolicyLimit) continue;
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}: must be a whole number from 0 to {}, not {}", name, kMaxPolicyLimit, policy.*count));
+  }
+  return {};
+}
+
+Json PolicyToJson(const Policy& policy) {
+  Json json{{"tenant", policy.tenant}};
+  if (!policy.models.empty()) json["models"] = policy.models;
+  if (policy.highest_priority) json["highest_priority"] = *policy.highest_priority;
+  for (const auto& [name, count] : kLimits) {
+    if (policy.*count > 0) json[std::string(name)] = policy.*count;
+  }
+  return json;
+}
+
+Result<Policy> PolicyFromJson(const Json& json) {
+  AUTOGLM_TRY(const JsonFields fields, JsonFields::Of(json));
+  for (const auto& [name, value] : json.items()) AUTOGLM_TRY_VOID(CheckField(name));
+
+  Policy policy;
+  AUTOGLM_TRY(const std::optional<std::string> tenant, fields.String("tenant"));
+  policy.tenant = tenant.value_or(policy.tenant);
+  AUTOGLM_TRY(const Json* models, fields.Array("models"));
+  for (const Json& model : models == nullptr ? Json::array() : *models) {
+    if (!model.is_string()) return fields.Refuse("models", "must be a list of names");
+    policy.models.push_back(model.get<std::string>());
+  }
+  AUTOGLM_TRY(policy.highest_priority, fields.Integer("highest_priority"));
+  for (const auto& [name, count] : kLimits) {
+    AUTOGLM_TRY(const std::optional<int64_t> value, fields.Integer(name));
+    policy.*count = value.value_or(0);
+  }
+  AUTOGLM_TRY_VOID(CheckPolicy(policy));
+  return policy;
+}
+
+}  // namespace autoglm

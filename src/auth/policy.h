@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "json/json.h"
+
+namespace autoglm {
+
+// What the holder of a key may do. 0 or empty: no limit of that kind.
+struct Policy {
+  std::string tenant = "default";           // whose requests share cached prefixes and count as one user's
+  std::vector<std::string> models;          // names, '*' stands for any characters; empty: all
+  std::optional<int64_t> highest_priority;  // the lowest number (the most urgent) a request may ask for; nullopt: any
+  int64_t max_context_tokens = 0;           // prompt and answer together
+  int64_t max_output_tokens = 0;
+  int64_t requests_per_minute = 0;
+  int64_t tokens_per_minute = 0;
+  int64_t max_concurrent = 0;  // requests at the same time
+
+  bool MayUse(std::string_view model) const;
+  bool operator==(const Policy&) const = default;
+};
+
+// The limits that are plain counts, by their names in files.
+struct PolicyLimit {
+  std::string_view name;
+  int64_t Policy::* count;
+};
+std::span<const PolicyLimit> PolicyLimits();
+
+inline constexpr int64_t kMaxPolicyLimit = 1'000'000'000'000;
+
+// Whether the fields hold what they may: names of printable characters, bounded lists, limits up to kMaxPolicyLimit.
+// Errors: kInvalidArgument, starting with the field's name.
+Status CheckPolicy(const Policy& policy);
+
+// For a name that people give to a key, a tenant or a policy: 1 to 256 bytes without control characters. Errors: as CheckPolicy.
+Status CheckAuthName(std::string_view what, std::string_view name);
+
+// Fields that say "no limit" are left out. Reading refuses fields it does not know, because one of them may be a limit.
+Json PolicyToJson(const Policy& policy);
+Result<Policy> PolicyFromJson(const Json& json);
+
+}  // namespace autoglm
