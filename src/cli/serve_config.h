@@ -9,8 +9,10 @@
 #include <string_view>
 #include <vector>
 
+#include "auth/authenticator.h"
 #include "base/result.h"
 #include "cli/cache_folder.h"
+#include "cli/key_database.h"
 #include "kernels/isa.h"
 #include "telemetry/log.h"
 #include "weights/packed_matrix.h"
@@ -66,6 +68,8 @@ struct ServeConfig {
   bool speculates = true;
   int64_t drain_timeout_s = 30;
 
+  AuthOptions auth{.key_database = DefaultKeyDatabase()};
+
   std::string log_file;  // empty: standard error
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kAuto;
@@ -85,7 +89,7 @@ struct ServeOption {
 };
 
 // Every setting, in the order of the help. "model" is the positional argument. What concerns one model of several stands in
-// autoglm.yaml under "models", which is no flag.
+// autoglm.yaml under "models", and who may do what under "policies", "keys" and "jwt"; these are no flags.
 std::span<const ServeOption> ServeOptions();
 
 // The name that answers carry: given, or ModelNameOf the path.
