@@ -1,15 +1,15 @@
 #pragma once
 
-#include <chrono>
 #include <functional>
 
+#include "auth/wall_time.h"
 #include "base/result.h"
 
 namespace autoglm {
 
 // What this room asks of its surroundings. Both are called from any thread.
 struct AuthHooks {
-  std::function<std::chrono::system_clock::time_point()> wall_now = std::chrono::system_clock::now;
+  std::function<WallTime()> wall_now = std::chrono::system_clock::now;
   // Keys could not be read again; those that were read last stay. Once for each new problem.
   std::function<void(const Error&)> on_problem = [](const Error&) {};
 };

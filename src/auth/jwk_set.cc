@@ -38,17 +38,36 @@ std::string_view TypeName(cjose_jwk_kty_t kty) {
   return kty == CJOSE_JWK_KTY_RSA ? "RSA" : kty == CJOSE_JWK_KTY_EC ? "EC" : "oct";
 }
 
-// Three parts of base64url without padding, none of them empty. cjose alone would take padding and what stands behind it.
+bool IsBase64Url(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '_';
+}
+
+// Three parts of base64url without padding, none of them empty. cjose 0.6.2.1 takes padding and what stands behind it, and
+// ends the process by an assertion where padding stands in the wrong place.
 bool IsCompactJws(std::string_view token) {
   int64_t part_bytes = 0;
   int num_dots = 0;
   for (const char c : token) {
-    const bool is_base64 = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '_';
+    const bool is_base64 = IsBase64Url(c);
     if (!is_base64 && (c != '.' || part_bytes == 0)) return false;
     part_bytes = is_base64 ? part_bytes + 1 : 0;
     num_dots += is_base64 ? 0 : 1;
   }
   return num_dots == 2 && part_bytes > 0;
+}
+
+// What cjose gets of a key: its public half, in base64url without padding. Null where a part is missing or otherwise.
+Json PublicHalf(const JsonFields& fields, std::string_view kty) {
+  const std::vector<std::string_view> names = kty == "RSA"  ? std::vector<std::string_view>{"n", "e"}
+                                              : kty == "EC" ? std::vector<std::string_view>{"crv", "x", "y"}
+                                                            : std::vector<std::string_view>{"k"};
+  Json half{{"kty", kty}};
+  for (const std::string_view name : names) {
+    const Result<std::optional<std::string>> part = fields.String(name);
+    if (!part || !*part || (*part)->empty() || !std::ranges::all_of(**part, IsBase64Url)) return nullptr;
+    half[std::string(name)] = **part;
+  }
+  return half;
 }
 
 // Whether the key is there to verify signatures, RFC 7517 sections 4.2 and 4.3.
@@ -102,8 +121,9 @@ Result<JwkSet::Key> JwkSet::ParseKey(const Json& json) {
   AUTOGLM_TRY(const JsonFields fields, JsonFields::Of(json));
   AUTOGLM_TRY(const std::optional<std::string> kid, fields.String("kid"));
   AUTOGLM_TRY(const std::optional<std::string> alg, fields.String("alg"));
+  AUTOGLM_TRY(const std::optional<std::string> type, fields.String("kty"));
   Key key{.kid = kid.value_or(""), .alg = alg.value_or("")};
-  const std::string text = DumpJson(json);
+  const std::string text = DumpJson(PublicHalf(fields, type.value_or("")));
   key.jwk.reset(cjose_jwk_import(text.data(), text.size(), nullptr));
   if (key.jwk == nullptr) return RefuseKey(key.kid, "is broken");
 

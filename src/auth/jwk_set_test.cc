@@ -168,6 +168,9 @@ TEST(JwkSet, WhatIsNoCompactToken_IsRefused) {
                                    Base64Url(R"({"alg":5})") + ".AAAA.AAAA",
                                    Base64Url("\xff\xfe") + ".AAAA.AAAA",
                                    Base64Url(R"({"alg":"RS256","kid":7})") + ".AAAA.AAAA",
+                                   "A===." + parts.payload + ".AAAA",
+                                   parts.header + ".A===.AAAA",
+                                   parts.header + "." + parts.payload + ".A===",
                                    std::string("A.A.A"),
                                    std::string("AAAAA.AAAAA.AAAAA")}) {
     ExpectRefused(keys, token, token);
@@ -250,6 +253,11 @@ TEST(JwkSet, BrokenKeys_AreNamed) {
   EXPECT_THAT(ParseError(*ParseJson(weak_json.get())), HasSubstr("has 1024 bits; RSA keys must have 2048"));
   EXPECT_THAT(ParseError({{"kty", "RSA"}, {"kid", "mine"}, {"n", "AQAB"}}), HasSubstr("the key 'mine' is broken"));
   EXPECT_THAT(ParseError({{"kty", "EC"}, {"crv", "P-256"}, {"x", "AAAA"}, {"y", "AAAA"}}), HasSubstr("is broken"));
+  // cjose would end the process for some of these.
+  for (const char* modulus : {"x4l====A", "A===", "=", "A", "+/+/", "x4l\n"}) {
+    EXPECT_THAT(ParseError({{"kty", "RSA"}, {"n", modulus}, {"e", "AQAB"}}), HasSubstr("is broken")) << modulus;
+  }
+  EXPECT_THAT(ParseError({{"kty", "oct"}, {"k", 5}}), HasSubstr("is broken"));
   Json off_curve = TestIssuer::Ec(CJOSE_JWK_EC_P_256, "off").PublicJwk();
   off_curve["y"] = off_curve["x"];
   EXPECT_THAT(ParseError(off_curve), HasSubstr("is broken"));

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "auth/key_store.h"
+#include "auth/wall_time.h"
 #include "base/result.h"
 
 namespace autoglm {

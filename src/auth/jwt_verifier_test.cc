@@ -136,8 +136,10 @@ TEST_F(JwtVerifierTest, ManyThreads_VerifyWhileKeysAreRotated) {
   const std::string forged = replaced_.Sign("ES256", kPayload);
   const std::string unknown = new_.Sign("ES256", kPayload);
   std::atomic<int64_t> num_wrong = 0;
+  constexpr int kThreads = 8;
   std::vector<std::thread> threads;
-  for (int t = 0; t < 8; ++t) {
+  threads.reserve(kThreads);
+  for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 50; ++i) {
         num_wrong += verifier_->Verify(good).has_value() ? 0 : 1;

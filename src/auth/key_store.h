@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -11,11 +10,10 @@
 #include "auth/policy.h"
 #include "auth/secret_hash.h"
 #include "auth/sqlite.h"
+#include "auth/wall_time.h"
 #include "base/result.h"
 
 namespace autoglm {
-
-using WallTime = std::chrono::system_clock::time_point;  // stored in whole seconds
 
 struct NewKey {
   std::string name;
@@ -42,7 +40,8 @@ struct KeyRecord {
 inline constexpr int64_t kMaxKeys = 100'000;
 
 // The keys of a database file: SQLite in WAL mode, so that commands and servers may have it open together. What is kept of a key
-// is its SHA-256, its last four characters and its policy; beside them, one secret for tenants' names.
+// is its SHA-256, its last four characters and its policy, with times in whole seconds; beside them, one secret for tenants'
+// names.
 //
 // One thread at a time. Errors: those of SqliteDatabase; kNotFound for a missing file, kPermissionDenied for a file that other
 // users may open, kCorruptFile for what is no key database, kUnsupported for one of a newer version.

@@ -122,8 +122,10 @@ TEST_F(KeyWatcherTest, ManyThreads_AllSeeTheChange) {
   const std::string key = Create("ci");
   watcher_ = *KeyWatcher::Create(path_, {}, Clock::Real(), {});
   std::atomic<bool> is_revoked = false;
+  constexpr int kThreads = 8;
   std::vector<std::thread> threads;
-  for (int t = 0; t < 8; ++t) {
+  threads.reserve(kThreads);
+  for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
       while (!is_revoked) {
         if (watcher_->Current()->Find(Sha256Of(key))->is_revoked) is_revoked = true;

@@ -173,6 +173,7 @@ TEST_F(RateLimiterTest, SixtyFourThreads_NeverExceedALimit) {
   const Principal key = Key({.requests_per_minute = 5000, .tokens_per_minute = 20'000, .max_concurrent = 10});
   std::atomic<int64_t> running = 0, most_running = 0, passed = 0, tokens_used = 0;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < kTries; ++i) {

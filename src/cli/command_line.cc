@@ -13,6 +13,7 @@
 #include "cli/chat_command.h"
 #include "cli/command.h"
 #include "cli/help_formatter.h"
+#include "cli/keys_command.h"
 #include "cli/model_info_command.h"
 #include "cli/model_logits_command.h"
 #include "cli/model_perplexity_command.h"
@@ -63,6 +64,7 @@ void AddCommands(CLI::App& app, CommandAction& action) {
   AddServeCommand(app, action);
   AddChatCommand(app, action);
   AddModelCommands(app, action);
+  AddKeysCommands(app, action);
   AddBenchCommands(app, action);
   app.footer(
       "Examples:\n"

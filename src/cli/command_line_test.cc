@@ -54,7 +54,11 @@ TEST(CommandLine, EveryCommandHasHelpWithExamples) {
                                                           {"model", "tokenize"},
                                                           {"model", "template"},
                                                           {"model", "logits"},
-                                                          {"model", "perplexity"}};
+                                                          {"model", "perplexity"},
+                                                          {"keys"},
+                                                          {"keys", "create"},
+                                                          {"keys", "list"},
+                                                          {"keys", "revoke"}};
   for (std::vector<std::string> command : commands) {
     std::string name = "autoglm";
     for (const std::string& word : command) name += " " + word;

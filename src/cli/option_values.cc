@@ -108,6 +108,17 @@ Result<int64_t> ParseByteSize(std::string_view text) {
   return static_cast<int64_t>(bytes);
 }
 
+Result<int64_t> ParseSeconds(std::string_view text, int64_t min, int64_t max) {
+  constexpr std::array<std::pair<char, int64_t>, 5> kUnits = {{{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}}};
+  for (const auto& [unit, seconds] : kUnits) {
+    if (!text.ends_with(unit)) continue;
+    const std::optional<int64_t> count = ParseWhole<int64_t>(text.substr(0, text.size() - 1));
+    if (count && *count >= 0 && *count <= max / seconds && *count * seconds >= min) return *count * seconds;
+  }
+  return Fail(ErrorCode::kInvalidArgument,
+              fmt::format("must be a time such as 90m, 12h or 30d, from {} to {} s, not '{}'", min, max, text));
+}
+
 Result<Arithmetic> ParseArithmetic(std::string_view text) { return ParseName(text, kArithmetics); }
 std::string_view ArithmeticName(Arithmetic arithmetic) { return FindName(arithmetic, kArithmetics); }
 

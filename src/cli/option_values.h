@@ -26,6 +26,8 @@ Result<std::vector<int64_t>> ParseIntegerList(std::string_view text, int64_t min
 Result<double> ParseReal(std::string_view text, double min, double max);
 // Bytes: "1048576", "512K", "512M", "2G", "1.5G", "2GiB", "2GB"; every unit is a power of 1024.
 Result<int64_t> ParseByteSize(std::string_view text);
+// "600s", "90m", "12h", "30d", "2w", in [min, max] seconds.
+Result<int64_t> ParseSeconds(std::string_view text, int64_t min, int64_t max);
 // "fast", "exact".
 Result<Arithmetic> ParseArithmetic(std::string_view text);
 std::string_view ArithmeticName(Arithmetic arithmetic);

@@ -11,6 +11,17 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
+TEST(ParseSeconds, UnitsAreSecondsToWeeks) {
+  EXPECT_EQ(ParseSeconds("90s", 1, 100), 90);
+  EXPECT_EQ(ParseSeconds("90m", 1, 100'000), 5400);
+  EXPECT_EQ(ParseSeconds("12h", 1, 100'000), 43200);
+  EXPECT_EQ(ParseSeconds("30d", 1, 10'000'000), 2'592'000);
+  EXPECT_EQ(ParseSeconds("2w", 1, 10'000'000), 1'209'600);
+  for (const char* bad : {"", "d", "30", "30 d", "-1d", "0s", "1.5h", "30D", "1000d", "9223372036854775807w"}) {
+    EXPECT_FALSE(ParseSeconds(bad, 1, 10'000'000)) << bad;
+  }
+}
+
 TEST(ParseByteSize, UnitsArePowersOf1024) {
   EXPECT_EQ(ParseByteSize("0"), 0);
   EXPECT_EQ(ParseByteSize("1048576"), 1 << 20);

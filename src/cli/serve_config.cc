@@ -7,8 +7,10 @@
 #include <charconv>
 #include <set>
 
+#include "cli/auth_config.h"
 #include "cli/option_values.h"
 #include "cli/text_file.h"
+#include "cli/yaml_fields.h"
 #include "engine/loaded_model.h"
 
 namespace autoglm {
@@ -217,6 +219,9 @@ constexpr ServeOption kOptions[] = {
      "from so much on, requests that can wait (class batch, priority above 0) get 503 (default: never)",
      [](ServeConfig& c, const Values& v) { return Assign(c.degradation.refuse_from, ParsePressure(v[0])); }},
 
+    {"keys-database", "FILE", "Access", "where 'autoglm keys' keeps API keys: auto, off or a file (default: auto)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.auth.key_database, ParseKeyDatabase(v[0])); }},
+
     {"log-file", "FILE", "Logging", "where the log goes (default: standard error)",
      [](ServeConfig& c, const Values& v) { return Assign(c.log_file, NotEmpty(v[0])); }},
     {"log-level", "LEVEL", "Logging", "debug, info, warning or error (default: info)",
@@ -225,14 +230,10 @@ constexpr ServeOption kOptions[] = {
      [](ServeConfig& c, const Values& v) { return Assign(c.log_format, ParseLogFormat(v[0])); }},
 };
 
-tl::unexpected<Error> FailAt(std::string_view file_name, const YAML::Mark& mark, std::string_view what) {
-  return Fail(ErrorCode::kInvalidArgument, fmt::format("{}:{}: {}", file_name, mark.line + 1, what));
-}
-
 std::string KnownKeys() {
   std::string keys;
   for (const ServeOption& option : kOptions) keys += YamlKey(option) + ", ";
-  return keys + std::string(kModelsKey);
+  return fmt::format("{}{}, {}", keys, kModelsKey, kAuthSections);
 }
 
 const ServeOption* FindByYamlKey(std::string_view key) {
@@ -240,16 +241,11 @@ const ServeOption* FindByYamlKey(std::string_view key) {
   return found == std::end(kOptions) ? nullptr : found;
 }
 
-Result<Values> ScalarValues(const YAML::Node& node, bool is_list) {
-  if (node.IsScalar()) return Values{node.Scalar()};
-  if (!is_list) return Fail(ErrorCode::kInvalidArgument, node.IsNull() ? "has no value" : "must be one plain value");
-  if (!node.IsSequence() || node.size() == 0) return Fail(ErrorCode::kInvalidArgument, "must be a value or a list of values");
-  Values values;
-  for (const auto& item : node) {
-    if (!item.IsScalar()) return Fail(ErrorCode::kInvalidArgument, "must be a list of plain values");
-    values.push_back(item.Scalar());
-  }
-  return values;
+// What a setting is given: a list only where it takes one.
+Result<Values> ValuesOf(const YAML::Node& node, bool is_list) {
+  if (is_list) return ScalarValues(node);
+  AUTOGLM_TRY(std::string value, ScalarValue(node));
+  return Values{std::move(value)};
 }
 
 // One setting of an entry under "models".
@@ -275,7 +271,7 @@ Status ApplyModel(const YAML::Node& entry, std::string_view file_name, ServedMod
   if (!entry.IsMap()) return FailAt(file_name, entry.Mark(), "must be a path, or lines such as 'model: model.gguf'");
   for (const auto& field : entry) {
     const std::string key = field.first.IsScalar() ? field.first.Scalar() : "";
-    const Result<Values> values = ScalarValues(field.second, true);
+    const Result<Values> values = ScalarValues(field.second);
     const Status status = values ? SetModelField(key, *values, model) : tl::unexpected<Error>(values.error());
     if (!status) return FailAt(file_name, field.first.Mark(), fmt::format("{}: {}", key, status.error().message));
   }
@@ -294,11 +290,12 @@ Status ApplyModels(const YAML::Node& list, std::string_view file_name, ServeConf
 Status ApplyEntry(const YAML::Node& key, const YAML::Node& value, std::string_view file_name, ServeConfig& config) {
   if (!key.IsScalar()) return FailAt(file_name, key.Mark(), "a key must be plain text");
   if (key.Scalar() == kModelsKey) return ApplyModels(value, file_name, config);
+  if (IsAuthSection(key.Scalar())) return {};  // read together, when all of them are known to stand there once
   const ServeOption* option = FindByYamlKey(key.Scalar());
   if (option == nullptr) {
     return FailAt(file_name, key.Mark(), fmt::format("unknown key '{}'; known are {}", key.Scalar(), KnownKeys()));
   }
-  const Result<Values> values = ScalarValues(value, option->is_list);
+  const Result<Values> values = ValuesOf(value, option->is_list);
   const Status status = values ? option->set(config, *values) : tl::unexpected<Error>(values.error());
   if (!status) return FailAt(file_name, key.Mark(), fmt::format("{}: {}", key.Scalar(), status.error().message));
   return {};
@@ -316,7 +313,7 @@ Status ApplyDocument(const YAML::Node& document, std::string_view file_name, Ser
       return FailAt(file_name, entry.first.Mark(), fmt::format("'{}' stands here a second time", key));
     }
   }
-  return {};
+  return ApplyAuthYaml(document, file_name, config.auth);
 }
 
 Status CheckTogether(const ServeConfig& config) {

@@ -12,6 +12,7 @@
 #include "auth/authenticator.h"
 #include "base/result.h"
 #include "cli/cache_folder.h"
+#include "cli/key_database.h"
 #include "kernels/isa.h"
 #include "server/degradation.h"
 #include "server/request_terms.h"
@@ -48,8 +49,6 @@ struct ServeConfig {
   bool serves_anybody_anywhere = false;  // without keys other addresses than loopback are refused
   int64_t max_body_bytes = 16 << 20;
 
-  AuthOptions auth;
-
   int64_t threads = 0;  // auto
   Isa isa = DetectIsa();
   Arithmetic arithmetic = Arithmetic::kFast;
@@ -75,6 +74,8 @@ struct ServeConfig {
   bool speculates = true;
   int64_t drain_timeout_s = 30;
 
+  AuthOptions auth{.key_database = DefaultKeyDatabase()};
+
   std::string log_file;  // empty: standard error
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kAuto;
@@ -94,7 +95,7 @@ struct ServeOption {
 };
 
 // Every setting, in the order of the help. "model" is the positional argument. What concerns one model of several stands in
-// autoglm.yaml under "models", which is no flag.
+// autoglm.yaml under "models", and who may do what under "policies", "keys" and "jwt"; these are no flags.
 std::span<const ServeOption> ServeOptions();
 
 // The name that answers carry: given, or ModelNameOf the path.

@@ -44,6 +44,7 @@ std::vector<Sample> Samples() {
           {"max-batch-tokens", "300"},
           {"max-batch-tokens-decode", "30"},
           {"inter-token-slo", "20"},
+          {"keys-database", "my-keys.db"},
           {"log-file", "a.log"},
           {"log-level", "debug"},
           {"log-format", "json"}};
