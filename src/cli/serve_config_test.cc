@@ -34,6 +34,8 @@ std::vector<Sample> Samples() {
           {"kv-memory", "2G"},
           {"prepared-cache", "weights"},
           {"prepared-cache-size", "3G"},
+          {"kv-disk", "prefixes"},
+          {"kv-disk-size", "4G"},
           {"memory-budget", "5G"},
           {"idle-unload", "60"},
           {"preload", "all"},

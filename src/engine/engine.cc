@@ -32,6 +32,11 @@ int64_t KvMemoryBytes(const EngineOptions& options) {
   return std::min<int64_t>(int64_t{2} << 30, machine / 4);
 }
 
+// Between two looks whether somebody has waited too long for the disk, while nothing else happens.
+constexpr std::chrono::milliseconds kDiskPatienceStep(100);
+// Between two tries to plan a step while the disk tier holds the blocks that the first in line needs.
+constexpr std::chrono::milliseconds kHeldBlocksStep(1);
+
 struct Arrival {
   GenerationRequest request;
   CancelToken cancel;
@@ -67,7 +72,10 @@ struct Engine::Impl {
   void ThreadMain();
   void AcceptArrivals();
   void Accept(Arrival arrival);
+  void Enqueue(Arrival arrival);
+  std::optional<Arrival> WaitForArrival();
   void RunStep();
+  void WaitForHeldBlocks();
   void Deliver(const std::vector<SequenceUpdate>& updates);
   void AnswerIntegrityChecks();
   void PublishStats();
@@ -108,6 +116,7 @@ struct Engine::Impl {
   EngineStats published;
   std::vector<std::promise<Status>> integrity_checks;
 
+  std::unique_ptr<KvTier> tier;  // engine thread only; null: there is none. Its threads wake the inbox
   std::thread thread;
 };
 
@@ -134,6 +143,10 @@ Result<std::unique_ptr<Engine>> Engine::Start(std::shared_ptr<LoadedModel> model
   }
   AUTOGLM_CHECK(resources.kv->pool().num_blocks() == plan.num_blocks && resources.kv->pool().layout() == model->lm().kv_layout());
   auto impl = std::make_unique<Impl>(std::move(model), options, plan.context_length, clock, std::move(resources));
+  if (!options.kv_disk.folder.empty()) {
+    AUTOGLM_TRY(impl->tier, KvTier::Open(options.kv_disk, impl->model->KvFingerprint(), *impl->kv, impl->scheduler, clock,
+                                         [raw = impl.get()] { raw->inbox.Wake(); }));
+  }
   impl->PublishStats();
   impl->thread = std::thread([raw = impl.get()] { raw->ThreadMain(); });
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
@@ -226,6 +239,7 @@ int64_t Engine::context_length() const { return impl_->context_length; }
 void Engine::Impl::ThreadMain() {
   while (!stopping) {
     AcceptArrivals();
+    if (tier != nullptr) tier->Poll();
     AnswerIntegrityChecks();
     Deliver(scheduler.DropCancelled());
     if (scheduler.HasWork()) {
@@ -242,12 +256,25 @@ void Engine::Impl::ThreadMain() {
 // Takes what has arrived; sleeps where there is nothing else to do.
 void Engine::Impl::AcceptArrivals() {
   if (!scheduler.HasWork() && IsLoaded()) {
-    if (std::optional<Arrival> arrival = inbox.WaitPop()) Accept(*std::move(arrival));
+    if (std::optional<Arrival> arrival = WaitForArrival()) Accept(*std::move(arrival));
   }
   while (std::optional<Arrival> arrival = inbox.TryPop()) Accept(*std::move(arrival));
 }
 
+std::optional<Arrival> Engine::Impl::WaitForArrival() {
+  const bool waits_for_disk = tier != nullptr && tier->num_waiting() > 0;
+  return waits_for_disk ? inbox.WaitPopFor(kDiskPatienceStep) : inbox.WaitPop();
+}
+
+// Puts it in line, at once or when its prefix has come from the disk.
 void Engine::Impl::Accept(Arrival arrival) {
+  if (tier == nullptr) return Enqueue(std::move(arrival));
+  const auto waiting = std::make_shared<Arrival>(std::move(arrival));
+  const auto enqueue = [this, waiting] { Enqueue(std::move(*waiting)); };
+  if (!tier->Restore(waiting->request.prompt_tokens, 0, waiting->cancel, enqueue)) enqueue();
+}
+
+void Engine::Impl::Enqueue(Arrival arrival) {
   const uint64_t seed = next_seed.fetch_add(1);
   auto sampler =
       std::make_unique<Sampler>(arrival.request.sampling, seed, arrival.request.prompt_tokens, model->tokenizer().vocab_size());
@@ -267,12 +294,18 @@ void Engine::Impl::Accept(Arrival arrival) {
 
 void Engine::Impl::RunStep() {
   const StepPlan& plan = scheduler.Plan();
-  AUTOGLM_CHECK(!plan.empty());
+  if (plan.empty()) return WaitForHeldBlocks();
   const StepResult& result = [&]() -> const StepResult& {
     const auto turn = team->TakeTurn();
     return runner.Run(plan);
   }();
   Deliver(scheduler.Commit(result));
+}
+
+void Engine::Impl::WaitForHeldBlocks() {
+  AUTOGLM_CHECK(tier != nullptr && tier->is_holding());
+  tier->LetGo();
+  if (std::optional<Arrival> arrival = inbox.WaitPopFor(kHeldBlocksStep)) Accept(*std::move(arrival));
 }
 
 void Engine::Impl::Deliver(const std::vector<SequenceUpdate>& updates) {
@@ -289,6 +322,7 @@ void Engine::Impl::Deliver(const std::vector<SequenceUpdate>& updates) {
       finish_interval_seconds = finish_interval_seconds + (interval - finish_interval_seconds) / 8;
     }
     last_finish = now;
+    if (tier != nullptr) tier->Keep(*update.sequence);
     streams.erase(stream);
     scheduler.Retire(update.sequence);
   }
@@ -302,7 +336,9 @@ void Engine::Impl::AnswerIntegrityChecks() {
   }
   for (std::promise<Status>& check : checks) {
     Status status = blocks.CheckIntegrity();
-    if (status) status = scheduler.CheckIntegrity();
+    if (status) {
+      status = scheduler.CheckIntegrity(tier != nullptr ? tier->held_tables() : std::vector<const BlockTable*>());
+    }
     check.set_value(std::move(status));
   }
 }
@@ -310,14 +346,17 @@ void Engine::Impl::AnswerIntegrityChecks() {
 void Engine::Impl::PublishStats() {
   const std::lock_guard lock(mutex);
   published = {.num_running = scheduler.num_running(),
-               .num_waiting = scheduler.num_waiting(),
+               .num_waiting = scheduler.num_waiting() + (tier != nullptr ? tier->num_waiting() : 0),
                .num_preemptions = scheduler.num_preemptions(),
                .speculation = scheduler.speculation(),
-               .blocks = blocks.stats()};
+               .blocks = blocks.stats(),
+               .kv_disk = tier != nullptr ? tier->stats() : BlockStoreStats()};
 }
 
 void Engine::Impl::StopAll() {
+  if (tier != nullptr) tier->ResumeAll();
   Deliver(scheduler.DropAll(FinishReason::kCancelled));
+  if (tier != nullptr) tier->Stop();
   while (std::optional<Arrival> arrival = inbox.TryPop()) {
     num_in_flight.fetch_sub(1);
     arrival->stream->Fail(FinishReason::kCancelled, "the server is shutting down");

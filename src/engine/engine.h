@@ -11,6 +11,7 @@
 #include "base/compute_team.h"
 #include "base/result.h"
 #include "engine/kv_cache.h"
+#include "engine/kv_tier.h"
 #include "engine/token_stream.h"
 #include "kernels/isa.h"
 #include "kvcache/block_manager.h"
@@ -30,6 +31,7 @@ struct EngineOptions {
   int64_t max_waiting = 256;
   bool speculates = true;                             // see SchedulerOptions
   Duration priority_step = std::chrono::seconds(30);  // see SchedulerOptions
+  KvDiskOptions kv_disk;
 };
 
 struct EngineStats {
@@ -38,6 +40,7 @@ struct EngineStats {
   int64_t num_preemptions = 0;
   SpeculationStats speculation;
   BlockManagerStats blocks;
+  BlockStoreStats kv_disk;
 };
 
 // The KV memory an engine of a model will have.
@@ -67,7 +70,7 @@ class Engine {
  public:
   // Errors: kInvalidArgument where the KV memory does not hold one sequence.
   static Result<KvPlan> PlanKv(const LoadedModel& model, const EngineOptions& options);
-  // Errors: as PlanKv; kIo as KvPool::Create.
+  // Errors: as PlanKv; kIo as KvPool::Create and KvTier::Open.
   static Result<std::unique_ptr<Engine>> Start(std::shared_ptr<LoadedModel> model, const EngineOptions& options,
                                                const Clock& clock, EngineResources resources = {});
   // Cancels what runs, then joins the engine thread.

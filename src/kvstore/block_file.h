@@ -57,8 +57,8 @@ class BlockFiles {
 
 inline constexpr int64_t kBlockFileHeaderBytes = 80;
 
-// Removes a part file that its writer left behind, as a process that is killed does: it is older than a minute, and nobody holds a
-// lock on it.
+// Removes a part file that its writer left behind, as a process that is killed does: it is older than a minute, and nobody holds
+// a lock on it.
 inline constexpr std::string_view kPartExtension = ".part-";
 void RemoveIfAbandoned(const std::filesystem::path& part);
 

@@ -53,7 +53,7 @@ BlockStore::BlockStore(BlockStoreOptions options, const KvFingerprint& fingerpri
   stats_.read_bytes_per_second = kAssumedReadBytesPerSecond;
 }
 
-BlockStore::~BlockStore() {
+void BlockStore::Stop() {
   {
     const std::lock_guard lock(mutex_);
     is_stopping_ = true;
@@ -61,8 +61,8 @@ BlockStore::~BlockStore() {
   }
   write_work_.notify_all();
   read_work_.notify_all();
-  writer_.join();
-  reader_.join();
+  if (writer_.joinable()) writer_.join();
+  if (reader_.joinable()) reader_.join();
 }
 
 bool BlockStore::IsReady() const {
@@ -271,10 +271,11 @@ void BlockStore::ReaderMain() {
     reads_.pop_front();
     lock.unlock();
     const int64_t num_read = ReadChain(read);
-    read.done(num_read);
     std::vector<BlockKey> used;
+    used.reserve(static_cast<size_t>(num_read));
     for (int64_t i = 0; i < num_read; ++i) used.push_back(read.items[static_cast<size_t>(i)].key);
     MarkUsed(std::move(used));
+    read.done(num_read);
     lock.lock();
   }
 }

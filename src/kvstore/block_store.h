@@ -63,10 +63,12 @@ class BlockStore {
   // beside its key. Errors: kIo where the folder cannot be made or written to.
   static Result<std::unique_ptr<BlockStore>> Open(BlockStoreOptions options, std::string_view fingerprint, int64_t block_bytes,
                                                   const Clock& clock);
-  // Writes what is queued, for a limited time; every callback has come when it ends.
-  ~BlockStore();
+  ~BlockStore() { Stop(); }
   BlockStore(const BlockStore&) = delete;
   BlockStore& operator=(const BlockStore&) = delete;
+
+  // Writes what is queued, for a limited time; every callback has come when it returns. Nothing may be queued afterwards.
+  void Stop();
 
   // Whether it is known what is there. Until then the store contains nothing and wants nothing.
   bool IsReady() const;

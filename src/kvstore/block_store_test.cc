@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "support/temporary_folder.h"
+#include "support/test_disk.h"
 
 namespace autoglm {
 namespace {
@@ -27,26 +28,6 @@ std::vector<std::byte> Block(uint64_t i) {
   return block;
 }
 
-// A disk that a test holds up, or fills.
-class TestDisk : public BlockFiles {
- public:
-  Status Write(const std::filesystem::path& path, const BlockIdentity& identity,
-               std::span<const std::byte> payload) const override {
-    while (is_stuck) std::this_thread::yield();
-    if (is_full) return Fail(ErrorCode::kResourceExhausted, "no space left on device");
-    return BlockFiles::Write(path, identity, payload);
-  }
-  BlockRead Read(const std::filesystem::path& path, const BlockIdentity& identity, std::span<std::byte> payload) const override {
-    while (is_stuck) std::this_thread::yield();
-    std::this_thread::sleep_for(read_delay.load());
-    return BlockFiles::Read(path, identity, payload);
-  }
-
-  std::atomic<bool> is_stuck{false};
-  std::atomic<bool> is_full{false};
-  std::atomic<std::chrono::milliseconds> read_delay{};
-};
-
 class BlockStoreTest : public testing::Test {
  protected:
   std::unique_ptr<BlockStore> Open(BlockStoreOptions options = {}, std::string_view fingerprint = "a model") {
@@ -63,6 +44,7 @@ class BlockStoreTest : public testing::Test {
   static int Queue(BlockStore& store, uint64_t first, uint64_t count, const std::function<void()>& done) {
     static std::vector<std::vector<std::byte>> blocks = [] {
       std::vector<std::vector<std::byte>> made;
+      made.reserve(100);
       for (uint64_t i = 0; i < 100; ++i) made.push_back(Block(i));
       return made;
     }();
@@ -80,6 +62,7 @@ class BlockStoreTest : public testing::Test {
   static int64_t Read(BlockStore& store, const std::vector<uint64_t>& chain, const CancelToken& cancel = {}) {
     std::vector<std::vector<std::byte>> blocks(chain.size(), std::vector<std::byte>(kBlockBytes));
     std::vector<BlockStore::ReadItem> items;
+    items.reserve(chain.size());
     for (size_t i = 0; i < chain.size(); ++i) items.push_back({.key = Key(chain[i]), .block = blocks[i]});
     std::promise<int64_t> done;
     EXPECT_TRUE(store.Read(items, cancel, [&](int64_t num_read) { done.set_value(num_read); }));

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -100,11 +101,15 @@ class Scheduler {
   int64_t num_running() const { return std::ssize(running_); }
   int64_t num_preemptions() const { return num_preemptions_; }
   const SpeculationStats& speculation() const { return speculation_; }
+  // What computing `num_tokens` of a prompt behind `context` others takes alone; nullopt until some have been computed.
+  std::optional<double> PromptSeconds(int64_t context, int64_t num_tokens) const;
+  // Blocks of those available that running sequences still need for the tokens they have, and one each to grow into.
+  int64_t NumPromisedBlocks() const;
   bool HasWork() const { return num_waiting() + num_running() > 0; }
   std::span<const Sequence* const> running() const { return running_; }
 
-  // Every sequence is in exactly one queue, tables are as long as their computed tokens need, the block manager agrees. `held` are
-  // the tables that others keep of the same blocks.
+  // Every sequence is in exactly one queue, tables are as long as their computed tokens need, the block manager agrees. `held`
+  // are the tables that others keep of the same blocks.
   Status CheckIntegrity(std::span<const BlockTable* const> held = {}) const;
 
  private:
