@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -35,6 +36,14 @@ class BoundedQueue {
   std::optional<T> WaitPop() {
     std::unique_lock lock(mutex_);
     ready_.wait(lock, [this] { return !items_.empty() || woken_; });
+    woken_ = false;
+    return PopLocked();
+  }
+
+  // The same, for no longer than `most`.
+  std::optional<T> WaitPopFor(std::chrono::steady_clock::duration most) {
+    std::unique_lock lock(mutex_);
+    ready_.wait_for(lock, most, [this] { return !items_.empty() || woken_; });
     woken_ = false;
     return PopLocked();
   }

@@ -12,6 +12,7 @@ TEST(CacheFolder, FollowsXdgAndThenHome) {
   setenv("XDG_CACHE_HOME", "/var/cache/someone", 1);
   EXPECT_EQ(CacheFolder(), "/var/cache/someone/autoglm");
   EXPECT_EQ(*ParsePreparedCache("auto"), "/var/cache/someone/autoglm/prepared");
+  EXPECT_EQ(*ParseKvDisk("auto"), "/var/cache/someone/autoglm/kv");
   setenv("XDG_CACHE_HOME", "relative", 1);
   EXPECT_EQ(CacheFolder(), "/home/someone/.cache/autoglm");
   unsetenv("XDG_CACHE_HOME");

@@ -171,6 +171,14 @@ constexpr ServeOption kOptions[] = {
      [](ServeConfig& c, const Values& v) { return Assign(c.prepared_cache, ParsePreparedCache(v[0])); }},
     {"prepared-cache-size", "SIZE", "Engine", "most that folder may hold; what was not used for longest goes (default: 64G)",
      [](ServeConfig& c, const Values& v) { return Assign(c.prepared_cache_bytes, ParseByteSize(v[0])); }},
+    {"kv-disk", "FOLDER", "Engine",
+     "where the keys and values of conversations are kept, so that they outlive their eviction and a restart: auto, off or a "
+     "folder "
+     "(default: off)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.kv_disk, ParseKvDisk(v[0])); }},
+    {"kv-disk-size", "SIZE", "Engine",
+     "most that folder may hold of all models; what was not used for longest goes (default: 16G)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.kv_disk_bytes, ParseByteSize(v[0])); }},
 
     {"memory-budget", "SIZE", "Several models",
      "most that weights, keys and values of all models may take: a size, none, or auto (default: auto, nine tenths of the "

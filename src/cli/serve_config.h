@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "cli/cache_folder.h"
 #include "cli/key_database.h"
+#include "engine/kv_tier.h"
 #include "kernels/isa.h"
 #include "server/degradation.h"
 #include "server/request_terms.h"
@@ -58,6 +59,8 @@ struct ServeConfig {
   int64_t kv_memory_bytes = 0;                                         // auto
   std::filesystem::path prepared_cache = *ParsePreparedCache("auto");  // empty: off
   int64_t prepared_cache_bytes = PreparedCacheOptions().max_bytes;
+  std::filesystem::path kv_disk;  // empty: off
+  int64_t kv_disk_bytes = KvDiskOptions().max_bytes;
   std::optional<int64_t> memory_budget_bytes;  // of all models; 0: no limit; nullopt: most of the machine's memory
   int64_t idle_unload_s = 0;                   // 0: never
   Preload preload = Preload::kFirst;

@@ -24,6 +24,7 @@ std::vector<Sample> Samples() {
           {"host", "0.0.0.0"},
           {"port", "9000"},
           {"max-body", "1M"},
+          {"unauthenticated", "anywhere"},
           {"drain-timeout", "5"},
           {"threads", "3"},
           {"isa", "scalar"},
@@ -34,16 +35,24 @@ std::vector<Sample> Samples() {
           {"kv-memory", "2G"},
           {"prepared-cache", "weights"},
           {"prepared-cache-size", "3G"},
+          {"kv-disk", "prefixes"},
+          {"kv-disk-size", "4G"},
           {"memory-budget", "5G"},
           {"idle-unload", "60"},
           {"preload", "all"},
           {"max-running", "7"},
           {"max-queue", "9"},
+          {"max-queue-seconds", "33"},
+          {"slo-class", "gold=3"},
           {"priority-step", "10"},
           {"speculation", "off"},
           {"max-batch-tokens", "300"},
           {"max-batch-tokens-decode", "30"},
           {"inter-token-slo", "20"},
+          {"degrade-max-tokens", "0.5:256"},
+          {"degrade-n", "0.6"},
+          {"degrade-model", "0.7:small"},
+          {"degrade-refuse", "0.9"},
           {"keys-database", "my-keys.db"},
           {"log-file", "a.log"},
           {"log-level", "debug"},
@@ -71,6 +80,21 @@ std::filesystem::path WriteTemporary(const std::string& text) {
   const std::filesystem::path path = std::filesystem::path(testing::TempDir()) / "serve_config_test.yaml";
   std::ofstream(path) << text;
   return path;
+}
+
+TEST(ServeConfig, ClassesAndSteps_AreReadPartByPart) {
+  const auto config = FromYaml("slo_class: [gold=3, batch=60]\ndegrade_max_tokens: 0.5:256\ndegrade_model: 0.75:small\n");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->slo_classes.at("gold"), std::chrono::seconds(3));
+  EXPECT_EQ(config->slo_classes.at("batch"), std::chrono::seconds(60));
+  EXPECT_EQ(config->slo_classes.at("interactive"), std::chrono::seconds(1));
+  EXPECT_EQ(config->degradation.cap_from, 0.5);
+  EXPECT_EQ(config->degradation.cap_tokens, 256);
+  EXPECT_EQ(config->degradation.smaller_model, "small");
+  EXPECT_THAT(YamlError("slo_class: gold"), testing::HasSubstr("NAME=SECONDS"));
+  EXPECT_THAT(YamlError("degrade_n: 1.5"), testing::HasSubstr("0 (idle"));
+  EXPECT_THAT(YamlError("degrade_max_tokens: 0.5"), testing::HasSubstr("PRESSURE:TOKENS"));
+  EXPECT_THAT(YamlError("unauthenticated: maybe"), testing::HasSubstr("loopback or anywhere"));
 }
 
 TEST(ServeConfig, EveryOptionHasASample) {

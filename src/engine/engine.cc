@@ -33,6 +33,11 @@ int64_t KvMemoryBytes(const EngineOptions& options) {
   return std::min<int64_t>(int64_t{2} << 30, machine / 4);
 }
 
+// Between two looks whether somebody has waited too long for the disk, while nothing else happens.
+constexpr std::chrono::milliseconds kDiskPatienceStep(100);
+// Between two tries to plan a step while the disk tier holds the blocks that the first in line needs.
+constexpr std::chrono::milliseconds kHeldBlocksStep(1);
+
 struct Arrival {
   GenerationRequest request;
   CancelToken cancel;
@@ -86,8 +91,11 @@ struct Engine::Impl {
   void ThreadMain();
   void AcceptArrivals();
   void Accept(Arrival arrival);
+  void Enqueue(Arrival arrival);
+  std::optional<Arrival> WaitForArrival();
   void RunStep();
   void InterruptFor(const GenerationRequest& request);
+  void WaitForHeldBlocks();
   void Deliver(const std::vector<SequenceUpdate>& updates);
   void AnswerIntegrityChecks();
   void PublishStats();
@@ -131,6 +139,7 @@ struct Engine::Impl {
   EngineStats published;
   std::vector<std::promise<Status>> integrity_checks;
 
+  std::unique_ptr<KvTier> tier;  // engine thread only; null: there is none. Its threads wake the inbox
   std::thread thread;
 };
 
@@ -157,6 +166,10 @@ Result<std::unique_ptr<Engine>> Engine::Start(std::shared_ptr<LoadedModel> model
   }
   AUTOGLM_CHECK(resources.kv->pool().num_blocks() == plan.num_blocks && resources.kv->pool().layout() == model->lm().kv_layout());
   auto impl = std::make_unique<Impl>(std::move(model), options, plan.context_length, clock, std::move(resources));
+  if (!options.kv_disk.folder.empty()) {
+    AUTOGLM_TRY(impl->tier, KvTier::Open(options.kv_disk, impl->model->KvFingerprint(), *impl->kv, impl->scheduler, clock,
+                                         [raw = impl.get()] { raw->inbox.Wake(); }));
+  }
   impl->PublishStats();
   impl->thread = std::thread([raw = impl.get()] { raw->ThreadMain(); });
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
@@ -271,6 +284,7 @@ int64_t Engine::context_length() const { return impl_->context_length; }
 void Engine::Impl::ThreadMain() {
   while (!stopping) {
     AcceptArrivals();
+    if (tier != nullptr) tier->Poll();
     AnswerIntegrityChecks();
     Deliver(scheduler.DropCancelled());
     if (scheduler.HasWork()) {
@@ -287,12 +301,25 @@ void Engine::Impl::ThreadMain() {
 // Takes what has arrived; sleeps where there is nothing else to do.
 void Engine::Impl::AcceptArrivals() {
   if (!scheduler.HasWork() && IsLoaded()) {
-    if (std::optional<Arrival> arrival = inbox.WaitPop()) Accept(*std::move(arrival));
+    if (std::optional<Arrival> arrival = WaitForArrival()) Accept(*std::move(arrival));
   }
   while (std::optional<Arrival> arrival = inbox.TryPop()) Accept(*std::move(arrival));
 }
 
+std::optional<Arrival> Engine::Impl::WaitForArrival() {
+  const bool waits_for_disk = tier != nullptr && tier->num_waiting() > 0;
+  return waits_for_disk ? inbox.WaitPopFor(kDiskPatienceStep) : inbox.WaitPop();
+}
+
+// Puts it in line, at once or when its prefix has come from the disk.
 void Engine::Impl::Accept(Arrival arrival) {
+  if (tier == nullptr) return Enqueue(std::move(arrival));
+  const auto waiting = std::make_shared<Arrival>(std::move(arrival));
+  const auto enqueue = [this, waiting] { Enqueue(std::move(*waiting)); };
+  if (!tier->Restore(waiting->request.prompt_tokens, waiting->request.cache_salt, waiting->cancel, enqueue)) enqueue();
+}
+
+void Engine::Impl::Enqueue(Arrival arrival) {
   admission.Entered(std::ssize(arrival.request.prompt_tokens));
   const uint64_t seed = next_seed.fetch_add(1);
   auto sampler =
@@ -318,7 +345,7 @@ void Engine::Impl::Accept(Arrival arrival) {
 
 void Engine::Impl::RunStep() {
   const StepPlan& plan = scheduler.Plan();
-  AUTOGLM_CHECK(!plan.empty());
+  if (plan.empty()) return WaitForHeldBlocks();
   const StepResult* result = [&] {
     const auto turn = team->TakeTurn();
     interrupt = false;
@@ -339,6 +366,12 @@ void Engine::Impl::InterruptFor(const GenerationRequest& request) {
   if (step > Duration::zero() && (allowance + step).count() <= step_allowance.load()) interrupt = true;
 }
 
+void Engine::Impl::WaitForHeldBlocks() {
+  AUTOGLM_CHECK(tier != nullptr && tier->is_holding());
+  tier->LetGo();
+  if (std::optional<Arrival> arrival = inbox.WaitPopFor(kHeldBlocksStep)) Accept(*std::move(arrival));
+}
+
 void Engine::Impl::Deliver(const std::vector<SequenceUpdate>& updates) {
   for (const SequenceUpdate& update : updates) {
     const auto stream = streams.find(update.sequence);
@@ -346,6 +379,7 @@ void Engine::Impl::Deliver(const std::vector<SequenceUpdate>& updates) {
     if (update.finish) admission.Leave();
     stream->second->Deliver(update.token, update.finish, *update.sequence);
     if (!update.finish) continue;
+    if (tier != nullptr) tier->Keep(*update.sequence);
     streams.erase(stream);
     scheduler.Retire(update.sequence);
   }
@@ -359,7 +393,9 @@ void Engine::Impl::AnswerIntegrityChecks() {
   }
   for (std::promise<Status>& check : checks) {
     Status status = blocks.CheckIntegrity();
-    if (status) status = scheduler.CheckIntegrity();
+    if (status) {
+      status = scheduler.CheckIntegrity(tier != nullptr ? tier->held_tables() : std::vector<const BlockTable*>());
+    }
     check.set_value(std::move(status));
   }
 }
@@ -369,15 +405,18 @@ void Engine::Impl::PublishStats() {
   admission.Update(load);
   const std::lock_guard lock(mutex);
   published = {.num_running = scheduler.num_running(),
-               .num_waiting = scheduler.num_waiting(),
+               .num_waiting = scheduler.num_waiting() + (tier != nullptr ? tier->num_waiting() : 0),
                .num_preemptions = scheduler.num_preemptions(),
                .backlog_seconds = load.backlog_seconds,
                .speculation = scheduler.speculation(),
-               .blocks = blocks.stats()};
+               .blocks = blocks.stats(),
+               .kv_disk = tier != nullptr ? tier->stats() : BlockStoreStats()};
 }
 
 void Engine::Impl::StopAll() {
+  if (tier != nullptr) tier->ResumeAll();
   Deliver(scheduler.DropAll(FinishReason::kCancelled));
+  if (tier != nullptr) tier->Stop();
   while (std::optional<Arrival> arrival = inbox.TryPop()) {
     admission.Entered(std::ssize(arrival->request.prompt_tokens));
     admission.Leave();

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "engine/admission.h"
 #include "engine/kv_cache.h"
+#include "engine/kv_tier.h"
 #include "engine/token_stream.h"
 #include "kernels/isa.h"
 #include "kvcache/block_manager.h"
@@ -32,6 +33,7 @@ struct EngineOptions {
   double max_queue_seconds = 120;                     // AdmissionLimits::max_backlog_seconds
   bool speculates = true;                             // see SchedulerOptions
   Duration priority_step = std::chrono::seconds(30);  // see SchedulerOptions
+  KvDiskOptions kv_disk;
 };
 
 struct EngineStats {
@@ -43,6 +45,7 @@ struct EngineStats {
   int64_t num_promised = 0;    // places kept free for requests that were sent away
   SpeculationStats speculation;
   BlockManagerStats blocks;
+  BlockStoreStats kv_disk;
 };
 
 // The KV memory an engine of a model will have.
@@ -82,7 +85,7 @@ class Engine {
  public:
   // Errors: kInvalidArgument where the KV memory does not hold one sequence.
   static Result<KvPlan> PlanKv(const LoadedModel& model, const EngineOptions& options);
-  // Errors: as PlanKv; kIo as KvPool::Create.
+  // Errors: as PlanKv; kIo as KvPool::Create and KvTier::Open.
   static Result<std::unique_ptr<Engine>> Start(std::shared_ptr<LoadedModel> model, const EngineOptions& options,
                                                const Clock& clock, EngineResources resources = {});
   // Cancels what runs, then joins the engine thread.

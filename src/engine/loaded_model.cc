@@ -1,12 +1,16 @@
 #include "engine/loaded_model.h"
 
+#include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <fstream>
+#include <iterator>
 #include <utility>
 #include <vector>
 
 #include "models/folder_config.h"
 #include "tokenizer/tokenizer_folder.h"
+#include "weights/content_digest.h"
 #include "weights/gguf_file.h"
 #include "weights/safetensors_folder.h"
 
@@ -19,6 +23,10 @@ int64_t ChangedUnixSeconds(const std::filesystem::path& path) {
   return stat(path.c_str(), &status) == 0 ? static_cast<int64_t>(status.st_mtime) : 0;
 }
 
+// Counts up whenever keys and values of the same tokens of the same file would differ: another order in memory, another order of
+// sums.
+constexpr int kKvVersion = 1;
+
 }  // namespace
 
 std::string ModelNameOf(const std::filesystem::path& path) {
@@ -30,6 +38,7 @@ std::string ModelNameOf(const std::filesystem::path& path) {
 Result<std::shared_ptr<LoadedModel>> LoadedModel::Load(const std::filesystem::path& path, const ModelLoadOptions& options) {
   std::shared_ptr<LoadedModel> model(new LoadedModel());
   model->path_ = path;
+  model->options_ = options;
   model->name_ = ModelNameOf(path);
   model->created_unix_seconds_ = ChangedUnixSeconds(path);
   std::error_code error;
@@ -67,6 +76,20 @@ Status LoadedModel::LoadFolder(const ModelLoadOptions& options) {
   AUTOGLM_TRY(lm_, CausalLm::Open(*folder, std::move(config.config), options));
   source_ = std::move(folder);
   return {};
+}
+
+std::string LoadedModel::KvFingerprint() const {
+  const KvLayout layout = lm_->kv_layout();
+  std::string config;  // a folder's settings stand beside its tensors
+  std::error_code error;
+  if (std::filesystem::is_directory(path_, error)) {
+    std::ifstream file(path_ / "config.json", std::ios::binary);
+    config.assign(std::istreambuf_iterator<char>(file), {});
+  }
+  return fmt::format("version {}\ncontent {}\nisa {}\narithmetic {}\nprecision {}\nlayout {} {} {} {}\n{}", kKvVersion,
+                     ContentDigest(*source_), static_cast<int>(options_.isa), static_cast<int>(options_.arithmetic),
+                     static_cast<int>(options_.precision), static_cast<int>(layout.type), layout.num_layers, layout.num_kv_heads,
+                     layout.head_dim, config);
 }
 
 }  // namespace autoglm

@@ -35,6 +35,9 @@ class LoadedModel {
   const ChatTemplate* chat_template() const { return chat_template_.get(); }
   // The files it was opened from; what they make of a prompt is the same as long as these are.
   std::vector<FileIdentity> identities() const { return source_->Identities(); }
+  // The name of everything that the keys and values of a token depend on beside the tokens: the files' content, wherever they lie
+  // and whatever they are called, and how they are computed.
+  std::string KvFingerprint() const;
   int64_t created_unix_seconds() const { return created_unix_seconds_; }
 
  private:
@@ -45,6 +48,7 @@ class LoadedModel {
 
   std::string name_;
   std::filesystem::path path_;
+  ModelLoadOptions options_;
   std::unique_ptr<TensorSource> source_;
   std::unique_ptr<CausalLm> lm_;
   std::unique_ptr<Tokenizer> tokenizer_;

@@ -65,6 +65,11 @@ void AddCounters(EngineStats& target, const EngineStats& other, int sign) {
   target.blocks.prefix_queries += sign * other.blocks.prefix_queries;
   target.blocks.prefix_hits += sign * other.blocks.prefix_hits;
   target.blocks.num_evicted += sign * other.blocks.num_evicted;
+  target.kv_disk.num_written += sign * other.kv_disk.num_written;
+  target.kv_disk.num_read += sign * other.kv_disk.num_read;
+  target.kv_disk.num_dropped += sign * other.kv_disk.num_dropped;
+  target.kv_disk.num_damaged += sign * other.kv_disk.num_damaged;
+  target.kv_disk.num_errors += sign * other.kv_disk.num_errors;
 }
 
 std::string Mebibytes(int64_t bytes) { return fmt::format("{} MiB", (bytes + (1 << 20) - 1) >> 20); }

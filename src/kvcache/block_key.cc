@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include <array>
+#include <charconv>
 
 namespace autoglm {
 
@@ -17,5 +18,14 @@ BlockKey BlockKey::Of(const BlockKey& parent, std::span<const TokenId> tokens, u
 }
 
 std::string BlockKey::Hex() const { return fmt::format("{:016x}{:016x}", high, low); }
+
+std::optional<BlockKey> BlockKey::FromHex(std::string_view text) {
+  constexpr size_t kHalf = 16;
+  if (text.size() != 2 * kHalf || text.find_first_not_of("0123456789abcdef") != std::string_view::npos) return std::nullopt;
+  BlockKey key;
+  (void)std::from_chars(text.data(), text.data() + kHalf, key.high, 16);
+  (void)std::from_chars(text.data() + kHalf, text.data() + 2 * kHalf, key.low, 16);
+  return key;
+}
 
 }  // namespace autoglm

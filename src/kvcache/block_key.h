@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -21,6 +23,8 @@ struct BlockKey {
   static BlockKey Of(const BlockKey& parent, std::span<const TokenId> tokens, uint64_t salt);
   // 32 hexadecimal digits.
   std::string Hex() const;
+  // The key that Hex() gives this text; nullopt for every other text.
+  static std::optional<BlockKey> FromHex(std::string_view text);
 
   auto operator<=>(const BlockKey&) const = default;
 };

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/result.h"
 #include "kernels/kernel_table.h"
@@ -45,6 +46,10 @@ class KvPool {
   // Keys of one head in a block; its values follow at + layout().half_head_bytes().
   std::byte* Head(int64_t block, int64_t layer, int64_t kv_head) const {
     return base_ + block * layout_.block_bytes() + layer * layout_.layer_bytes() + kv_head * 2 * layout_.half_head_bytes();
+  }
+  // All of a block.
+  std::span<std::byte> Block(int64_t block) const {
+    return {base_ + block * layout_.block_bytes(), static_cast<size_t>(layout_.block_bytes())};
   }
   // Gives the whole pages of a block back to the system; its contents are lost.
   void DropBlock(int64_t block);

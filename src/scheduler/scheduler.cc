@@ -280,14 +280,24 @@ bool Scheduler::IsComputedInLine(const Sequence& sequence) const {
   });
 }
 
-bool Scheduler::HasBlocksFor(const Sequence& sequence) const {
+std::optional<double> Scheduler::PromptSeconds(int64_t context, int64_t num_tokens) const {
+  const PromptCost& cost = prompt_cost_.is_known() ? prompt_cost_ : prompt_cost_with_decode_;
+  if (!cost.is_known()) return std::nullopt;
+  return cost.Seconds(context, num_tokens);
+}
+
+int64_t Scheduler::NumPromisedBlocks() const {
   int64_t num_promised = num_running();  // one each to grow into
   for (const Sequence* other : running_) {
     num_promised += std::max<int64_t>(0, NumBlocksFor(other->num_tokens() + 1) - other->block_table.num_blocks());
   }
+  return num_promised;
+}
+
+bool Scheduler::HasBlocksFor(const Sequence& sequence) const {
   const int64_t num_needed =
       blocks_.NumBlocksNeeded(sequence.tokens, sequence.num_tokens() - 1, sequence.num_tokens() + 1, sequence.request.cache_salt);
-  return num_needed + num_promised <= blocks_.num_available();
+  return num_needed + NumPromisedBlocks() <= blocks_.num_available();
 }
 
 void Scheduler::Start(Sequence& sequence) {

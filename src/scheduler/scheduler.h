@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -114,6 +115,10 @@ class Scheduler {
   int64_t num_running() const { return std::ssize(running_); }
   int64_t num_preemptions() const { return num_preemptions_; }
   const SpeculationStats& speculation() const { return speculation_; }
+  // What computing `num_tokens` of a prompt behind `context` others takes alone; nullopt until some have been computed.
+  std::optional<double> PromptSeconds(int64_t context, int64_t num_tokens) const;
+  // Blocks of those available that running sequences still need for the tokens they have, and one each to grow into.
+  int64_t NumPromisedBlocks() const;
   bool HasWork() const { return num_waiting() + num_running() > 0; }
   std::span<const Sequence* const> running() const { return running_; }
   const TenantLine& line() const { return waiting_; }

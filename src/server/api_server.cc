@@ -370,6 +370,13 @@ void ApiServer::Impl::TakeModelMetrics(const ModelRegistry& models) {
     SetCounterTotal(model.interrupts, static_cast<double>(stats.num_interrupts));
     SetCounterTotal(model.prefix_cache_queries, static_cast<double>(stats.blocks.prefix_queries));
     SetCounterTotal(model.prefix_cache_hits, static_cast<double>(stats.blocks.prefix_hits));
+    model.kv_disk_stored.Set(static_cast<double>(stats.kv_disk.stored_bytes));
+    model.kv_disk_read_speed.Set(stats.kv_disk.read_bytes_per_second);
+    SetCounterTotal(model.kv_disk_read, static_cast<double>(stats.kv_disk.num_read));
+    SetCounterTotal(model.kv_disk_written, static_cast<double>(stats.kv_disk.num_written));
+    SetCounterTotal(model.kv_disk_dropped, static_cast<double>(stats.kv_disk.num_dropped));
+    SetCounterTotal(model.kv_disk_damaged, static_cast<double>(stats.kv_disk.num_damaged));
+    SetCounterTotal(model.kv_disk_errors, static_cast<double>(stats.kv_disk.num_errors));
     model.is_loaded.Set(status.state == ModelState::kLoaded ? 1 : 0);
     SetCounterTotal(model.loads, static_cast<double>(status.num_loads));
     SetCounterTotal(model.evictions, static_cast<double>(status.num_evictions));

@@ -149,6 +149,17 @@ std::unique_ptr<ModelMetrics> ServerMetrics::Families::AddModel(const std::strin
       .weight_memory = gauge("autoglm_model_weight_bytes", "Memory of the model's weights, when they are all there."),
       .kv_memory = gauge("autoglm_model_kv_reserved_bytes", "Memory reserved for the model's keys and values."),
       .kept_kv_memory = gauge("autoglm_model_kv_kept_bytes", "Memory of prefixes kept while the model is not loaded."),
+      .kv_disk_stored = gauge("autoglm_kv_disk_stored_bytes", "Keys and values of the model in files, while it is loaded."),
+      .kv_disk_read_speed =
+          gauge("autoglm_kv_disk_read_bytes_per_second", "How fast blocks came from the disk lately; at first a guess."),
+      .kv_disk_read = counter("autoglm_kv_disk_read_blocks_total", "Blocks of keys and values that came back from the disk."),
+      .kv_disk_written =
+          counter("autoglm_kv_disk_written_blocks_total", "Blocks of keys and values that were written to the disk."),
+      .kv_disk_dropped =
+          counter("autoglm_kv_disk_dropped_blocks_total", "Blocks that were not written: the queue was full, or the disk."),
+      .kv_disk_damaged =
+          counter("autoglm_kv_disk_damaged_blocks_total", "Files that were not what their names say, and were removed."),
+      .kv_disk_errors = counter("autoglm_kv_disk_errors_total", "Blocks that the system refused to write or to read."),
       .finished_family = requests_finished,
       .name = model_name});
 }

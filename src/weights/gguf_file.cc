@@ -169,7 +169,8 @@ Status GgufFile::ReadTensors(GgufReader& reader, uint64_t num_tensors) {
   }
 
   const size_t data_start = (reader.position() + alignment - 1) / alignment * alignment;
-  const auto data = bytes_.subspan(std::min(data_start, bytes_.size()));
+  header_bytes_ = std::min(data_start, bytes_.size());
+  const auto data = bytes_.subspan(header_bytes_);
   tensors_.reserve(num_tensors);
   for (TensorInfo& info : infos) {
     AUTOGLM_TRY_VOID(AddTensor(std::move(info.name), info.type_id, std::move(info.shape), info.offset, data));

@@ -66,6 +66,7 @@ class GgufFile : public TensorSource {
   Result<const TensorView*> FindTensor(std::string_view name) const override;
   void DropPages(const TensorView& tensor) const override;
   std::vector<FileIdentity> Identities() const override;
+  std::vector<std::span<const std::byte>> Headers() const override { return {bytes_.first(header_bytes_)}; }
 
  private:
   struct TensorPlace {
@@ -88,6 +89,7 @@ class GgufFile : public TensorSource {
 
   std::unique_ptr<MappedFile> file_;  // null for Parse()
   std::span<const std::byte> bytes_;
+  size_t header_bytes_ = 0;
   uint32_t version_ = 0;
   std::map<std::string, GgufValue, std::less<>> metadata_;
   std::vector<TensorView> tensors_;

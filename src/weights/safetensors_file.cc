@@ -96,7 +96,8 @@ Status SafetensorsFile::ReadHeader() {
   const auto* text = reinterpret_cast<const char*>(bytes_.data() + kLengthBytes);
   Result<SafetensorsHeader> header = ParseSafetensorsHeader(std::string_view(text, header_bytes));
   if (!header) return FailCorrupt("{}", header.error().message);
-  return AddTensors(*std::move(header), bytes_.subspan(kLengthBytes + header_bytes));
+  header_bytes_ = kLengthBytes + header_bytes;
+  return AddTensors(*std::move(header), bytes_.subspan(header_bytes_));
 }
 
 Status SafetensorsFile::AddTensors(SafetensorsHeader header, std::span<const std::byte> data) {

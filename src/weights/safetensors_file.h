@@ -48,6 +48,7 @@ class SafetensorsFile : public TensorSource {
   Result<const TensorView*> FindTensor(std::string_view name) const override;
   void DropPages(const TensorView& tensor) const override;
   std::vector<FileIdentity> Identities() const override;
+  std::vector<std::span<const std::byte>> Headers() const override { return {bytes_.first(header_bytes_)}; }
 
  private:
   struct TensorPlace {
@@ -63,6 +64,7 @@ class SafetensorsFile : public TensorSource {
 
   std::unique_ptr<MappedFile> file_;  // null for Parse()
   std::span<const std::byte> bytes_;
+  size_t header_bytes_ = 0;
   std::map<std::string, std::string, std::less<>> metadata_;
   std::vector<TensorView> tensors_;
   std::vector<UnknownTensor> unknown_tensors_;

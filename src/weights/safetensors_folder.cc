@@ -190,4 +190,12 @@ std::vector<FileIdentity> SafetensorsFolder::Identities() const {
   return identities;
 }
 
+std::vector<std::span<const std::byte>> SafetensorsFolder::Headers() const {
+  std::vector<std::span<const std::byte>> headers;
+  for (const auto& file : files_) {
+    for (const std::span<const std::byte> header : file->Headers()) headers.push_back(header);
+  }
+  return headers;
+}
+
 }  // namespace autoglm

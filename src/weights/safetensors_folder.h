@@ -34,6 +34,7 @@ class SafetensorsFolder : public TensorSource {
   Result<const TensorView*> FindTensor(std::string_view name) const override;
   void DropPages(const TensorView& tensor) const override;
   std::vector<FileIdentity> Identities() const override;
+  std::vector<std::span<const std::byte>> Headers() const override;
 
  private:
   using WeightMap = std::map<std::string, std::string, std::less<>>;  // tensor to shard

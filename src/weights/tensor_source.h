@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -25,6 +27,8 @@ class TensorSource {
   virtual void DropPages(const TensorView& tensor) const = 0;
   // The files behind the tensors, as they were opened; empty where some are not from files.
   virtual std::vector<FileIdentity> Identities() const = 0;
+  // What stands in the files before their tensors' bytes, one for each file.
+  virtual std::vector<std::span<const std::byte>> Headers() const = 0;
 };
 
 }  // namespace autoglm

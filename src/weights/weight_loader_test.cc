@@ -44,6 +44,7 @@ class MemorySource : public TensorSource {
   }
   void DropPages(const TensorView& tensor) const override { ++num_drops[tensor.name]; }
   std::vector<FileIdentity> Identities() const override { return identities; }
+  std::vector<std::span<const std::byte>> Headers() const override { return {}; }
 
   mutable std::map<std::string, int> num_drops;
   std::vector<FileIdentity> identities = {{.device = 1, .inode = 2, .num_bytes = 3, .modified_ns = 4, .changed_ns = 5}};
