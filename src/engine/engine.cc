@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <functional>
 #include <future>
 #include <limits>
 #include <mutex>
@@ -17,6 +18,7 @@
 #include "base/check.h"
 #include "engine/loaded_model.h"
 #include "engine/model_runner.h"
+#include "engine/prefix_holds.h"
 
 namespace autoglm {
 namespace {
@@ -85,6 +87,7 @@ struct Engine::Impl {
                    .priority_step = engine_options.priority_step,
                    .speculates = engine_options.speculates},
                   blocks, real_clock),
+        holds(blocks, blocks.stats().num_blocks / 2),
         inbox(static_cast<size_t>(engine_options.max_waiting + engine_options.max_running)),
         next_seed(std::random_device{}()) {}
 
@@ -98,6 +101,9 @@ struct Engine::Impl {
   void WaitForHeldBlocks();
   void Deliver(const std::vector<SequenceUpdate>& updates);
   void AnswerIntegrityChecks();
+  void Post(std::function<void()> errand);
+  void RunErrands();
+  std::vector<const BlockTable*> HeldTables() const;
   void PublishStats();
   void StopAll();
   void JoinThread();
@@ -124,6 +130,7 @@ struct Engine::Impl {
   ModelRunner runner;
   BlockManager& blocks;
   Scheduler scheduler;
+  PrefixHolds holds;
   std::unordered_map<Sequence*, std::shared_ptr<TokenStream>> streams;
   bool was_interrupted = false;
 
@@ -135,9 +142,10 @@ struct Engine::Impl {
   std::atomic<bool> interrupt{false};                       // give that step up
   std::atomic<int64_t> num_interrupts{0};
   std::atomic<uint64_t> next_seed;
-  mutable std::mutex mutex;  // of the two below
+  mutable std::mutex mutex;  // of the three below
   EngineStats published;
   std::vector<std::promise<Status>> integrity_checks;
+  std::vector<std::function<void()>> errands;
 
   std::unique_ptr<KvTier> tier;  // engine thread only; null: there is none. Its threads wake the inbox
   std::thread thread;
@@ -285,6 +293,7 @@ void Engine::Impl::ThreadMain() {
   while (!stopping) {
     AcceptArrivals();
     if (tier != nullptr) tier->Poll();
+    RunErrands();
     AnswerIntegrityChecks();
     Deliver(scheduler.DropCancelled());
     if (scheduler.HasWork()) {
@@ -367,6 +376,7 @@ void Engine::Impl::InterruptFor(const GenerationRequest& request) {
 }
 
 void Engine::Impl::WaitForHeldBlocks() {
+  if (holds.ReleaseOldest()) return;  // whoever goes on from it computes it again
   AUTOGLM_CHECK(tier != nullptr && tier->is_holding());
   tier->LetGo();
   if (std::optional<Arrival> arrival = inbox.WaitPopFor(kHeldBlocksStep)) Accept(*std::move(arrival));
@@ -379,7 +389,7 @@ void Engine::Impl::Deliver(const std::vector<SequenceUpdate>& updates) {
     if (update.finish) admission.Leave();
     stream->second->Deliver(update.token, update.finish, *update.sequence);
     if (!update.finish) continue;
-    if (tier != nullptr) tier->Keep(*update.sequence);
+    if (tier != nullptr) tier->Keep(update.sequence->tokens, update.sequence->request.cache_salt);
     streams.erase(stream);
     scheduler.Retire(update.sequence);
   }
@@ -393,11 +403,63 @@ void Engine::Impl::AnswerIntegrityChecks() {
   }
   for (std::promise<Status>& check : checks) {
     Status status = blocks.CheckIntegrity();
-    if (status) {
-      status = scheduler.CheckIntegrity(tier != nullptr ? tier->held_tables() : std::vector<const BlockTable*>());
-    }
+    if (status) status = scheduler.CheckIntegrity(HeldTables());
     check.set_value(std::move(status));
   }
+}
+
+std::vector<const BlockTable*> Engine::Impl::HeldTables() const {
+  std::vector<const BlockTable*> tables = holds.tables();
+  if (tier == nullptr) return tables;
+  const std::vector<const BlockTable*> of_tier = tier->held_tables();
+  tables.insert(tables.end(), of_tier.begin(), of_tier.end());
+  return tables;
+}
+
+// Something to be done by the engine thread between two steps.
+void Engine::Impl::Post(std::function<void()> errand) {
+  {
+    const std::lock_guard lock(mutex);
+    errands.push_back(std::move(errand));
+  }
+  inbox.Wake();
+}
+
+void Engine::Impl::RunErrands() {
+  std::vector<std::function<void()>> taken;
+  {
+    const std::lock_guard lock(mutex);
+    taken.swap(errands);
+  }
+  for (const auto& errand : taken) errand();
+}
+
+void Engine::HoldPrefix(std::string name, std::vector<TokenId> tokens, uint64_t salt, std::function<void(Result<int64_t>)> done) {
+  impl_->Post([impl = impl_.get(), name = std::move(name), tokens = std::move(tokens), salt, done = std::move(done)] {
+    done(impl->holds.Hold(name, tokens, salt));
+  });
+}
+
+void Engine::ReleasePrefix(std::string name) {
+  impl_->Post([impl = impl_.get(), name = std::move(name)] { impl->holds.Release(name); });
+}
+
+void Engine::SavePrefix(std::vector<TokenId> tokens, uint64_t salt, std::function<void(Status)> done) {
+  impl_->Post([impl = impl_.get(), tokens = std::move(tokens), salt, done = std::move(done)] {
+    if (impl->tier == nullptr)
+      return done(Fail(ErrorCode::kUnsupported, "This server keeps nothing on a disk; start it with --kv-disk."));
+    impl->tier->Keep(tokens, salt);
+    done({});
+  });
+}
+
+void Engine::ErasePrefix(std::string name, std::vector<TokenId> tokens, uint64_t salt, std::function<void(int64_t)> done) {
+  impl_->Post([impl = impl_.get(), name = std::move(name), tokens = std::move(tokens), salt, done = std::move(done)] {
+    impl->holds.Release(name);
+    const std::vector<BlockKey> forgotten = impl->blocks.ForgetPrefix(tokens, salt);
+    if (impl->tier != nullptr) impl->tier->Erase(forgotten);
+    done(std::ssize(forgotten));
+  });
 }
 
 void Engine::Impl::PublishStats() {
@@ -414,6 +476,8 @@ void Engine::Impl::PublishStats() {
 }
 
 void Engine::Impl::StopAll() {
+  RunErrands();
+  holds.ReleaseAll();
   if (tier != nullptr) tier->ResumeAll();
   Deliver(scheduler.DropAll(FinishReason::kCancelled));
   if (tier != nullptr) tier->Stop();

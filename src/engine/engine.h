@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -97,6 +98,15 @@ class Engine {
   // message has both numbers), kUnavailable (draining); and what Admission::Admit refuses.
   tl::expected<std::vector<std::shared_ptr<TokenStream>>, Refusal> SubmitTogether(Submission submission);
   Result<std::shared_ptr<TokenStream>> Submit(GenerationRequest request);
+
+  // Prefixes that somebody will go on from. Any thread; carried out between two steps, `done` is called on the engine thread.
+  // Keeps what is known of the prefix from eviction under a name: PrefixHolds::Hold.
+  void HoldPrefix(std::string name, std::vector<TokenId> tokens, uint64_t salt, std::function<void(Result<int64_t>)> done);
+  void ReleasePrefix(std::string name);
+  // Writes what is known of it to the disk, in the background. Errors: kUnsupported where there is none.
+  void SavePrefix(std::vector<TokenId> tokens, uint64_t salt, std::function<void(Status)> done);
+  // Forgets it, in memory and on the disk, from its end on as far as no other prefix goes on from there; how many blocks.
+  void ErasePrefix(std::string name, std::vector<TokenId> tokens, uint64_t salt, std::function<void(int64_t)> done);
 
   // Any thread. From now on Submit answers kUnavailable; what was accepted goes on.
   void BeginDrain();

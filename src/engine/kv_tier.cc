@@ -186,11 +186,10 @@ bool KvTier::HasToWait(Waiter& waiter) {
 
 // --- to the disk
 
-void KvTier::Keep(const Sequence& sequence) {
+void KvTier::Keep(std::span<const TokenId> tokens, uint64_t salt) {
   const int64_t most = MostToHold();
   if (most <= 0) return;
-  const uint64_t salt = sequence.request.cache_salt;
-  Writing writing{.table = blocks_.HoldPrefix(sequence.tokens, most * kBlockSizeTokens, salt),
+  Writing writing{.table = blocks_.HoldPrefix(tokens, most * kBlockSizeTokens, salt),
                   .num_left = std::make_shared<std::atomic<int64_t>>(0)};
   if (writing.table.num_blocks() > 0) store_->MarkUsed(blocks_.KeysOf(writing.table));
   if (!QueueWrites(writing.table, writing.num_left)) return blocks_.Release(writing.table);

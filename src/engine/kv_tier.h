@@ -45,8 +45,11 @@ class KvTier {
   // waiting does not pay any more. False: go on at once.
   [[nodiscard]] bool Restore(std::span<const TokenId> tokens, uint64_t salt, const CancelToken& cancel,
                              std::function<void()> resume);
-  // Writes what the store lacks of the blocks of a sequence that has ended, in order, as far as the queue and the pool allow.
-  void Keep(const Sequence& sequence);
+  // Writes what the store lacks of the known blocks of a prefix, such as a sequence that has ended, in order, as far as the queue
+  // and the pool allow.
+  void Keep(std::span<const TokenId> tokens, uint64_t salt);
+  // Takes the blocks of these names off the disk.
+  void Erase(std::span<const BlockKey> keys) { store_->Erase(keys); }
   // Takes what the disk has done since.
   void Poll();
 
