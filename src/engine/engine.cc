@@ -48,6 +48,18 @@ struct Arrival {
   std::optional<TimePoint> deadline;
 };
 
+// The names of the prefix's blocks behind those that are in memory.
+std::vector<BlockKey> KeysBehind(const BlockManager& blocks, std::span<const TokenId> tokens, uint64_t salt) {
+  const int64_t num_known = blocks.PeekPrefix(tokens, std::ssize(tokens), salt) / kBlockSizeTokens;
+  std::vector<BlockKey> keys;
+  BlockKey key;
+  for (int64_t i = 0; (i + 1) * kBlockSizeTokens <= std::ssize(tokens); ++i) {
+    key = BlockKey::Of(key, tokens.subspan(static_cast<size_t>(i * kBlockSizeTokens), kBlockSizeTokens), salt);
+    if (i >= num_known) keys.push_back(key);
+  }
+  return keys;
+}
+
 constexpr Duration::rep kNoInterrupt = std::numeric_limits<Duration::rep>::min();
 
 Duration::rep MostUrgent(const StepPlan& plan) {
@@ -456,9 +468,10 @@ void Engine::SavePrefix(std::vector<TokenId> tokens, uint64_t salt, std::functio
 void Engine::ErasePrefix(std::string name, std::vector<TokenId> tokens, uint64_t salt, std::function<void(int64_t)> done) {
   impl_->Post([impl = impl_.get(), name = std::move(name), tokens = std::move(tokens), salt, done = std::move(done)] {
     impl->holds.Release(name);
-    const std::vector<BlockKey> forgotten = impl->blocks.ForgetPrefix(tokens, salt);
-    if (impl->tier != nullptr) impl->tier->Erase(forgotten);
-    done(std::ssize(forgotten));
+    const int64_t num_forgotten = std::ssize(impl->blocks.ForgetPrefix(tokens, salt));
+    // What is still known belongs to others, too. On the disk nobody knows who else would go on from the rest; they compute it again.
+    if (impl->tier != nullptr) impl->tier->Erase(KeysBehind(impl->blocks, tokens, salt));
+    done(num_forgotten);
   });
 }
 

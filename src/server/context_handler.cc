@@ -1,0 +1,249 @@
+#include "server/context_handler.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "engine/engine.h"
+#include "json/fields.h"
+#include "json/json.h"
+
+namespace autoglm {
+namespace {
+
+constexpr int64_t kDefaultTtlSeconds = 3600;
+constexpr int64_t kMostTtlSeconds = 30 * 86'400;
+constexpr int64_t kRetryAfterSeconds = 1;
+
+Json ToJson(const Context& context) {
+  return {{"id", context.id},
+          {"object", "context"},
+          {"model", context.model},
+          {"created", context.created_unix_seconds},
+          {"expires_at", context.expires_unix_seconds},
+          {"ttl", context.ttl_s},
+          {"pinned", context.is_pinned},
+          {"tokens", std::ssize(context.tokens)}};
+}
+
+struct Wishes {
+  std::optional<int64_t> ttl_s;
+  std::optional<bool> pin;
+};
+
+Result<Wishes> ReadWishes(const JsonFields& body) {
+  Wishes wishes;
+  AUTOGLM_TRY(wishes.ttl_s, body.Integer("ttl"));
+  if (wishes.ttl_s && (*wishes.ttl_s < 1 || *wishes.ttl_s > kMostTtlSeconds)) {
+    return body.Refuse("ttl", "must be between 1 second and " + std::to_string(kMostTtlSeconds));
+  }
+  AUTOGLM_TRY(wishes.pin, body.Bool("pin"));
+  return wishes;
+}
+
+// An empty body wishes nothing.
+Result<Wishes> ReadWishes(const std::string& text) {
+  if (text.empty()) return Wishes{};
+  AUTOGLM_TRY(const Json json, ParseJson(text));
+  AUTOGLM_TRY(const JsonFields body, JsonFields::Of(json));
+  return ReadWishes(body);
+}
+
+Result<Context> ReadContext(const std::string& text) {
+  AUTOGLM_TRY(const Json json, ParseJson(text));
+  AUTOGLM_TRY(const JsonFields body, JsonFields::Of(json));
+  Context context;
+  AUTOGLM_TRY(std::optional<std::string> model, body.String("model"));
+  context.model = std::move(model).value_or("");
+  AUTOGLM_TRY(const Json* messages, body.Array("messages"));
+  AUTOGLM_TRY(std::optional<std::string> prompt, body.String("prompt"));
+  if ((messages != nullptr) == prompt.has_value()) return body.Refuse("messages", "or prompt must be given, one of them");
+  if (messages != nullptr) context.messages = *messages;
+  context.prompt = std::move(prompt).value_or("");
+  AUTOGLM_TRY(const Wishes wishes, ReadWishes(body));
+  context.ttl_s = wishes.ttl_s.value_or(kDefaultTtlSeconds);
+  context.is_pinned = wishes.pin.value_or(true);
+  return context;
+}
+
+// What computes a context: a completion of one token that nobody reads.
+Result<ParsedGeneration> ParseFor(const Context& context) {
+  Json body = {{"model", context.model}, {"max_tokens", 1}, {"temperature", 0}};
+  if (context.messages.is_null()) {
+    body["prompt"] = context.prompt;
+    return ParseCompletion(DumpJson(body));
+  }
+  body["messages"] = context.messages;
+  return ParseChatCompletion(DumpJson(body));
+}
+
+// Tells whoever waits for the end of an answer, and writes nothing itself unless it fails.
+class EndWriter final : public AnswerWriter {
+ public:
+  EndWriter(std::function<void()> on_complete, std::function<int(const Error&)> on_failure)
+      : on_complete_(std::move(on_complete)), on_failure_(std::move(on_failure)) {}
+
+  void CachedTokens(int64_t) override {}
+  void Text(size_t, std::string_view) override {}
+  void Finish(size_t, FinishReason) override {}
+  void Flush() override {}
+  void Complete(const Usage&) override { on_complete_(); }
+  int Fail(const Error& error) override { return on_failure_(error); }
+  void KeepAlive() override {}
+
+ private:
+  const std::function<void()> on_complete_;
+  const std::function<int(const Error&)> on_failure_;
+};
+
+}  // namespace
+
+void ContextHandler::Reply(const Call& call, const Result<Context>& context) {
+  if (!context) return host_.ReplyError(call, context.error(), kRetryAfterSeconds);
+  send_(call, JsonReply(200, DumpJson(ToJson(*context))));
+}
+
+// Expired ones are swept out when somebody comes by: until then they only keep their memory.
+void ContextHandler::EraseExpired(const Call& call) {
+  for (const Context& context : store_.TakeExpired()) {
+    Call theirs = call;
+    WithEngine(theirs, context, [context](const ModelRegistry::Lease& engine) { engine->ReleasePrefix(context.id); });
+  }
+}
+
+void ContextHandler::WithEngine(const Call&, const Context& context, std::function<void(const ModelRegistry::Lease&)> body) {
+  host_.WithLoadedModel(context.model, std::move(body));
+}
+
+void ContextHandler::Create(const Call& call) {
+  EraseExpired(call);
+  Result<Context> context = ReadContext(call.request->body);
+  if (!context) return Reply(call, context);
+  context->id = "ctx-" + ids_.NextHex();
+  context->tenant = call.principal->cache_salt;
+  Compute(call, *context, true);
+}
+
+// Runs it through the model as any request, and holds what that leaves in the cache.
+void ContextHandler::Compute(const Call& call, const Context& context, bool is_new) {
+  Result<ParsedGeneration> parsed = ParseFor(context);
+  if (!parsed) return host_.ReplyError(call, parsed.error(), kRetryAfterSeconds);
+  generation_.HandleParsed(
+      call, *std::move(parsed), [this, call, context, is_new](const ServedModel& model, const GenerationPlan& plan) {
+        Context computed = context;
+        computed.model = model.name();
+        computed.tokens = plan.prompts.front();
+        const auto finish = [this, call, computed, is_new](const Status& held) {
+          if (!held) return host_.ReplyError(call, held.error(), kRetryAfterSeconds);
+          Reply(call, is_new ? store_.Add(computed) : store_.Update(computed));
+        };
+        const auto hold = [lease = model.lease(), computed, finish] {
+          if (!computed.is_pinned) return finish({});
+          lease->HoldPrefix(computed.id, computed.tokens, computed.tenant, [lease, finish](const Result<int64_t>& held) {
+            finish(held ? Status() : tl::unexpected<Error>(held.error()));
+          });
+        };
+        const auto fail = [this, call](const Error& error) {
+          host_.ReplyError(call, error, kRetryAfterSeconds);
+          return 0;
+        };
+        return std::make_unique<EndWriter>(hold, fail);
+      });
+}
+
+void ContextHandler::List(const Call& call) {
+  EraseExpired(call);
+  Json list = {{"object", "list"}, {"data", Json::array()}};
+  for (const Context& context : store_.List(call.principal->cache_salt)) list["data"].push_back(ToJson(context));
+  send_(call, JsonReply(200, DumpJson(list)));
+}
+
+void ContextHandler::Get(const Call& call, const std::string& id) { Reply(call, store_.Find(id, call.principal->cache_salt)); }
+
+void ContextHandler::Erase(const Call& call, const std::string& id) {
+  const Result<Context> context = store_.Remove(id, call.principal->cache_salt);
+  if (!context) return Reply(call, context);
+  const auto reply = [this, call, id](int64_t num_blocks) {
+    send_(call, JsonReply(200, DumpJson({{"id", id}, {"object", "context"}, {"deleted", true}, {"blocks_erased", num_blocks}})));
+  };
+  const bool is_loaded = host_.WithLoadedModel(context->model, [context = *context, reply](const ModelRegistry::Lease& engine) {
+    engine->ErasePrefix(context.id, context.tokens, context.tenant, [engine, reply](int64_t num_blocks) { reply(num_blocks); });
+  });
+  if (!is_loaded) reply(0);
+}
+
+void ContextHandler::Fork(const Call& call, const std::string& id) {
+  const Result<Wishes> wishes = ReadWishes(call.request->body);
+  Result<Context> context = store_.Use(id, call.principal->cache_salt);
+  if (!context || !wishes) return Reply(call, wishes ? context : tl::unexpected<Error>(wishes.error()));
+  context->id = "ctx-" + ids_.NextHex();
+  context->ttl_s = wishes->ttl_s.value_or(context->ttl_s);
+  context->is_pinned = wishes->pin.value_or(context->is_pinned);
+  Compute(call, *context, true);
+}
+
+void ContextHandler::Pin(const Call& call, const std::string& id) {
+  const Result<Wishes> wishes = ReadWishes(call.request->body);
+  Result<Context> context = store_.Use(id, call.principal->cache_salt);
+  if (!context || !wishes) return Reply(call, wishes ? context : tl::unexpected<Error>(wishes.error()));
+  context->ttl_s = wishes->ttl_s.value_or(context->ttl_s);
+  context->is_pinned = true;
+  Compute(call, *context, false);
+}
+
+void ContextHandler::Unpin(const Call& call, const std::string& id) {
+  Result<Context> context = store_.Use(id, call.principal->cache_salt);
+  if (!context) return Reply(call, context);
+  context->is_pinned = false;
+  host_.WithLoadedModel(context->model, [id](const ModelRegistry::Lease& engine) { engine->ReleasePrefix(id); });
+  Reply(call, store_.Update(*context));
+}
+
+void ContextHandler::Save(const Call& call, const std::string& id) {
+  const Result<Context> context = store_.Use(id, call.principal->cache_salt);
+  if (!context) return Reply(call, context);
+  const bool is_loaded = host_.WithLoadedModel(context->model, [this, call, context = *context](const ModelRegistry::Lease& engine) {
+    engine->SavePrefix(context.tokens, context.tenant, [this, call, context, engine](const Status& saved) {
+      Reply(call, saved ? Result<Context>(context) : tl::unexpected<Error>(saved.error()));
+    });
+  });
+  if (!is_loaded) Reply(call, Fail(ErrorCode::kUnavailable, "The context's model is not loaded, so nothing of it is in memory."));
+}
+
+void ContextHandler::Restore(const Call& call, const std::string& id) {
+  const Result<Context> context = store_.Use(id, call.principal->cache_salt);
+  if (!context) return Reply(call, context);
+  Compute(call, *context, false);
+}
+
+Status ContextHandler::GoOnFrom(const std::string& id, uint64_t tenant, ParsedGeneration& parsed) {
+  AUTOGLM_TRY(const Context context, store_.Use(id, tenant));
+  auto* chat = std::get_if<ChatCompletionRequest>(&parsed.request);
+  auto* text = std::get_if<CompletionRequest>(&parsed.request);
+  if ((chat != nullptr) == context.messages.is_null()) {
+    return Fail(ErrorCode::kInvalidArgument,
+                context.messages.is_null() ? "the context is a prompt: go on from it with /v1/completions"
+                                           : "the context is a conversation: go on from it with /v1/chat/completions",
+                "context");
+  }
+  std::string& model = chat != nullptr ? chat->params.model : text->params.model;
+  if (model.empty()) model = context.model;
+  if (chat != nullptr) {
+    // Through the parser, which makes of messages what templates expect.
+    AUTOGLM_TRY(const ParsedGeneration before, ParseFor(context));
+    Json messages = std::get<ChatCompletionRequest>(before.request).messages;
+    for (Json& message : chat->messages) messages.push_back(std::move(message));
+    chat->messages = std::move(messages);
+    return {};
+  }
+  for (CompletionPrompt& prompt : text->prompts) {
+    auto* words = std::get_if<std::string>(&prompt);
+    if (words == nullptr) {
+      return Fail(ErrorCode::kInvalidArgument, "behind a context the prompt must be text, not token ids", "prompt");
+    }
+    *words = context.prompt + *words;
+  }
+  return {};
+}
+
+}  // namespace autoglm

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "engine/model_registry.h"
+#include "server/call.h"
+#include "server/context_store.h"
+#include "server/generation_handler.h"
+#include "server/ids.h"
+
+namespace autoglm {
+
+// /v1/contexts: beginnings of conversations and texts with names, which are computed once and gone on from.
+//   POST /v1/contexts {model, messages | prompt, ttl, pin}   computes and keeps it
+//   GET /v1/contexts · GET /v1/contexts/{id} · DELETE /v1/contexts/{id} (memory and disk)
+//   POST /v1/contexts/{id}/fork · /pin · /unpin · /save (to the disk) · /restore (into memory)
+// A completion goes on from one by its field "context".
+//
+// Any thread; everything given outlives it.
+class ContextHandler {
+ public:
+  // Sends an answer and records it.
+  using Send = std::function<void(const Call&, http::Response)>;
+
+  ContextHandler(ContextStore& store, GenerationHandler& generation, GenerationHost& host, IdSource& ids, Send send)
+      : store_(store), generation_(generation), host_(host), ids_(ids), send_(std::move(send)) {}
+
+  void Create(const Call& call);
+  void List(const Call& call);
+  void Get(const Call& call, const std::string& id);
+  void Erase(const Call& call, const std::string& id);
+  void Fork(const Call& call, const std::string& id);
+  void Pin(const Call& call, const std::string& id);
+  void Unpin(const Call& call, const std::string& id);
+  void Save(const Call& call, const std::string& id);
+  void Restore(const Call& call, const std::string& id);
+
+  // Puts what the named context holds in front of what is asked. Errors: kNotFound; kInvalidArgument where the one is a conversation
+  // and the other a text, or they name different models.
+  Status GoOnFrom(const std::string& id, uint64_t tenant, ParsedGeneration& parsed);
+
+ private:
+  void Compute(const Call& call, const Context& context, bool is_new);
+  void Reply(const Call& call, const Result<Context>& context);
+  void EraseExpired(const Call& call);
+  void WithEngine(const Call& call, const Context& context, std::function<void(const ModelRegistry::Lease&)> body);
+
+  ContextStore& store_;
+  GenerationHandler& generation_;
+  GenerationHost& host_;
+  IdSource& ids_;
+  const Send send_;
+};
+
+}  // namespace autoglm
