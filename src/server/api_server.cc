@@ -393,6 +393,8 @@ void ApiServer::Impl::TakeModelMetrics(const ModelRegistry& models) {
     SetCounterTotal(model.kv_disk_dropped, static_cast<double>(stats.kv_disk.num_dropped));
     SetCounterTotal(model.kv_disk_damaged, static_cast<double>(stats.kv_disk.num_damaged));
     SetCounterTotal(model.kv_disk_errors, static_cast<double>(stats.kv_disk.num_errors));
+    SetCounterTotal(model.kv_events_published, static_cast<double>(stats.kv_events.num_published));
+    SetCounterTotal(model.kv_events_dropped, static_cast<double>(stats.kv_events.num_dropped));
     model.is_loaded.Set(status.state == ModelState::kLoaded ? 1 : 0);
     SetCounterTotal(model.loads, static_cast<double>(status.num_loads));
     SetCounterTotal(model.evictions, static_cast<double>(status.num_evictions));
