@@ -15,6 +15,7 @@ BUILD_PACKAGES=(
   libpcre2-dev          # pre-tokenizer patterns
   libutf8proc-dev       # Unicode normalisation
   libxxhash-dev
+  libzmq3-dev cppzmq-dev  # telling routers of the prefix cache
   libyaml-cpp-dev       # autoglm.yaml
   nlohmann-json3-dev
   prometheus-cpp-dev    # metrics registry

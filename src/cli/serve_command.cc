@@ -22,6 +22,8 @@
 #include "cli/signal_watcher.h"
 #include "cli/version.h"
 #include "engine/model_registry.h"
+#include "kvevents/endpoint.h"
+#include "kvevents/event_publisher.h"
 #include "server/api_server.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
@@ -75,6 +77,7 @@ ApiServerOptions ApiOptionsOf(const ServeConfig& config, std::shared_ptr<const A
   options.version = Version();
   options.generation.slo_classes = config.slo_classes;
   options.generation.degradation = config.degradation;
+  if (!config.kv_disk.empty()) options.contexts.folder = config.kv_disk / "contexts";
   return options;
 }
 
@@ -132,6 +135,25 @@ Result<std::shared_ptr<const Authenticator>> MakeAuthenticator(const ServeConfig
   return std::shared_ptr<const Authenticator>(std::move(authenticator));
 }
 
+// One for each model, because its events have numbers of their own.
+Status StartEvents(const ServeConfig& config, std::vector<ModelSpec>& specs) {
+  if (config.kv_events.empty() && !config.kv_events_replay.empty()) {
+    return Fail(ErrorCode::kInvalidArgument, "--kv-events-replay brings what was missed of --kv-events, which is off");
+  }
+  if (config.kv_events.empty()) return {};
+  constexpr std::string_view kModelMark = "{model}";
+  for (size_t i = 0; i < specs.size(); ++i) {
+    const auto index = static_cast<int64_t>(i);
+    EventPublisherOptions options{.endpoint = EndpointOfModel(config.kv_events, index), .topic = config.kv_events_topic};
+    if (!config.kv_events_replay.empty()) options.replay_endpoint = EndpointOfModel(config.kv_events_replay, index);
+    if (const size_t at = options.topic.find(kModelMark); at != std::string::npos) {
+      options.topic.replace(at, kModelMark.size(), specs[i].name);
+    }
+    AUTOGLM_TRY(specs[i].engine.kv_events, EventPublisher::Start(std::move(options)));
+  }
+  return {};
+}
+
 Result<std::shared_ptr<ModelRegistry>> MakeRegistry(const ServeConfig& config) {
   std::vector<ModelSpec> specs;
   specs.reserve(config.models.size());
@@ -140,6 +162,7 @@ Result<std::shared_ptr<ModelRegistry>> MakeRegistry(const ServeConfig& config) {
     specs.front().name = config.served_model_names.front();
     specs.front().aliases.assign(config.served_model_names.begin() + 1, config.served_model_names.end());
   }
+  AUTOGLM_TRY_VOID(StartEvents(config, specs));
   const RegistryOptions options{.num_threads = NumThreads(config.threads),
                                 .memory_budget_bytes = MemoryBudget(config),
                                 .idle_unload = std::chrono::seconds(config.idle_unload_s),

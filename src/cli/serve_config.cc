@@ -125,6 +125,12 @@ Result<int64_t> ParseKvMemory(std::string_view text) {
   return ParseByteSize(text);
 }
 
+Result<std::string> ParseEventEndpoint(const std::string& text) {
+  if (text == "off") return std::string();
+  if (text.find("://") != std::string::npos) return text;
+  return Fail(ErrorCode::kInvalidArgument, fmt::format("must be off or an endpoint such as tcp://*:5557, not '{}'", text));
+}
+
 Result<int64_t> ParseBodyLimit(std::string_view text) {
   AUTOGLM_TRY(const int64_t bytes, ParseByteSize(text));
   if (bytes < 1) return Fail(ErrorCode::kInvalidArgument, "must be at least one byte: no request could be sent");
@@ -179,6 +185,16 @@ constexpr ServeOption kOptions[] = {
     {"kv-disk-size", "SIZE", "Engine",
      "most that folder may hold of all models; what was not used for longest goes (default: 16G)",
      [](ServeConfig& c, const Values& v) { return Assign(c.kv_disk_bytes, ParseByteSize(v[0])); }},
+
+    {"kv-events", "ENDPOINT", "Routers",
+     "where routers are told which prefixes are in memory, as vLLM tells them over ZeroMQ: tcp://*:5557, or the name of a router "
+     "to "
+     "connect to; each further model one port higher (default: off)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.kv_events, ParseEventEndpoint(v[0])); }},
+    {"kv-events-replay", "ENDPOINT", "Routers", "where they ask for what they missed, such as tcp://*:5657 (default: off)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.kv_events_replay, ParseEventEndpoint(v[0])); }},
+    {"kv-events-topic", "TEXT", "Routers", "first frame of each message; {model} stands for the model's name (default: empty)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.kv_events_topic, Result<std::string>(v[0])); }},
 
     {"memory-budget", "SIZE", "Several models",
      "most that weights, keys and values of all models may take: a size, none, or auto (default: auto, nine tenths of the "

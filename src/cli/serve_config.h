@@ -61,6 +61,9 @@ struct ServeConfig {
   int64_t prepared_cache_bytes = PreparedCacheOptions().max_bytes;
   std::filesystem::path kv_disk;  // empty: off
   int64_t kv_disk_bytes = KvDiskOptions().max_bytes;
+  std::string kv_events;         // empty: off
+  std::string kv_events_replay;  // empty: none
+  std::string kv_events_topic;
   std::optional<int64_t> memory_budget_bytes;  // of all models; 0: no limit; nullopt: most of the machine's memory
   int64_t idle_unload_s = 0;                   // 0: never
   Preload preload = Preload::kFirst;

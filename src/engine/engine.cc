@@ -104,6 +104,8 @@ struct Engine::Impl {
         next_seed(std::random_device{}()) {}
 
   void ThreadMain();
+  void BeginEvents();
+  void EndEvents();
   void AcceptArrivals();
   void Accept(Arrival arrival);
   void Enqueue(Arrival arrival);
@@ -302,6 +304,7 @@ const LoadedModel& Engine::model() const { return *impl_->model; }
 int64_t Engine::context_length() const { return impl_->context_length; }
 
 void Engine::Impl::ThreadMain() {
+  BeginEvents();
   while (!stopping) {
     AcceptArrivals();
     if (tier != nullptr) tier->Poll();
@@ -317,6 +320,19 @@ void Engine::Impl::ThreadMain() {
     PublishStats();
   }
   StopAll();
+}
+
+// Prefixes may have been kept from an engine before.
+void Engine::Impl::BeginEvents() {
+  if (options.kv_events == nullptr) return;
+  blocks.Announce(*options.kv_events);
+  blocks.SetListener(options.kv_events.get());
+}
+
+void Engine::Impl::EndEvents() {
+  if (options.kv_events == nullptr) return;
+  blocks.SetListener(nullptr);
+  options.kv_events->OnCleared();
 }
 
 // Takes what has arrived; sleeps where there is nothing else to do.
@@ -485,7 +501,8 @@ void Engine::Impl::PublishStats() {
                .backlog_seconds = load.backlog_seconds,
                .speculation = scheduler.speculation(),
                .blocks = blocks.stats(),
-               .kv_disk = tier != nullptr ? tier->stats() : BlockStoreStats()};
+               .kv_disk = tier != nullptr ? tier->stats() : BlockStoreStats(),
+               .kv_events = options.kv_events != nullptr ? options.kv_events->stats() : EventPublisherStats()};
 }
 
 void Engine::Impl::StopAll() {
@@ -501,6 +518,7 @@ void Engine::Impl::StopAll() {
   }
   AnswerIntegrityChecks();
   PublishStats();
+  EndEvents();
 }
 
 }  // namespace autoglm

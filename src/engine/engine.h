@@ -17,6 +17,7 @@
 #include "engine/token_stream.h"
 #include "kernels/isa.h"
 #include "kvcache/block_manager.h"
+#include "kvevents/event_publisher.h"
 #include "sampling/sampling_params.h"
 #include "scheduler/scheduler.h"
 
@@ -35,6 +36,8 @@ struct EngineOptions {
   bool speculates = true;                             // see SchedulerOptions
   Duration priority_step = std::chrono::seconds(30);  // see SchedulerOptions
   KvDiskOptions kv_disk;
+  // Told which prefixes are in memory while the engine runs; of one engine at a time. Null: nobody is.
+  std::shared_ptr<EventPublisher> kv_events = nullptr;
 };
 
 struct EngineStats {
@@ -47,6 +50,7 @@ struct EngineStats {
   SpeculationStats speculation;
   BlockManagerStats blocks;
   BlockStoreStats kv_disk;
+  EventPublisherStats kv_events;
 };
 
 // The KV memory an engine of a model will have.

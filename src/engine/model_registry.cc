@@ -70,6 +70,8 @@ void AddCounters(EngineStats& target, const EngineStats& other, int sign) {
   target.kv_disk.num_dropped += sign * other.kv_disk.num_dropped;
   target.kv_disk.num_damaged += sign * other.kv_disk.num_damaged;
   target.kv_disk.num_errors += sign * other.kv_disk.num_errors;
+  target.kv_events.num_published += sign * other.kv_events.num_published;
+  target.kv_events.num_dropped += sign * other.kv_events.num_dropped;
 }
 
 std::string Mebibytes(int64_t bytes) { return fmt::format("{} MiB", (bytes + (1 << 20) - 1) >> 20); }
@@ -180,6 +182,7 @@ Result<Slot*> ModelRegistry::Impl::FindOrMake(std::string_view name) {
   made.spec = target.slot->spec;
   made.spec.name += target.other_precision->suffix;
   made.spec.aliases.clear();
+  made.spec.engine.kv_events = nullptr;  // its endpoint tells of the first
   made.spec.load.precision = target.other_precision->precision;
   return &made;
 }

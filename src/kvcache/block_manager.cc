@@ -37,6 +37,21 @@ tl::unexpected<Error> Broken(std::string what) { return Fail(ErrorCode::kInterna
 
 BlockManager::BlockManager(int64_t num_blocks) : pool_(num_blocks), tree_(num_blocks) {}
 
+void BlockManager::Announce(BlockListener& listener) const {
+  std::vector<bool> is_told(static_cast<size_t>(pool_.num_blocks()), false);
+  std::vector<BlockIndex> path;
+  for (BlockIndex block = 0; block < pool_.num_blocks(); ++block) {
+    if (!tree_.Contains(block)) continue;
+    for (BlockIndex at = block; at != RadixTree::kRoot && !is_told[static_cast<size_t>(at)]; at = tree_.parent(at))
+      path.push_back(at);
+    for (; !path.empty(); path.pop_back()) {
+      const BlockIndex at = path.back();
+      listener.OnStored(at, tree_.key(at), tree_.key(tree_.parent(at)), tree_.tokens(at));
+      is_told[static_cast<size_t>(at)] = true;
+    }
+  }
+}
+
 BlockTable BlockManager::MatchPrefix(std::span<const TokenId> tokens, int64_t max_tokens, uint64_t salt) {
   BlockTable table = HoldPrefix(tokens, max_tokens, salt);
   prefix_queries_ += std::clamp<int64_t>(max_tokens, 0, std::ssize(tokens));

@@ -33,6 +33,8 @@ class BlockManager {
   explicit BlockManager(int64_t num_blocks);
   // From now on `listener` is told what enters and leaves the tree; null: nobody is. It outlives the manager or is taken back.
   void SetListener(BlockListener* listener) { listener_ = listener; }
+  // Tells somebody of all that is in the tree now, parents before children.
+  void Announce(BlockListener& listener) const;
   BlockManager(const BlockManager&) = delete;
   BlockManager& operator=(const BlockManager&) = delete;
 

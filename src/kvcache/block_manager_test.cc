@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <set>
 #include <vector>
 
 #include "base/random.h"
@@ -350,6 +351,25 @@ TEST_F(BlockManagerTest, Listener_HearsOfEveryBlockThatEntersAndLeaves) {
   blocks_.ClearCache();
   EXPECT_EQ(follower.num_known(), 0u);
   blocks_.SetListener(nullptr);
+}
+
+TEST_F(BlockManagerTest, Announce_TellsOfAllThatIsKnownParentsFirst) {
+  RunAndRelease(Range(100));
+  RunAndRelease(Range(64, 500));
+  class ParentsFirst : public Follower {
+   public:
+    void OnStored(BlockIndex block, const BlockKey& key, const BlockKey& parent, std::span<const TokenId> tokens) override {
+      EXPECT_TRUE(told_.contains(parent));
+      told_.insert(key);
+      Follower::OnStored(block, key, parent, tokens);
+    }
+
+   private:
+    std::set<BlockKey> told_ = {BlockKey()};
+  };
+  ParentsFirst follower;
+  blocks_.Announce(follower);
+  EXPECT_EQ(follower.num_known(), 5u);
 }
 
 }  // namespace

@@ -43,6 +43,7 @@ class RadixTree {
   BlockIndex parent(BlockIndex block) const { return At(block).parent; }
   // The content's name; of kRoot, the empty one.
   BlockKey key(BlockIndex block) const { return block == kRoot ? BlockKey() : At(block).key; }
+  std::span<const TokenId> tokens(BlockIndex block) const { return At(block).tokens; }
   int64_t num_references(BlockIndex block) const { return At(block).num_references; }
   int64_t num_nodes() const { return num_nodes_; }
   int64_t num_unreferenced() const { return num_unreferenced_; }

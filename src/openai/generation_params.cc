@@ -211,6 +211,8 @@ Result<GenerationParams> ReadGenerationParams(const JsonFields& body) {
   if (params.priority < -kMaxPriority || params.priority > kMaxPriority) {
     return body.Refuse("priority", "must be between -" + std::to_string(kMaxPriority) + " and " + std::to_string(kMaxPriority));
   }
+  AUTOGLM_TRY(std::optional<std::string> context, body.String("context"));
+  params.context = std::move(context).value_or("");
   AUTOGLM_TRY(std::optional<std::string> service_tier, body.String("service_tier"));
   params.service_tier = std::move(service_tier).value_or("");
   constexpr std::string_view kTiers[] = {"", "auto", "default", "flex", "priority"};

@@ -22,6 +22,7 @@ struct GenerationParams {
   int64_t num_choices = 1;            // "n"
   int64_t priority = 0;               // as vLLM's: lower goes first
   std::string service_tier;           // "auto", "default", "flex", "priority", or empty
+  std::string context;                // id of one that this goes on from, or empty
   bool stream = false;
   bool include_usage = false;  // stream_options.include_usage
 };

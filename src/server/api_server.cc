@@ -19,6 +19,7 @@
 #include "openai/error.h"
 #include "server/answer.h"
 #include "server/call.h"
+#include "server/context_handler.h"
 #include "server/delivery_thread.h"
 #include "server/generation.h"
 #include "server/generation_handler.h"
@@ -32,6 +33,7 @@ namespace autoglm {
 namespace {
 
 constexpr std::string_view kModelsPrefix = "/v1/models/";
+constexpr std::string_view kContextsPrefix = "/v1/contexts/";
 constexpr std::string_view kLoadSuffix = "/load";
 constexpr std::string_view kUnloadSuffix = "/unload";
 // A drained or loading server is not the one to come back to soon; a balancer knows others.
@@ -73,17 +75,24 @@ struct ApiServer::Impl : GenerationHost {
     }
   };
 
-  Impl(const ApiServerOptions& server_options, ServerMetrics& server_metrics, const Clock& server_clock)
+  Impl(const ApiServerOptions& server_options, std::unique_ptr<ContextStore> store, ServerMetrics& server_metrics,
+       const Clock& server_clock)
       : options(server_options),
         metrics(server_metrics),
         clock(server_clock),
         ids(RandomSeed()),
         delivery(std::max(std::chrono::duration_cast<std::chrono::milliseconds>(server_options.generation.ping_interval) / 4,
                           std::chrono::milliseconds(1))),
-        generation(server_options.generation, *this, delivery, server_metrics, ids, server_clock) {}
+        generation(server_options.generation, *this, delivery, server_metrics, ids, server_clock),
+        context_store(std::move(store)),
+        contexts(*context_store, generation, *this, ids,
+                 [this](const Call& call, http::Response response) { Reply(call, std::move(response)); }) {}
 
   void Handle(std::shared_ptr<const http::Request> request, std::shared_ptr<http::Exchange> exchange);
   void Dispatch(Call call);
+  void Enter(Call call, const Route& route);
+  using Parser = Result<ParsedGeneration> (*)(std::string_view body);
+  using ContextCall = void (ContextHandler::*)(const Call& call, const std::string& id);
   void HandleChatCompletion(const Call& call) { Generate(call, ParseChatCompletion); }
   void HandleCompletion(const Call& call) { Generate(call, ParseCompletion); }
   void HandleModels(const Call& call);
@@ -95,7 +104,12 @@ struct ApiServer::Impl : GenerationHost {
   void HandleMetrics(const Call& call);
   void HandleVersion(const Call& call);
 
-  void Generate(const Call& call, GenerationHandler::Parser parse);
+  void Generate(const Call& call, Parser parse);
+  template <ContextCall kCall>
+  void HandleContext(const Call& call);
+  void HandleNewContext(const Call& call);
+  void HandleContexts(const Call& call);
+  bool WithLoadedModel(const std::string& name, std::function<void(const ModelRegistry::Lease&)> body) override;
   void WithModel(const Call& call, const std::string& name, std::function<void(const ServedModel&)> body) override;
   Result<std::shared_ptr<const Principal>> Authenticate(const http::Request& request) const;
   Result<std::string> Resolve(const Call& call, const std::string& name) const;
@@ -124,6 +138,8 @@ struct ApiServer::Impl : GenerationHost {
   IdSource ids;
   DeliveryThread delivery;
   GenerationHandler generation;
+  const std::unique_ptr<ContextStore> context_store;
+  ContextHandler contexts;
   std::atomic<bool> is_draining{false};
   // Made once for each engine: it looks through the vocabulary and tries the chat template.
   struct KnownEncoder {
@@ -143,6 +159,16 @@ std::span<const ApiServer::Impl::Route> ApiServer::Impl::Routes() {
   static constexpr Route kRoutes[] = {
       {"POST", "/v1/chat/completions", "/v1/chat/completions", &Impl::HandleChatCompletion},
       {"POST", "/v1/completions", "/v1/completions", &Impl::HandleCompletion},
+      {"POST", "/v1/contexts", "/v1/contexts", &Impl::HandleNewContext},
+      {"GET", "/v1/contexts", "/v1/contexts", &Impl::HandleContexts},
+      {"POST", kContextsPrefix, "/v1/contexts/{id}/fork", &Impl::HandleContext<&ContextHandler::Fork>, Door::kKnown, "/fork"},
+      {"POST", kContextsPrefix, "/v1/contexts/{id}/pin", &Impl::HandleContext<&ContextHandler::Pin>, Door::kKnown, "/pin"},
+      {"POST", kContextsPrefix, "/v1/contexts/{id}/unpin", &Impl::HandleContext<&ContextHandler::Unpin>, Door::kKnown, "/unpin"},
+      {"POST", kContextsPrefix, "/v1/contexts/{id}/save", &Impl::HandleContext<&ContextHandler::Save>, Door::kKnown, "/save"},
+      {"POST", kContextsPrefix, "/v1/contexts/{id}/restore", &Impl::HandleContext<&ContextHandler::Restore>, Door::kKnown,
+       "/restore"},
+      {"GET", kContextsPrefix, "/v1/contexts/{id}", &Impl::HandleContext<&ContextHandler::Get>},
+      {"DELETE", kContextsPrefix, "/v1/contexts/{id}", &Impl::HandleContext<&ContextHandler::Erase>},
       {"GET", "/v1/models", "/v1/models", &Impl::HandleModels},
       {"POST", kModelsPrefix, "/v1/models/{id}/load", &Impl::HandleLoad, Door::kKnown, kLoadSuffix},
       {"POST", kModelsPrefix, "/v1/models/{id}/unload", &Impl::HandleUnload, Door::kKnown, kUnloadSuffix},
@@ -165,33 +191,74 @@ void ApiServer::Impl::Handle(std::shared_ptr<const http::Request> request, std::
 
 void ApiServer::Impl::Dispatch(Call call) {
   const std::string_view path = call.path;
+  const std::string& method = call.request->method;
   const auto routes = Routes();
-  const auto route = std::ranges::find_if(routes, [path](const Route& one) { return one.Matches(path); });
-  if (route == routes.end()) {
+  const auto first = std::ranges::find_if(routes, [path](const Route& one) { return one.Matches(path); });
+  if (first == routes.end()) {
     return ReplyError(call, {.code = ErrorCode::kNotFound, .message = "There is nothing at " + call.request->path});
   }
-  call.route = route->name;
-  const std::string& method = call.request->method;
-  if (method == route->method || (method == "HEAD" && route->method == "GET")) {
-    if (route->door == Door::kKnown) {
-      auto principal = Authenticate(*call.request);
-      if (!principal) return ReplyError(call, principal.error());
-      call.principal = *std::move(principal);
-    }
-    return (this->*route->handler)(call);
+  std::string allowed;  // methods of this path
+  for (const Route& route : routes) {
+    if (route.name != first->name) continue;
+    if (method == route.method || (method == "HEAD" && route.method == "GET")) return Enter(std::move(call), route);
+    allowed += (allowed.empty() ? "" : ", ") + std::string(route.method == "GET" ? "GET, HEAD" : route.method);
   }
-
+  call.route = first->name;
   http::Response response = JsonReply(405, ErrorJson({.status = 405,
                                                       .message = call.request->path + " does not take " + method,
                                                       .type = "invalid_request_error",
                                                       .code = "method_not_allowed"}));
-  response.headers.emplace_back("Allow", route->method == "GET" ? "GET, HEAD" : std::string(route->method));
+  response.headers.emplace_back("Allow", std::move(allowed));
   Reply(call, std::move(response));
 }
 
-void ApiServer::Impl::Generate(const Call& call, GenerationHandler::Parser parse) {
+void ApiServer::Impl::Enter(Call call, const Route& route) {
+  call.route = route.name;
+  if (route.door == Door::kKnown) {
+    auto principal = Authenticate(*call.request);
+    if (!principal) return ReplyError(call, principal.error());
+    call.principal = *std::move(principal);
+  }
+  (this->*route.handler)(call);
+}
+
+void ApiServer::Impl::Generate(const Call& call, Parser parse) {
   if (const auto ready = ReadyRegistry(); !ready) return ReplyError(call, ready.error());
-  generation.Handle(call, parse);
+  Result<ParsedGeneration> parsed = parse(call.request->body);
+  if (!parsed) return ReplyError(call, parsed.error());
+  if (const std::string context = parsed->params().context; !context.empty()) {
+    const Status status = contexts.GoOnFrom(context, call.principal->cache_salt, *parsed);
+    if (!status) return ReplyError(call, status.error());
+  }
+  generation.Handle(call, *std::move(parsed));
+}
+
+// "/v1/contexts/{id}" or "/v1/contexts/{id}/verb".
+template <ApiServer::Impl::ContextCall kCall>
+void ApiServer::Impl::HandleContext(const Call& call) {
+  const std::string rest = call.path.substr(kContextsPrefix.size());
+  (contexts.*kCall)(call, rest.substr(0, rest.find('/')));
+}
+
+void ApiServer::Impl::HandleNewContext(const Call& call) {
+  if (const auto ready = ReadyRegistry(); !ready) return ReplyError(call, ready.error());
+  contexts.Create(call);
+}
+
+void ApiServer::Impl::HandleContexts(const Call& call) { contexts.List(call); }
+
+bool ApiServer::Impl::WithLoadedModel(const std::string& name, std::function<void(const ModelRegistry::Lease&)> body) {
+  const auto models = Registry();
+  if (!models) return false;
+  const std::vector<ModelStatus> all = models->Models();
+  const auto found = std::ranges::find(all, name, &ModelStatus::name);
+  if (found == all.end() || found->state != ModelState::kLoaded) return false;
+  BeginAcquire();
+  models->Acquire(name, [this, body = std::move(body)](const Result<ModelRegistry::Lease>& lease) {
+    if (lease) body(*lease);
+    EndAcquire();
+  });
+  return true;
 }
 
 Result<std::shared_ptr<const Principal>> ApiServer::Impl::Authenticate(const http::Request& request) const {
@@ -377,6 +444,8 @@ void ApiServer::Impl::TakeModelMetrics(const ModelRegistry& models) {
     SetCounterTotal(model.kv_disk_dropped, static_cast<double>(stats.kv_disk.num_dropped));
     SetCounterTotal(model.kv_disk_damaged, static_cast<double>(stats.kv_disk.num_damaged));
     SetCounterTotal(model.kv_disk_errors, static_cast<double>(stats.kv_disk.num_errors));
+    SetCounterTotal(model.kv_events_published, static_cast<double>(stats.kv_events.num_published));
+    SetCounterTotal(model.kv_events_dropped, static_cast<double>(stats.kv_events.num_dropped));
     model.is_loaded.Set(status.state == ModelState::kLoaded ? 1 : 0);
     SetCounterTotal(model.loads, static_cast<double>(status.num_loads));
     SetCounterTotal(model.evictions, static_cast<double>(status.num_evictions));
@@ -401,7 +470,8 @@ bool ApiServer::Impl::WaitForConnectionsToEnd(std::chrono::milliseconds limit) {
 }
 
 Result<std::unique_ptr<ApiServer>> ApiServer::Start(const ApiServerOptions& options, ServerMetrics& metrics, const Clock& clock) {
-  auto impl = std::make_unique<Impl>(options, metrics, clock);
+  AUTOGLM_TRY(std::unique_ptr<ContextStore> contexts, ContextStore::Open(options.contexts));
+  auto impl = std::make_unique<Impl>(options, std::move(contexts), metrics, clock);
   AUTOGLM_TRY(impl->http, http::Server::Start(options.http, [raw = impl.get()](auto request, auto exchange) {
                 raw->Handle(std::move(request), std::move(exchange));
               }));

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "engine/model_registry.h"
 #include "http/server.h"
+#include "server/context_store.h"
 #include "server/generation_handler.h"
 #include "telemetry/metrics.h"
 
@@ -20,10 +21,12 @@ struct ApiServerOptions {
   std::string version;                                 // what /version answers
   std::shared_ptr<const Authenticator> authenticator;  // of who asks for anything under /v1; null: anybody may
   GenerationOptions generation;
+  ContextStoreOptions contexts;
 };
 
 // The OpenAI-compatible API of the models of a registry:
 //   POST /v1/chat/completions · POST /v1/completions · GET /v1/models · GET /v1/models/{id}
+//   /v1/contexts (context_handler.h)
 //   POST /v1/models/{id}/load · POST /v1/models/{id}/unload (answer when it is done)
 //   GET /health (200 while alive) · GET /ready (503 while loading or draining) · GET /metrics · GET /version
 //

@@ -452,6 +452,74 @@ TEST_F(ApiServerKeysTest, PrefixesOfAnotherTenant_AreNotFound) {
   EXPECT_EQ(PostAs("small", body).headers.count("x-cached-tokens"), 0u);
 }
 
+// ---- contexts
+
+constexpr const char* kSystem =
+    R"({"model":"llama","messages":[{"role":"system","content":"You are a helper who answers in short sentences and likes long walks in the rain"}]})";
+
+TEST_F(ApiServerTest, Context_IsComputedOnce_AndGoneOnFrom) {
+  Serve();
+  const RawResponse created = Post("/v1/contexts", kSystem);
+  ASSERT_EQ(created.status, 200) << created.body;
+  const std::string id = BodyOf(created)["id"];
+  EXPECT_GT(BodyOf(created)["tokens"], 32);
+  EXPECT_EQ(BodyOf(created)["ttl"], 3600);
+  const std::string body =
+      R"({"context":")" + id + R"(","messages":[{"role":"user","content":"Hi"}],"max_tokens":5,"temperature":0})";
+  const RawResponse answer = PostChat(body);
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  EXPECT_GE(BodyOf(answer)["usage"]["prompt_tokens_details"]["cached_tokens"], 32);
+  const std::string whole =
+      R"({"messages":[{"role":"system","content":"You are a helper who answers in short sentences and likes long walks in the rain"},)"
+      R"({"role":"user","content":"Hi"}],"max_tokens":5,"temperature":0})";
+  EXPECT_EQ(ContentOf(PostChat(whole)), ContentOf(answer));
+  EXPECT_EQ(BodyOf(Get("/v1/contexts"))["data"].size(), 1u);
+  EXPECT_EQ(BodyOf(Get("/v1/contexts/" + id))["id"], id);
+}
+
+TEST_F(ApiServerTest, Context_ForkPinAndErase) {
+  Serve();
+  const std::string id = BodyOf(Post("/v1/contexts", kSystem))["id"];
+  const RawResponse fork = Post("/v1/contexts/" + id + "/fork", R"({"ttl":60})");
+  ASSERT_EQ(fork.status, 200) << fork.body;
+  EXPECT_NE(BodyOf(fork)["id"], id);
+  EXPECT_EQ(BodyOf(fork)["ttl"], 60);
+  EXPECT_EQ(BodyOf(Post("/v1/contexts/" + id + "/unpin", ""))["pinned"], false);
+  EXPECT_EQ(BodyOf(Post("/v1/contexts/" + id + "/pin", R"({"ttl":5000})"))["ttl"], 5000);
+  EXPECT_EQ(Post("/v1/contexts/" + id + "/restore", "").status, 200);
+  EXPECT_EQ(ErrorOf(Post("/v1/contexts/" + id + "/save", ""))["code"], "unsupported") << "there is no disk";
+  RawHttpClient client = Connect();
+  SendRequest(client, "DELETE", "/v1/contexts/" + id, "");
+  EXPECT_EQ(BodyOf(client.ReadResponse())["deleted"], true);
+  EXPECT_EQ(Get("/v1/contexts/" + id).status, 404);
+  EXPECT_EQ(Get("/v1/contexts/" + BodyOf(fork)["id"].get<std::string>()).status, 200);
+}
+
+TEST_F(ApiServerTest, ContextsThatMakeNoSense_AreRefused) {
+  Serve();
+  EXPECT_EQ(Post("/v1/contexts", "{}").status, 400);
+  EXPECT_EQ(Post("/v1/contexts", R"({"prompt":"a","messages":[]})").status, 400);
+  EXPECT_EQ(ErrorOf(Post("/v1/contexts", R"({"prompt":"a","ttl":0})"))["param"], "ttl");
+  EXPECT_EQ(ErrorOf(PostChat(Chat("Hi", R"(,"context":"ctx-1")")))["param"], "context");
+  const std::string id = BodyOf(Post("/v1/contexts", R"({"prompt":"Once upon a time"})"))["id"];
+  EXPECT_EQ(PostChat(Chat("Hi", R"(,"context":")" + id + "\"")).status, 400);
+  const RawResponse text = Post("/v1/completions", R"({"context":")" + id + R"(","prompt":" there was","max_tokens":3})");
+  EXPECT_EQ(text.status, 200) << text.body;
+  const RawResponse wrong_method = Post("/v1/contexts/" + id, "{}");
+  EXPECT_EQ(wrong_method.status, 405);
+  EXPECT_EQ(wrong_method.headers.at("allow"), "GET, HEAD, DELETE");
+}
+
+TEST_F(ApiServerKeysTest, ContextsOfAnotherTenant_AreUnknown) {
+  ServeWithKeys();
+  const RawResponse created = Post("/v1/contexts", R"({"prompt":"Once upon a time"})", Key("all"));
+  ASSERT_EQ(created.status, 200) << created.body;
+  const std::string path = "/v1/contexts/" + BodyOf(created)["id"].get<std::string>();
+  EXPECT_EQ(Get(path, Key("all")).status, 200);
+  EXPECT_EQ(Get(path, Key("small")).status, 404);
+  EXPECT_TRUE(BodyOf(Get("/v1/contexts", Key("small")))["data"].empty());
+}
+
 TEST_F(ApiServerTest, ClientThatVanishes_IsCancelled) {
   Serve();
   for (const char* stream : {"", R"(,"stream":true)"}) {

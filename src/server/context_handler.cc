@@ -77,6 +77,12 @@ Result<ParsedGeneration> ParseFor(const Context& context) {
   return ParseChatCompletion(DumpJson(body));
 }
 
+// The answer that computed a context is recorded already.
+void SendOnly(const Call& call, http::Response response) {
+  call.channel.AddCommonHeaders(response, Clock::Real().Now());
+  call.channel.exchange->Send(std::move(response));
+}
+
 // Tells whoever waits for the end of an answer, and writes nothing itself unless it fails.
 class EndWriter final : public AnswerWriter {
  public:
@@ -104,19 +110,14 @@ void ContextHandler::Reply(const Call& call, const Result<Context>& context) {
 }
 
 // Expired ones are swept out when somebody comes by: until then they only keep their memory.
-void ContextHandler::EraseExpired(const Call& call) {
+void ContextHandler::EraseExpired() {
   for (const Context& context : store_.TakeExpired()) {
-    Call theirs = call;
-    WithEngine(theirs, context, [context](const ModelRegistry::Lease& engine) { engine->ReleasePrefix(context.id); });
+    host_.WithLoadedModel(context.model, [context](const ModelRegistry::Lease& engine) { engine->ReleasePrefix(context.id); });
   }
 }
 
-void ContextHandler::WithEngine(const Call&, const Context& context, std::function<void(const ModelRegistry::Lease&)> body) {
-  host_.WithLoadedModel(context.model, std::move(body));
-}
-
 void ContextHandler::Create(const Call& call) {
-  EraseExpired(call);
+  EraseExpired();
   Result<Context> context = ReadContext(call.request->body);
   if (!context) return Reply(call, context);
   context->id = "ctx-" + ids_.NextHex();
@@ -128,14 +129,15 @@ void ContextHandler::Create(const Call& call) {
 void ContextHandler::Compute(const Call& call, const Context& context, bool is_new) {
   Result<ParsedGeneration> parsed = ParseFor(context);
   if (!parsed) return host_.ReplyError(call, parsed.error(), kRetryAfterSeconds);
-  generation_.HandleParsed(
+  generation_.Handle(
       call, *std::move(parsed), [this, call, context, is_new](const ServedModel& model, const GenerationPlan& plan) {
         Context computed = context;
         computed.model = model.name();
         computed.tokens = plan.prompts.front();
         const auto finish = [this, call, computed, is_new](const Status& held) {
-          if (!held) return host_.ReplyError(call, held.error(), kRetryAfterSeconds);
-          Reply(call, is_new ? store_.Add(computed) : store_.Update(computed));
+          if (!held) return SendOnly(call, ErrorReply(held.error(), kRetryAfterSeconds));
+          const Result<Context> kept = is_new ? store_.Add(computed) : store_.Update(computed);
+          SendOnly(call, kept ? JsonReply(200, DumpJson(ToJson(*kept))) : ErrorReply(kept.error(), kRetryAfterSeconds));
         };
         const auto hold = [lease = model.lease(), computed, finish] {
           if (!computed.is_pinned) return finish({});
@@ -143,16 +145,18 @@ void ContextHandler::Compute(const Call& call, const Context& context, bool is_n
             finish(held ? Status() : tl::unexpected<Error>(held.error()));
           });
         };
-        const auto fail = [this, call](const Error& error) {
-          host_.ReplyError(call, error, kRetryAfterSeconds);
-          return 0;
+        const auto fail = [call](const Error& error) {
+          http::Response response = ErrorReply(error, kRetryAfterSeconds);
+          const int status = response.status;
+          SendOnly(call, std::move(response));
+          return status;
         };
         return std::make_unique<EndWriter>(hold, fail);
       });
 }
 
 void ContextHandler::List(const Call& call) {
-  EraseExpired(call);
+  EraseExpired();
   Json list = {{"object", "list"}, {"data", Json::array()}};
   for (const Context& context : store_.List(call.principal->cache_salt)) list["data"].push_back(ToJson(context));
   send_(call, JsonReply(200, DumpJson(list)));
@@ -202,11 +206,12 @@ void ContextHandler::Unpin(const Call& call, const std::string& id) {
 void ContextHandler::Save(const Call& call, const std::string& id) {
   const Result<Context> context = store_.Use(id, call.principal->cache_salt);
   if (!context) return Reply(call, context);
-  const bool is_loaded = host_.WithLoadedModel(context->model, [this, call, context = *context](const ModelRegistry::Lease& engine) {
-    engine->SavePrefix(context.tokens, context.tenant, [this, call, context, engine](const Status& saved) {
-      Reply(call, saved ? Result<Context>(context) : tl::unexpected<Error>(saved.error()));
-    });
-  });
+  const bool is_loaded =
+      host_.WithLoadedModel(context->model, [this, call, context = *context](const ModelRegistry::Lease& engine) {
+        engine->SavePrefix(context.tokens, context.tenant, [this, call, context, engine](const Status& saved) {
+          Reply(call, saved ? Result<Context>(context) : tl::unexpected<Error>(saved.error()));
+        });
+      });
   if (!is_loaded) Reply(call, Fail(ErrorCode::kUnavailable, "The context's model is not loaded, so nothing of it is in memory."));
 }
 

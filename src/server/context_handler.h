@@ -38,15 +38,14 @@ class ContextHandler {
   void Save(const Call& call, const std::string& id);
   void Restore(const Call& call, const std::string& id);
 
-  // Puts what the named context holds in front of what is asked. Errors: kNotFound; kInvalidArgument where the one is a conversation
-  // and the other a text, or they name different models.
+  // Puts what the named context holds in front of what is asked. Errors: kNotFound; kInvalidArgument where the one is a
+  // conversation and the other a text, or they name different models.
   Status GoOnFrom(const std::string& id, uint64_t tenant, ParsedGeneration& parsed);
 
  private:
   void Compute(const Call& call, const Context& context, bool is_new);
   void Reply(const Call& call, const Result<Context>& context);
-  void EraseExpired(const Call& call);
-  void WithEngine(const Call& call, const Context& context, std::function<void(const ModelRegistry::Lease&)> body);
+  void EraseExpired();
 
   ContextStore& store_;
   GenerationHandler& generation_;

@@ -15,8 +15,8 @@
 
 namespace autoglm {
 
-// The beginning of conversations or texts that a tenant has given a name: its messages or its prompt, and their tokens, whose keys
-// and values the engine holds while it is pinned.
+// The beginning of conversations or texts that a tenant has given a name: its messages or its prompt, and their tokens, whose
+// keys and values the engine holds while it is pinned.
 struct Context {
   std::string id;  // "ctx-" and 32 hexadecimal digits
   uint64_t tenant = 0;
@@ -31,7 +31,7 @@ struct Context {
 };
 
 struct ContextStoreOptions {
-  std::filesystem::path folder;       // where contexts survive a restart, one JSON file each; empty: nowhere
+  std::filesystem::path folder;  // where contexts survive a restart, one JSON file each; empty: nowhere
   int64_t max_of_tenant = 256;
   std::function<int64_t()> unix_now;  // seconds; null: the system's clock
 };

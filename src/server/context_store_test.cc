@@ -18,7 +18,12 @@ class ContextStoreTest : public testing::Test {
     return std::move(*store);
   }
   static Context Make(const std::string& id, uint64_t tenant = 1) {
-    return {.id = id, .tenant = tenant, .model = "m", .messages = Json::array({{{"role", "user"}}}), .tokens = {1, 2, 3}, .ttl_s = 100};
+    return {.id = id,
+            .tenant = tenant,
+            .model = "m",
+            .messages = Json::array({{{"role", "user"}}}),
+            .tokens = {1, 2, 3},
+            .ttl_s = 100};
   }
 
   const std::filesystem::path folder_ = std::filesystem::path(testing::TempDir()) / "context_store_test";

@@ -34,13 +34,12 @@ GenerationHandler::GenerationHandler(GenerationOptions options, GenerationHost& 
       clock_(clock),
       limiter_(clock) {}
 
-void GenerationHandler::Handle(const Call& call, Parser parse) {
-  Result<ParsedGeneration> parsed = parse(call.request->body);
-  if (!parsed) return host_.ReplyError(call, parsed.error(), 0);
-  Result<RequestTerms> terms = ReadTerms(*call.request, parsed->params(), *call.principal, options_.slo_classes);
+void GenerationHandler::Handle(const Call& call, ParsedGeneration parsed, WriterFactory make_writer) {
+  Result<RequestTerms> terms = ReadTerms(*call.request, parsed.params(), *call.principal, options_.slo_classes);
   if (!terms) return host_.ReplyError(call, terms.error(), 0);
-  const std::string name = parsed->params().model;
-  const auto work = std::make_shared<Work>(Work{call, *std::move(parsed), *std::move(terms), {}});
+  const std::string name = parsed.params().model;
+  const auto work = std::make_shared<Work>(
+      Work{.call = call, .parsed = std::move(parsed), .terms = *std::move(terms), .make_writer = std::move(make_writer)});
   host_.WithModel(call, name, [this, work](const ServedModel& model) { Generate(work, model); });
 }
 
@@ -104,7 +103,7 @@ void GenerationHandler::StartAnswer(const Work& work, const ServedModel& served,
   record.key_id = work.call.principal->key_id;
   auto answer = std::make_shared<Answer>(Answer::Parts{.engine = served.lease(),
                                                        .choices = std::move(choices),
-                                                       .writer = MakeWriter(work.call.channel, served, plan),
+                                                       .writer = MakeWriter(work, served, plan),
                                                        .exchange = work.call.channel.exchange,
                                                        .record = std::move(record),
                                                        .permit = std::move(permit)},
@@ -112,8 +111,10 @@ void GenerationHandler::StartAnswer(const Work& work, const ServedModel& served,
   delivery_.Add(std::move(answer));
 }
 
-std::unique_ptr<AnswerWriter> GenerationHandler::MakeWriter(const ReplyChannel& channel, const ServedModel& served,
+std::unique_ptr<AnswerWriter> GenerationHandler::MakeWriter(const Work& work, const ServedModel& served,
                                                             const GenerationPlan& plan) {
+  if (work.make_writer) return work.make_writer(served, plan);
+  const ReplyChannel& channel = work.call.channel;
   const bool is_chat = plan.kind == ResponseKind::kChatCompletion;
   ResponseHead head{.kind = plan.kind,
                     .id = (is_chat ? "chatcmpl-" : "cmpl-") + ids_.NextHex(),

@@ -35,6 +35,8 @@ class GenerationHost {
 
   // Calls back once, with the model or after the reply has been made to say why there is none, or why this caller may not use it.
   virtual void WithModel(const Call& call, const std::string& name, std::function<void(const ServedModel&)> body) = 0;
+  // The model where it is loaded; false, and no call, where it is not.
+  virtual bool WithLoadedModel(const std::string& name, std::function<void(const ModelRegistry::Lease&)> body) = 0;
   virtual void ReplyError(const Call& call, const Error& error, int64_t retry_after_seconds) = 0;
   virtual RequestRecord RecordOf(const Call& call) const = 0;
 };
@@ -48,8 +50,10 @@ class GenerationHandler {
   GenerationHandler(GenerationOptions options, GenerationHost& host, DeliveryThread& delivery, ServerMetrics& metrics,
                     IdSource& ids, const Clock& clock);
 
-  using Parser = Result<ParsedGeneration> (*)(std::string_view body);
-  void Handle(const Call& call, Parser parse);
+  // How the answer of a plan is written.
+  using WriterFactory = std::function<std::unique_ptr<AnswerWriter>(const ServedModel&, const GenerationPlan&)>;
+  // Null: as OpenAI's completions.
+  void Handle(const Call& call, ParsedGeneration parsed, WriterFactory make_writer = nullptr);
 
  private:
   // A request on its way through the steps below.
@@ -57,7 +61,8 @@ class GenerationHandler {
     Call call;
     ParsedGeneration parsed;
     RequestTerms terms;
-    std::vector<std::string> degraded;  // names of steps
+    WriterFactory make_writer;
+    std::vector<std::string> degraded = {};  // names of steps
   };
 
   void Generate(std::shared_ptr<Work> work, const ServedModel& model);
@@ -65,7 +70,7 @@ class GenerationHandler {
   tl::expected<Permit, Refusal> Permitted(const Work& work, const GenerationPlan& plan, const ServedModel& model);
   void StartAnswer(const Work& work, const ServedModel& served, const GenerationPlan& plan, std::vector<AnswerChoice> choices,
                    Permit permit);
-  std::unique_ptr<AnswerWriter> MakeWriter(const ReplyChannel& channel, const ServedModel& served, const GenerationPlan& plan);
+  std::unique_ptr<AnswerWriter> MakeWriter(const Work& work, const ServedModel& served, const GenerationPlan& plan);
 
   const GenerationOptions options_;
   GenerationHost& host_;

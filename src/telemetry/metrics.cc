@@ -160,6 +160,9 @@ std::unique_ptr<ModelMetrics> ServerMetrics::Families::AddModel(const std::strin
       .kv_disk_damaged =
           counter("autoglm_kv_disk_damaged_blocks_total", "Files that were not what their names say, and were removed."),
       .kv_disk_errors = counter("autoglm_kv_disk_errors_total", "Blocks that the system refused to write or to read."),
+      .kv_events_published = counter("autoglm_kv_events_published_total", "Changes of the prefix cache that routers were told."),
+      .kv_events_dropped = counter("autoglm_kv_events_dropped_total",
+                                   "Changes lost because the publisher could not keep up; followers were cleared."),
       .finished_family = requests_finished,
       .name = model_name});
 }

@@ -47,13 +47,15 @@ struct ModelMetrics {
   prometheus::Gauge& kv_memory;       // reserved
   prometheus::Gauge& kept_kv_memory;  // prefixes of a model that is not loaded
   // Of the disk tier of keys and values: blocks, but bytes where it says so.
-  prometheus::Gauge& kv_disk_stored;  // bytes
+  prometheus::Gauge& kv_disk_stored;      // bytes
   prometheus::Gauge& kv_disk_read_speed;  // bytes a second
   prometheus::Counter& kv_disk_read;
   prometheus::Counter& kv_disk_written;
   prometheus::Counter& kv_disk_dropped;
   prometheus::Counter& kv_disk_damaged;
   prometheus::Counter& kv_disk_errors;
+  prometheus::Counter& kv_events_published;
+  prometheus::Counter& kv_events_dropped;
 
   // By FinishReasonName: stop, length, cancelled, error, deadline.
   prometheus::Family<prometheus::Counter>& finished_family;
