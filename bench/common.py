@@ -93,7 +93,7 @@ class Server:
 
 
 def autoglm(binary, model, log_path, *flags):
-    return Server([binary, "serve", model, "--port", "{port}", *flags], "/ready", log_path)
+    return Server([binary, "serve", model, "--port", "{port}", "--keys-database", "off", *flags], "/ready", log_path)
 
 
 def chat_body(content, max_tokens, **options):

@@ -1,6 +1,7 @@
 """End-to-end tests: the real binary, a real model, real clients."""
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,11 @@ from serving import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autoglm"
+
+
+def pytest_configure(config):
+    """Keys of whoever runs the tests would close the servers."""
+    os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="autoglm-state-")
 
 
 def pytest_addoption(parser):
