@@ -1,7 +1,5 @@
 #include "server/degradation.h"
 
-#include "scheduler/sequence.h"
-
 namespace autoglm {
 namespace {
 
@@ -26,8 +24,9 @@ bool GoesToSmallerModel(const DegradationOptions& options, double pressure, cons
   return IsReached(options.smaller_model_from, pressure) && model != options.smaller_model;
 }
 
-bool IsRefusedUnderPressure(const DegradationOptions& options, double pressure, Duration target, int64_t priority) {
-  return IsReached(options.refuse_from, pressure) && (target > kStandardTarget || priority > 0);
+bool IsRefusedUnderPressure(const DegradationOptions& options, double pressure, const Urgency& urgency) {
+  const bool can_wait = urgency.target > urgency.standard_target || urgency.priority > 0;
+  return can_wait && IsReached(options.refuse_from, pressure);
 }
 
 }  // namespace autoglm

@@ -39,7 +39,14 @@ std::vector<std::string> Degrade(const DegradationOptions& options, double press
 // Whether a request goes to the smaller model. One that asks for that itself stays.
 bool GoesToSmallerModel(const DegradationOptions& options, double pressure, const std::string& model);
 
+// How much of a hurry a request is in.
+struct Urgency {
+  Duration target{};           // of its class
+  Duration standard_target{};  // of the class of requests that say nothing
+  int64_t priority = 0;
+};
+
 // Whether a request is turned away because it can wait: its class or its priority says so.
-bool IsRefusedUnderPressure(const DegradationOptions& options, double pressure, Duration target, int64_t priority);
+bool IsRefusedUnderPressure(const DegradationOptions& options, double pressure, const Urgency& urgency);
 
 }  // namespace autoglm

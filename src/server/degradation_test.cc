@@ -12,6 +12,10 @@ constexpr DegradationOptions kSteps{.cap_from = 0.5,
                                     .smaller_model = "small",
                                     .refuse_from = 0.9};
 
+Urgency Hurry(int64_t target_s, int64_t priority) {
+  return {.target = std::chrono::seconds(target_s), .standard_target = std::chrono::seconds(10), .priority = priority};
+}
+
 std::vector<std::string> Taken(double pressure, Degradable asked) { return Degrade(kSteps, pressure, asked); }
 
 TEST(Degradation, StepsAreTakenOneAfterTheOther) {
@@ -33,7 +37,7 @@ TEST(Degradation, NothingIsTakenUnlessAskedFor) {
   Degradable asked{.max_tokens = 1000, .num_choices = 4};
   EXPECT_TRUE(Degrade({}, 5, asked).empty());
   EXPECT_FALSE(GoesToSmallerModel({}, 5, "large"));
-  EXPECT_FALSE(IsRefusedUnderPressure({}, 5, std::chrono::seconds(600), 100));
+  EXPECT_FALSE(IsRefusedUnderPressure({}, 5, Hurry(600, 100)));
 }
 
 TEST(Degradation, SmallerModel_KeepsItsOwn) {
@@ -42,10 +46,10 @@ TEST(Degradation, SmallerModel_KeepsItsOwn) {
 }
 
 TEST(Degradation, OnlyWhatCanWait_IsRefused) {
-  EXPECT_TRUE(IsRefusedUnderPressure(kSteps, 0.9, std::chrono::seconds(600), 0));
-  EXPECT_TRUE(IsRefusedUnderPressure(kSteps, 0.9, std::chrono::seconds(10), 1));
-  EXPECT_FALSE(IsRefusedUnderPressure(kSteps, 0.9, std::chrono::seconds(10), 0));
-  EXPECT_FALSE(IsRefusedUnderPressure(kSteps, 0.89, std::chrono::seconds(600), 9));
+  EXPECT_TRUE(IsRefusedUnderPressure(kSteps, 0.9, Hurry(600, 0)));
+  EXPECT_TRUE(IsRefusedUnderPressure(kSteps, 0.9, Hurry(10, 1)));
+  EXPECT_FALSE(IsRefusedUnderPressure(kSteps, 0.9, Hurry(10, 0)));
+  EXPECT_FALSE(IsRefusedUnderPressure(kSteps, 0.89, Hurry(600, 9)));
 }
 
 }  // namespace

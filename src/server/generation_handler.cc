@@ -45,10 +45,11 @@ void GenerationHandler::Handle(const Call& call, ParsedGeneration parsed, Writer
 
 void GenerationHandler::Generate(std::shared_ptr<Work> work, const ServedModel& model) {
   const double pressure = model.engine().Pressure();
-  if (work->degraded.empty() && GoesToSmallerModel(options_.degradation, pressure, model.name())) {
+  const std::string& smaller_model = options_.degradation.smaller_model;
+  if (work->degraded.empty() && GoesToSmallerModel(options_.degradation, pressure, model.name()) &&
+      work->call.principal->policy.MayUse(smaller_model)) {
     work->degraded.emplace_back(kDegradedModel);
-    return host_.WithModel(work->call, options_.degradation.smaller_model,
-                           [this, work](const ServedModel& smaller) { Generate(work, smaller); });
+    return host_.WithModel(work->call, smaller_model, [this, work](const ServedModel& smaller) { Generate(work, smaller); });
   }
   Result<GenerationPlan> plan = PlanGeneration(work->parsed, model);
   if (!plan) return host_.ReplyError(work->call, plan.error(), 0);
@@ -65,7 +66,9 @@ void GenerationHandler::Generate(std::shared_ptr<Work> work, const ServedModel& 
 
 // What the caller's policy leaves of the request, and the pressure of that.
 Status GenerationHandler::Limit(Work& work, GenerationPlan& plan, double pressure) {
-  if (IsRefusedUnderPressure(options_.degradation, pressure, work.terms.target, work.terms.priority)) {
+  const Urgency urgency{
+      .target = work.terms.target, .standard_target = options_.slo_classes.at(kStandardClass), .priority = work.terms.priority};
+  if (IsRefusedUnderPressure(options_.degradation, pressure, urgency)) {
     metrics_.DegradedRequests(kDegradedRefused).Increment();
     return Fail(ErrorCode::kUnavailable, "The server is busy and takes no requests that can wait; try again later.");
   }

@@ -4,6 +4,7 @@ import time
 
 import openai
 import pytest
+from serving import Server
 
 SYSTEM = {"role": "system", "content": "You are a careful assistant who answers in one short sentence. " * 20}
 
@@ -47,7 +48,7 @@ def test_context_stays_in_memory_while_others_flood_it(start_server):
 
 def test_context_survives_a_kill(binary, model, tmp_path, start_server):
     flags = ("--kv-disk", str(tmp_path / "kv"))
-    server = start_server(*flags)
+    server = Server(binary, model, tmp_path / "killed.json", *flags)
     _, _, context = post(server, "/v1/contexts", {"messages": [SYSTEM], "ttl": 600})
     status, _, _ = post(server, f"/v1/contexts/{context['id']}/save")
     assert status == 200
