@@ -38,26 +38,27 @@ int64_t Admission::ExpectedAnswerTokens(const AdmissionAsk& ask) const {
 }
 
 double Admission::WorkSeconds(int64_t num_prompt_tokens, int64_t num_answer_tokens) const {
-  return load_.prompt_cost.Seconds(0, num_prompt_tokens) +
+  return load_.slowdown * load_.prompt_cost.Seconds(0, num_prompt_tokens) +
          static_cast<double>(num_answer_tokens) * load_.seconds_per_answer_token;
 }
 
-// Of one that came in now: its prompt behind the others', a place among those that run, its answer.
-double Admission::SecondsToTheEnd(const AdmissionAsk& ask) const {
-  const double prompt = load_.prompt_cost.Seconds(0, ask.num_prompt_tokens);
-  const double answer =
-      static_cast<double>(ExpectedAnswerTokens(ask)) / static_cast<double>(ask.num_requests) * load_.seconds_per_step;
-  if (ask.is_urgent) return prompt / load_.prompt_share + answer;
-  const int64_t num_before = num_inside_ + 1 - limits_.max_running;
-  const double for_place = num_before <= 0 || num_inside_ == 0
-                               ? 0
-                               : load_.backlog_seconds * static_cast<double>(num_before) / static_cast<double>(num_inside_);
-  const double before = load_.prompt_backlog_seconds + load_.prompt_cost.Seconds(0, arriving_prompt_tokens_);
-  return std::max(for_place, before / load_.prompt_share) + prompt / load_.prompt_share + answer;
+// Of one that began at once.
+double Admission::OwnSeconds(const AdmissionAsk& ask) const {
+  const double prompt = load_.slowdown * load_.prompt_cost.Seconds(0, ask.num_prompt_tokens);
+  const double answer = static_cast<double>(ExpectedAnswerTokens(ask)) / static_cast<double>(ask.num_requests);
+  return prompt / load_.prompt_share + answer * load_.seconds_per_step;
 }
 
-double Admission::SecondsTooLate(const AdmissionAsk& ask) const {
-  return ask.timeout ? SecondsToTheEnd(ask) - Seconds(*ask.timeout) : 0;
+// How long it must wait at the door so that its answer is there in time: others' prompts come before its own, and it needs a
+// place among those that run.
+double Admission::SecondsTooLate(const AdmissionAsk& ask, bool is_promised) const {
+  if (!ask.timeout || ask.is_urgent || num_inside_ == 0) return 0;
+  const int64_t num_before = num_inside_ + 1 - limits_.max_running;
+  const double for_place =
+      num_before <= 0 ? 0 : InsideSeconds() * static_cast<double>(num_before) / static_cast<double>(num_inside_);
+  const double for_prompts = (load_.prompt_backlog_seconds + WorkSeconds(arriving_prompt_tokens_, 0)) / load_.prompt_share;
+  const double before = std::max(for_place, for_prompts) + (is_promised ? 0 : promised_seconds_);
+  return std::max(0.0, before + OwnSeconds(ask) - Seconds(*ask.timeout));
 }
 
 // Until there is room for it, behind all that are inside and, unless it was promised room itself, promised.
@@ -87,11 +88,12 @@ tl::expected<void, Refusal> Admission::Admit(const AdmissionAsk& ask) {
   }
   const TimePoint now = clock_.Now();
   ForgetOldPromises(now);
-  if (const double late = SecondsTooLate(ask); late > 0) {
+  if (ask.timeout && OwnSeconds(ask) > Seconds(*ask.timeout)) {
     return tl::unexpected(
         Refusal{{.code = ErrorCode::kUnavailable,
-                 .message = fmt::format("The answer would take about {:.1f} s longer than the request allows.", late)},
-                WholeSeconds(std::min(late, load_.backlog_seconds))});
+                 .message = fmt::format("The answer alone would take about {:.1f} s, and the request allows {:.1f} s.",
+                                        OwnSeconds(ask), Seconds(*ask.timeout))},
+                WholeSeconds(load_.backlog_seconds)});
   }
   const double work_seconds = WorkSeconds(ask.num_prompt_tokens, ExpectedAnswerTokens(ask));
   const auto promise = promises_.find(ask.fingerprint);
@@ -105,8 +107,13 @@ tl::expected<void, Refusal> Admission::Admit(const AdmissionAsk& ask) {
     }
     Forget(ask.fingerprint);
   }
-  const double seconds = SecondsToRoom(ask, work_seconds, is_promised);
-  if (seconds > 0) return tl::unexpected(RefuseUntilRoom(ask, work_seconds, seconds, now));
+  const double late = SecondsTooLate(ask, is_promised);
+  const double seconds = std::max(late, SecondsToRoom(ask, work_seconds, is_promised));
+  if (seconds > 0) {
+    Refusal refusal = RefuseUntilRoom(ask, work_seconds, seconds, now);
+    if (seconds == late) refusal.error.code = ErrorCode::kUnavailable;
+    return tl::unexpected(std::move(refusal));
+  }
   Take(ask);
   return {};
 }

@@ -74,8 +74,8 @@ class Admission {
   int64_t ExpectedAnswerTokens(const AdmissionAsk& ask) const;
   double WorkSeconds(int64_t num_prompt_tokens, int64_t num_answer_tokens) const;
   double InsideSeconds() const;
-  double SecondsToTheEnd(const AdmissionAsk& ask) const;
-  double SecondsTooLate(const AdmissionAsk& ask) const;
+  double OwnSeconds(const AdmissionAsk& ask) const;
+  double SecondsTooLate(const AdmissionAsk& ask, bool is_promised) const;
   double SecondsToRoom(const AdmissionAsk& ask, double work_seconds, bool is_promised) const;
   void Take(const AdmissionAsk& ask);
   Refusal RefuseUntilRoom(const AdmissionAsk& ask, double work_seconds, double seconds, TimePoint now);

@@ -80,11 +80,12 @@ Result<Sequence*> Scheduler::Enqueue(Request request, std::unique_ptr<Sampler> s
 std::vector<SequenceUpdate> Scheduler::DropCancelled() {
   ForgetPlan();
   const TimePoint now = clock_.Now();
+  const LoadEstimate costs = CostsNow();
   std::vector<std::pair<Sequence*, FinishReason>> ended;
   ForEachLive([&](Sequence& sequence) {
     if (sequence.request.cancel.IsCancelled()) {
       ended.emplace_back(&sequence, FinishReason::kCancelled);
-    } else if (sequence.request.deadline && *sequence.request.deadline <= now) {
+    } else if (sequence.request.deadline && ComesTooLate(sequence, now, costs)) {
       ended.emplace_back(&sequence, FinishReason::kDeadline);
     }
   });
@@ -388,6 +389,7 @@ void Scheduler::LearnFrom(const StepResult& result) {
     slice.sequence->speculator->Learn(num_accepted, acceptance_);
   }
   speculation_.num_drafted += num_drafted;
+  LearnSlowdown(prompts, num_streams, result.seconds);
   if (prompts.tokens == 0) {
     decode_cost_.Observe(num_streams, num_drafted, result.seconds);
   } else if (num_streams == 0) {
@@ -397,6 +399,14 @@ void Scheduler::LearnFrom(const StepResult& result) {
     const double added = result.seconds - decode_cost_.PlainSeconds(num_streams);
     prompt_cost_with_decode_.Observe(prompts, std::max(added, 0.02 * result.seconds));
   }
+}
+
+void Scheduler::LearnSlowdown(const PromptWork& prompts, int64_t num_streams, double seconds) {
+  constexpr double kRemembering = 0.95;
+  const double predicted = prompt_cost_.Seconds(prompts) + (num_streams > 0 ? decode_cost_.PlainSeconds(num_streams) : 0);
+  if (seconds <= 0 || predicted <= 0) return;
+  seconds_taken_ = kRemembering * seconds_taken_ + seconds;
+  seconds_predicted_ = kRemembering * seconds_predicted_ + predicted;
 }
 
 SequenceUpdate Scheduler::AppendToken(Sequence& sequence, TokenId token, TimePoint now) {
@@ -444,23 +454,44 @@ double Scheduler::ExpectedAnswerTokens(int64_t max_tokens, int64_t num_generated
   return std::max(0.0, std::min(static_cast<double>(max_tokens), std::max(mean, 1.5 * generated)) - generated);
 }
 
+double Scheduler::Slowdown() const {
+  constexpr double kMost = 8;
+  return seconds_predicted_ > 0 ? std::clamp(seconds_taken_ / seconds_predicted_, 1 / kMost, kMost) : 1;
+}
+
+// One that has not begun is not begun in vain: what it would take would be lost for others.
+bool Scheduler::ComesTooLate(const Sequence& sequence, TimePoint now, const LoadEstimate& costs) const {
+  constexpr double kMargin = 1.25;  // predictions err
+  const double left = Seconds(*sequence.request.deadline - now);
+  if (left <= 0 || sequence.state != SequenceState::kWaiting || sequence.num_generated() > 0) return left <= 0;
+  const double prompt = costs.slowdown * prompt_cost_.Seconds(0, sequence.num_prompt_tokens);
+  return prompt + ExpectedAnswerTokens(sequence.request.sampling.max_tokens, 0) * costs.seconds_per_step > kMargin * left;
+}
+
 LoadEstimate Scheduler::EstimateLoad() const {
   PromptWork prompts;
   double answer_tokens = 0;
-  int64_t num_live = 0;
   ForEachLive([&](const Sequence& sequence) {
-    ++num_live;
     prompts.Add(sequence.num_computed, IsDecoding(sequence) ? 0 : sequence.num_to_compute());
     answer_tokens += ExpectedAnswerTokens(sequence.request.sampling.max_tokens, sequence.num_generated());
   });
-  LoadEstimate load{.prompt_cost = prompt_cost_, .mean_answer_tokens = mean_answer_tokens_};
-  const int64_t num_streams = std::clamp<int64_t>(num_live, 1, options_.max_running);
-  load.seconds_per_step = decode_cost_.PlainSeconds(num_streams);
-  load.seconds_per_answer_token = load.seconds_per_step / static_cast<double>(num_streams);
-  const double most = options_.budget.prompt_seconds_with_decode;
-  if (most > 0 && load.seconds_per_step > 0) load.prompt_share = most / (most + load.seconds_per_step);
-  load.prompt_backlog_seconds = prompt_cost_.Seconds(prompts);
+  LoadEstimate load = CostsNow();
+  load.prompt_backlog_seconds = load.slowdown * prompt_cost_.Seconds(prompts);
   load.backlog_seconds = load.prompt_backlog_seconds + answer_tokens * load.seconds_per_answer_token;
+  return load;
+}
+
+// All but the backlog.
+LoadEstimate Scheduler::CostsNow() const {
+  LoadEstimate load{.prompt_cost = prompt_cost_, .slowdown = Slowdown(), .mean_answer_tokens = mean_answer_tokens_};
+  const int64_t num_streams = std::clamp<int64_t>(num_waiting() + num_running(), 1, options_.max_running);
+  const double plain_seconds = load.slowdown * decode_cost_.PlainSeconds(num_streams);
+  load.seconds_per_answer_token = plain_seconds / static_cast<double>(num_streams);
+  // While prompts keep coming, a step is longer by what they may add.
+  const double most = options_.budget.prompt_seconds_with_decode;
+  const bool has_prompts = std::ranges::any_of(running_, [](const Sequence* sequence) { return !IsDecoding(*sequence); });
+  load.seconds_per_step = plain_seconds + (has_prompts || !waiting_.empty() ? most : 0);
+  if (most > 0 && plain_seconds > 0) load.prompt_share = most / (most + plain_seconds);
   return load;
 }
 

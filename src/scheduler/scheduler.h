@@ -90,8 +90,8 @@ class Scheduler {
   // kContextLengthExceeded (the prompt leaves no room for one token, or can never fit into the block pool).
   Result<Sequence*> Enqueue(Request request, std::unique_ptr<Sampler> sampler);
 
-  // Removes sequences that were cancelled (kCancelled) or whose deadline has passed (kDeadline) and frees their blocks. Retire
-  // the updates. A plan that was not committed is forgotten.
+  // Removes sequences that were cancelled (kCancelled), or whose deadline has passed or will have before they can be answered if
+  // they begin now (kDeadline), and frees their blocks. Retire the updates. A plan that was not committed is forgotten.
   std::vector<SequenceUpdate> DropCancelled();
 
   // What to compute next. Empty when nothing is waiting or running. The plan is valid until the next call of Plan,
@@ -150,6 +150,10 @@ class Scheduler {
   void LearnFrom(const StepResult& result);
   double Charge(Sequence& sequence, int64_t num_answer_tokens);
   double ExpectedAnswerTokens(int64_t max_tokens, int64_t num_generated) const;
+  double Slowdown() const;
+  LoadEstimate CostsNow() const;
+  void LearnSlowdown(const PromptWork& prompts, int64_t num_streams, double seconds);
+  bool ComesTooLate(const Sequence& sequence, TimePoint now, const LoadEstimate& costs) const;
   SequenceUpdate AppendToken(Sequence& sequence, TokenId token, TimePoint now);
   SequenceUpdate Finish(Sequence& sequence, FinishReason reason);
   void GiveBlocksBack(Sequence& sequence);
@@ -183,6 +187,8 @@ class Scheduler {
   PromptCost prompt_cost_with_decode_;            // beyond what the streams take alone
   AcceptanceRates acceptance_ = {0.7, 0.5, 0.2};  // that new sequences begin with
   SpeculationStats speculation_;
+  double seconds_taken_ = 0;       // by steps, each worth less with every later one
+  double seconds_predicted_ = 0;   // the same, as EstimateLoad would have said
   double mean_answer_tokens_ = 0;  // of answers that ended; 0: none has
   Place last_turn_;                // of the stream that had the last turn when there were more streams than budget
 };

@@ -41,7 +41,8 @@ struct StepResult {
 
 // What lies before an engine, in the time that its steps so far say it takes.
 struct LoadEstimate {
-  PromptCost prompt_cost;               // of prompt tokens
+  PromptCost prompt_cost;               // of prompt tokens, where they are alone
+  double slowdown = 1;                  // what steps take lately, beside what the costs of their parts say; in all seconds below
   double prompt_share = 1;              // of the time between steps' ends that goes to prompts, while there are some
   double seconds_per_answer_token = 0;  // of all answers together
   double seconds_per_step = 0;          // a token for each running answer
