@@ -18,6 +18,10 @@ constexpr double kLeastGraceSeconds = 5;
 constexpr double kGraceShare = 0.2;
 // Of the backlog that it may be: predictions err, and a promise is kept nevertheless.
 constexpr double kMostForPromised = 1.5;
+// An engine with more to do than it can always stands at the edge of what it lets in, so that half of the answers would be late
+// whenever predictions err: they are to be there in this part of the timeout.
+constexpr double kTimely = 0.6;
+constexpr double kTimelyIfPromised = 0.8;
 // Until answers have ended, so many tokens are expected of one.
 constexpr int64_t kUnknownAnswerTokens = 128;
 
@@ -53,12 +57,14 @@ double Admission::OwnSeconds(const AdmissionAsk& ask) const {
 // place among those that run.
 double Admission::SecondsTooLate(const AdmissionAsk& ask, bool is_promised) const {
   if (!ask.timeout || ask.is_urgent || num_inside_ == 0) return 0;
-  const int64_t num_before = num_inside_ + 1 - limits_.max_running;
-  const double for_place =
-      num_before <= 0 ? 0 : InsideSeconds() * static_cast<double>(num_before) / static_cast<double>(num_inside_);
-  const double for_prompts = (load_.prompt_backlog_seconds + WorkSeconds(arriving_prompt_tokens_, 0)) / load_.prompt_share;
-  const double before = std::max(for_place, for_prompts) + (is_promised ? 0 : promised_seconds_);
-  return std::max(0.0, before + OwnSeconds(ask) - Seconds(*ask.timeout));
+  const int64_t num_ahead = num_inside_ + (is_promised ? 0 : promised_requests_);
+  const double seconds_ahead = InsideSeconds() + (is_promised ? 0 : promised_seconds_);
+  const double prompts_ahead =
+      load_.prompt_backlog_seconds + WorkSeconds(arriving_prompt_tokens_ + (is_promised ? 0 : promised_prompt_tokens_), 0);
+  const double num_before = std::max(0.0, static_cast<double>(num_ahead + 1 - limits_.max_running));
+  const double for_place = seconds_ahead * num_before / static_cast<double>(num_ahead);
+  const double before = std::max(for_place, prompts_ahead / load_.prompt_share);
+  return std::max(0.0, before + OwnSeconds(ask) - (is_promised ? kTimelyIfPromised : kTimely) * Seconds(*ask.timeout));
 }
 
 // Until there is room for it, behind all that are inside and, unless it was promised room itself, promised.
@@ -135,10 +141,12 @@ Refusal Admission::RefuseUntilRoom(const AdmissionAsk& ask, double work_seconds,
     const Promise promise{.from = now + FromSeconds(wait),
                           .until = now + FromSeconds(wait + std::max(kLeastGraceSeconds, kGraceShare * wait)),
                           .seconds = work_seconds,
+                          .num_prompt_tokens = ask.num_prompt_tokens,
                           .num_requests = ask.num_requests};
     promises_.emplace(ask.fingerprint, promise);
     ends_.emplace(promise.until, ask.fingerprint);
     promised_seconds_ += work_seconds;
+    promised_prompt_tokens_ += ask.num_prompt_tokens;
     promised_requests_ += ask.num_requests;
   }
   return {{.code = ErrorCode::kResourceExhausted,
@@ -156,6 +164,7 @@ void Admission::Forget(uint64_t fingerprint) {
   AUTOGLM_CHECK(found != promises_.end());
   const Promise& promise = found->second;
   promised_requests_ -= promise.num_requests;
+  promised_prompt_tokens_ -= promise.num_prompt_tokens;
   promised_seconds_ = promises_.size() == 1 ? 0 : promised_seconds_ - promise.seconds;
   const auto [begin, end] = ends_.equal_range(promise.until);
   ends_.erase(std::find_if(begin, end, [&](const auto& entry) { return entry.second == fingerprint; }));

@@ -67,6 +67,7 @@ class Admission {
     TimePoint from;
     TimePoint until;
     double seconds = 0;  // of work
+    int64_t num_prompt_tokens = 0;
     int64_t num_requests = 0;
   };
 
@@ -92,6 +93,7 @@ class Admission {
   std::unordered_map<uint64_t, Promise> promises_;
   std::multimap<TimePoint, uint64_t> ends_;  // of promises, by Promise::until
   double promised_seconds_ = 0;
+  int64_t promised_prompt_tokens_ = 0;
   int64_t promised_requests_ = 0;
 };
 

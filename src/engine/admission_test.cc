@@ -108,13 +108,22 @@ TEST_F(AdmissionTest, TimeoutThatCannotBeMet_IsRefusedAtOnce) {
   ask.timeout = Milliseconds(2900);
   EXPECT_FALSE(Admit(ask));
   EXPECT_EQ(last_.error.code, ErrorCode::kUnavailable);
+  EXPECT_EQ(admission_.num_promised(), 0) << "not even alone";
   ask.timeout = Milliseconds(3100);
   EXPECT_TRUE(Admit(ask));
+}
+
+TEST_F(AdmissionTest, TimeoutThatOthersStandInTheWayOf_GetsAPromise) {
+  EXPECT_TRUE(Admit(Ask(0, 2000)));
   admission_.Entered(2000);
   admission_.Update(Load(8));
-  ask = Ask();
+  AdmissionAsk ask = Ask(5);
   ask.timeout = Milliseconds(3100);
   EXPECT_FALSE(Admit(ask)) << "behind 4 s of prompts";
+  EXPECT_EQ(last_.error.code, ErrorCode::kUnavailable);
+  EXPECT_EQ(last_.retry_after_seconds, 4) << "4 s before it, 1.5 s of its own, and 1.86 s in which it is timely";
+  EXPECT_EQ(admission_.num_promised(), 1);
+  ask.fingerprint = 6;
   ask.is_urgent = true;
   EXPECT_TRUE(Admit(ask)) << "before them";
 }
