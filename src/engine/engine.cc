@@ -485,7 +485,8 @@ void Engine::ErasePrefix(std::string name, std::vector<TokenId> tokens, uint64_t
   impl_->Post([impl = impl_.get(), name = std::move(name), tokens = std::move(tokens), salt, done = std::move(done)] {
     impl->holds.Release(name);
     const int64_t num_forgotten = std::ssize(impl->blocks.ForgetPrefix(tokens, salt));
-    // What is still known belongs to others, too. On the disk nobody knows who else would go on from the rest; they compute it again.
+    // What is still known belongs to others, too. On the disk nobody knows who else would go on from the rest; they compute it
+    // again.
     if (impl->tier != nullptr) impl->tier->Erase(KeysBehind(impl->blocks, tokens, salt));
     done(num_forgotten);
   });

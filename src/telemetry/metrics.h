@@ -36,7 +36,7 @@ struct ModelMetrics {
   prometheus::Gauge& num_requests_waiting;
   prometheus::Gauge& backlog_seconds;  // of work that waits and runs, as predicted
   prometheus::Gauge& num_promised;     // places kept free for requests that were sent away
-  prometheus::Gauge& kv_cache_usage;  // 0..1, blocks in use
+  prometheus::Gauge& kv_cache_usage;   // 0..1, blocks in use
 
   prometheus::Gauge& is_loaded;  // 0 or 1
   prometheus::Counter& loads;
