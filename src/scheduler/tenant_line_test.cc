@@ -27,6 +27,7 @@ class TenantLineTest : public testing::Test {
     line_.Arrange({}, max_waiting, line);
     EXPECT_TRUE(line_.CheckIntegrity());
     std::vector<uint64_t> tenants;
+    tenants.reserve(line.size());
     for (const Sequence* sequence : line) tenants.push_back(sequence->request.tenant);
     return tenants;
   }

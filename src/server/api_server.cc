@@ -269,7 +269,7 @@ Result<std::shared_ptr<const Principal>> ApiServer::Impl::Authenticate(const htt
 // The name of a model that this caller may use. One that it may not use is not there, for it.
 Result<std::string> ApiServer::Impl::Resolve(const Call& call, const std::string& name) const {
   AUTOGLM_TRY(const std::shared_ptr<ModelRegistry> models, ReadyRegistry());
-  AUTOGLM_TRY(const std::string resolved, models->Resolve(name));
+  AUTOGLM_TRY(std::string resolved, models->Resolve(name));
   const Policy& policy = call.principal->policy;
   if (policy.MayUse(resolved) || (!name.empty() && policy.MayUse(name))) return resolved;
   return Fail(ErrorCode::kPermissionDenied, "This key may not use the model '" + resolved + "'.", "model");

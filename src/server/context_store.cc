@@ -76,7 +76,7 @@ void ContextStore::ReadFolder() {
     text << file.rdbuf();
     const Result<Json> json = ParseJson(text.str());
     std::optional<Context> context = json ? FromJson(*json) : std::nullopt;
-    if (context && PathOf(context->id) == entry.path()) contexts_.emplace(context->id, *std::move(context));
+    if (context && PathOf(context->id) == entry.path()) contexts_[context->id] = *context;
   }
 }
 

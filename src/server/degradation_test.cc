@@ -5,12 +5,12 @@
 namespace autoglm {
 namespace {
 
-constexpr DegradationOptions kSteps{.cap_from = 0.5,
-                                    .cap_tokens = 100,
-                                    .one_choice_from = 0.6,
-                                    .smaller_model_from = 0.7,
-                                    .smaller_model = "small",
-                                    .refuse_from = 0.9};
+const DegradationOptions kSteps{.cap_from = 0.5,
+                                .cap_tokens = 100,
+                                .one_choice_from = 0.6,
+                                .smaller_model_from = 0.7,
+                                .smaller_model = "small",
+                                .refuse_from = 0.9};
 
 Urgency Hurry(int64_t target_s, int64_t priority) {
   return {.target = std::chrono::seconds(target_s), .standard_target = std::chrono::seconds(10), .priority = priority};

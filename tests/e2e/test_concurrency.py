@@ -149,6 +149,7 @@ def test_high_priority_goes_before_what_waits_and_takes_the_place_of_what_runs(s
     done = []
     with ThreadPoolExecutor(8) as pool:
         low = [pool.submit(ask, index, 1, 400) for index in range(6)]
+        server.wait_for_metric("autoglm_num_requests_running", 2)
         server.wait_for_metric("autoglm_num_requests_waiting", 4)
         urgent = pool.submit(ask, 7, 0, 10)
         urgent.result()
