@@ -104,6 +104,20 @@ class EndWriter final : public AnswerWriter {
 
 }  // namespace
 
+ContextHandler::~ContextHandler() {
+  std::unique_lock lock(mutex_);
+  idle_.wait(lock, [this] { return num_pending_ == 0; });
+}
+
+std::shared_ptr<void> ContextHandler::Pending() {
+  const std::lock_guard lock(mutex_);
+  ++num_pending_;
+  return {this, [](ContextHandler* handler) {
+            const std::lock_guard ended(handler->mutex_);
+            if (--handler->num_pending_ == 0) handler->idle_.notify_all();
+          }};
+}
+
 void ContextHandler::Reply(const Call& call, const Result<Context>& context) {
   if (!context) return host_.ReplyError(call, context.error(), kRetryAfterSeconds);
   send_(call, JsonReply(200, DumpJson(ToJson(*context))));
@@ -139,9 +153,9 @@ void ContextHandler::Compute(const Call& call, const Context& context, bool is_n
           const Result<Context> kept = is_new ? store_.Add(computed) : store_.Update(computed);
           SendOnly(call, kept ? JsonReply(200, DumpJson(ToJson(*kept))) : ErrorReply(kept.error(), kRetryAfterSeconds));
         };
-        const auto hold = [lease = model.lease(), computed, finish] {
+        const auto hold = [lease = model.lease(), computed, finish, pending = Pending()] {
           if (!computed.is_pinned) return finish({});
-          lease->HoldPrefix(computed.id, computed.tokens, computed.tenant, [lease, finish](const Result<int64_t>& held) {
+          lease->HoldPrefix(computed.id, computed.tokens, computed.tenant, [lease, finish, pending](const Result<int64_t>& held) {
             finish(held ? Status() : tl::unexpected<Error>(held.error()));
           });
         };
@@ -170,9 +184,11 @@ void ContextHandler::Erase(const Call& call, const std::string& id) {
   const auto reply = [this, call, id](int64_t num_blocks) {
     send_(call, JsonReply(200, DumpJson({{"id", id}, {"object", "context"}, {"deleted", true}, {"blocks_erased", num_blocks}})));
   };
-  const bool is_loaded = host_.WithLoadedModel(context->model, [context = *context, reply](const ModelRegistry::Lease& engine) {
-    engine->ErasePrefix(context.id, context.tokens, context.tenant, [engine, reply](int64_t num_blocks) { reply(num_blocks); });
-  });
+  const bool is_loaded =
+      host_.WithLoadedModel(context->model, [context = *context, reply, pending = Pending()](const ModelRegistry::Lease& engine) {
+        engine->ErasePrefix(context.id, context.tokens, context.tenant,
+                            [engine, reply, pending](int64_t num_blocks) { reply(num_blocks); });
+      });
   if (!is_loaded) reply(0);
 }
 
@@ -206,9 +222,9 @@ void ContextHandler::Unpin(const Call& call, const std::string& id) {
 void ContextHandler::Save(const Call& call, const std::string& id) {
   const Result<Context> context = store_.Use(id, call.principal->cache_salt);
   if (!context) return Reply(call, context);
-  const bool is_loaded =
-      host_.WithLoadedModel(context->model, [this, call, context = *context](const ModelRegistry::Lease& engine) {
-        engine->SavePrefix(context.tokens, context.tenant, [this, call, context, engine](const Status& saved) {
+  const bool is_loaded = host_.WithLoadedModel(
+      context->model, [this, call, context = *context, pending = Pending()](const ModelRegistry::Lease& engine) {
+        engine->SavePrefix(context.tokens, context.tenant, [this, call, context, engine, pending](const Status& saved) {
           Reply(call, saved ? Result<Context>(context) : tl::unexpected<Error>(saved.error()));
         });
       });

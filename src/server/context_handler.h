@@ -1,7 +1,9 @@
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -28,6 +30,9 @@ class ContextHandler {
   ContextHandler(ContextStore& store, GenerationHandler& generation, GenerationHost& host, IdSource& ids, Send send)
       : store_(store), generation_(generation), host_(host), ids_(ids), send_(std::move(send)) {}
 
+  // Waits for what engines still do for it.
+  ~ContextHandler();
+
   void Create(const Call& call);
   void List(const Call& call);
   void Get(const Call& call, const std::string& id);
@@ -46,12 +51,17 @@ class ContextHandler {
   void Compute(const Call& call, const Context& context, bool is_new);
   void Reply(const Call& call, const Result<Context>& context);
   void EraseExpired();
+  // Something an engine does later and calls back for; done when the last copy goes.
+  std::shared_ptr<void> Pending();
 
   ContextStore& store_;
   GenerationHandler& generation_;
   GenerationHost& host_;
   IdSource& ids_;
   const Send send_;
+  std::mutex mutex_;
+  std::condition_variable idle_;
+  int64_t num_pending_ = 0;
 };
 
 }  // namespace autoglm
