@@ -48,35 +48,30 @@ double Admission::WorkSeconds(int64_t num_prompt_tokens, int64_t num_answer_toke
 
 // Of one that began at once.
 double Admission::OwnSeconds(const AdmissionAsk& ask) const {
-  const double prompt = load_.slowdown * load_.prompt_cost.Seconds(0, ask.num_prompt_tokens);
   const double answer = static_cast<double>(ExpectedAnswerTokens(ask)) / static_cast<double>(ask.num_requests);
-  return prompt / load_.prompt_share + answer * load_.seconds_per_step;
+  return WorkSeconds(ask.num_prompt_tokens, 0) / load_.prompt_share + answer * load_.seconds_per_step;
 }
 
-// How long it must wait at the door so that its answer is there in time: others' prompts come before its own, and it needs a
-// place among those that run.
-double Admission::SecondsTooLate(const AdmissionAsk& ask, bool is_promised) const {
+// How long it must wait at the door so that its answer is there in the `timely` part of its timeout: prompts of those inside and
+// `promised` come before its own, and it needs a place among those that run.
+double Admission::SecondsTooLate(const AdmissionAsk& ask, const Work& promised, double timely) const {
   if (!ask.timeout || ask.is_urgent || num_inside_ == 0) return 0;
-  const int64_t num_ahead = num_inside_ + (is_promised ? 0 : promised_requests_);
-  const double seconds_ahead = InsideSeconds() + (is_promised ? 0 : promised_seconds_);
-  const double prompts_ahead =
-      load_.prompt_backlog_seconds + WorkSeconds(arriving_prompt_tokens_ + (is_promised ? 0 : promised_prompt_tokens_), 0);
+  const int64_t num_ahead = num_inside_ + promised.num_requests;
   const double num_before = std::max(0.0, static_cast<double>(num_ahead + 1 - limits_.max_running));
-  const double for_place = seconds_ahead * num_before / static_cast<double>(num_ahead);
+  const double for_place = (InsideSeconds() + promised.seconds) * num_before / static_cast<double>(num_ahead);
+  const double prompts_ahead =
+      load_.prompt_backlog_seconds + WorkSeconds(arriving_prompt_tokens_ + promised.num_prompt_tokens, 0);
   const double before = std::max(for_place, prompts_ahead / load_.prompt_share);
-  return std::max(0.0, before + OwnSeconds(ask) - (is_promised ? kTimelyIfPromised : kTimely) * Seconds(*ask.timeout));
+  return std::max(0.0, before + OwnSeconds(ask) - timely * Seconds(*ask.timeout));
 }
 
-// Until there is room for it, behind all that are inside and, unless it was promised room itself, promised.
-double Admission::SecondsToRoom(const AdmissionAsk& ask, double work_seconds, bool is_promised) const {
-  const int64_t num_before = num_inside_ + (is_promised ? 0 : promised_requests_);
+// Until there is room for it behind all that are inside and `promised`.
+double Admission::SecondsToRoom(const Work& work, const Work& promised, double max_backlog_seconds) const {
+  const int64_t num_before = num_inside_ + promised.num_requests;
   const double inside_seconds = InsideSeconds();
-  const double before_seconds = inside_seconds + (is_promised ? 0 : promised_seconds_);
   double wait = 0;
-  if (limits_.max_backlog_seconds > 0 && num_before > 0) {
-    wait = before_seconds + work_seconds - limits_.max_backlog_seconds * (is_promised ? kMostForPromised : 1);
-  }
-  const int64_t num_beyond = num_before + ask.num_requests - limits_.max_requests;
+  if (max_backlog_seconds > 0 && num_before > 0) wait = inside_seconds + promised.seconds + work.seconds - max_backlog_seconds;
+  const int64_t num_beyond = num_before + work.num_requests - limits_.max_requests;
   if (num_beyond > 0) {
     const double interval = num_inside_ > 0 ? inside_seconds / static_cast<double>(num_inside_) : 0;
     wait = std::max({wait, interval * static_cast<double>(num_beyond), 1e-3});
@@ -101,7 +96,9 @@ tl::expected<void, Refusal> Admission::Admit(const AdmissionAsk& ask) {
                                         OwnSeconds(ask), Seconds(*ask.timeout))},
                 WholeSeconds(load_.backlog_seconds)});
   }
-  const double work_seconds = WorkSeconds(ask.num_prompt_tokens, ExpectedAnswerTokens(ask));
+  const Work work{.num_requests = ask.num_requests,
+                  .num_prompt_tokens = ask.num_prompt_tokens,
+                  .seconds = WorkSeconds(ask.num_prompt_tokens, ExpectedAnswerTokens(ask))};
   const auto promise = promises_.find(ask.fingerprint);
   const bool is_promised = ask.fingerprint != 0 && promise != promises_.end();
   if (is_promised) {
@@ -113,10 +110,13 @@ tl::expected<void, Refusal> Admission::Admit(const AdmissionAsk& ask) {
     }
     Forget(ask.fingerprint);
   }
-  const double late = SecondsTooLate(ask, is_promised);
-  const double seconds = std::max(late, SecondsToRoom(ask, work_seconds, is_promised));
+  // Who was promised room does not stand behind other promises, and is let in a little further.
+  const Work before = is_promised ? Work() : promised_;
+  const double late = SecondsTooLate(ask, before, is_promised ? kTimelyIfPromised : kTimely);
+  const double max_backlog = limits_.max_backlog_seconds * (is_promised ? kMostForPromised : 1);
+  const double seconds = std::max(late, SecondsToRoom(work, before, max_backlog));
   if (seconds > 0) {
-    Refusal refusal = RefuseUntilRoom(ask, work_seconds, seconds, now);
+    Refusal refusal = RefuseUntilRoom(ask.fingerprint, work, seconds, now);
     if (seconds == late) refusal.error.code = ErrorCode::kUnavailable;
     return tl::unexpected(std::move(refusal));
   }
@@ -134,20 +134,18 @@ double Admission::InsideSeconds() const {
   return load_.backlog_seconds + WorkSeconds(arriving_prompt_tokens_, num_arriving_ * ExpectedAnswerTokens());
 }
 
-Refusal Admission::RefuseUntilRoom(const AdmissionAsk& ask, double work_seconds, double seconds, TimePoint now) {
+Refusal Admission::RefuseUntilRoom(uint64_t fingerprint, const Work& work, double seconds, TimePoint now) {
   const int64_t whole = WholeSeconds(seconds);
-  if (ask.fingerprint != 0 && promises_.size() < kMaxPromises) {
+  if (fingerprint != 0 && promises_.size() < kMaxPromises) {
     const auto wait = static_cast<double>(whole);
     const Promise promise{.from = now + FromSeconds(wait),
                           .until = now + FromSeconds(wait + std::max(kLeastGraceSeconds, kGraceShare * wait)),
-                          .seconds = work_seconds,
-                          .num_prompt_tokens = ask.num_prompt_tokens,
-                          .num_requests = ask.num_requests};
-    promises_.emplace(ask.fingerprint, promise);
-    ends_.emplace(promise.until, ask.fingerprint);
-    promised_seconds_ += work_seconds;
-    promised_prompt_tokens_ += ask.num_prompt_tokens;
-    promised_requests_ += ask.num_requests;
+                          .work = work};
+    promises_.emplace(fingerprint, promise);
+    ends_.emplace(promise.until, fingerprint);
+    promised_.num_requests += work.num_requests;
+    promised_.num_prompt_tokens += work.num_prompt_tokens;
+    promised_.seconds += work.seconds;
   }
   return {{.code = ErrorCode::kResourceExhausted,
            .message = fmt::format("{} requests are being served or wait, {:.0f} s of work; try again in {} s.", num_inside_,
@@ -163,9 +161,9 @@ void Admission::Forget(uint64_t fingerprint) {
   const auto found = promises_.find(fingerprint);
   AUTOGLM_CHECK(found != promises_.end());
   const Promise& promise = found->second;
-  promised_requests_ -= promise.num_requests;
-  promised_prompt_tokens_ -= promise.num_prompt_tokens;
-  promised_seconds_ = promises_.size() == 1 ? 0 : promised_seconds_ - promise.seconds;
+  promised_.num_requests -= promise.work.num_requests;
+  promised_.num_prompt_tokens -= promise.work.num_prompt_tokens;
+  promised_.seconds = promises_.size() == 1 ? 0 : promised_.seconds - promise.work.seconds;
   const auto [begin, end] = ends_.equal_range(promise.until);
   ends_.erase(std::find_if(begin, end, [&](const auto& entry) { return entry.second == fingerprint; }));
   promises_.erase(found);
@@ -196,7 +194,7 @@ int64_t Admission::num_inside() const {
 
 int64_t Admission::num_promised() const {
   const std::lock_guard lock(mutex_);
-  return promised_requests_;
+  return promised_.num_requests;
 }
 
 double Admission::Pressure() const {

@@ -63,12 +63,16 @@ class Admission {
   int64_t num_promised() const;
 
  private:
+  // What some requests are together.
+  struct Work {
+    int64_t num_requests = 0;
+    int64_t num_prompt_tokens = 0;
+    double seconds = 0;
+  };
   struct Promise {
     TimePoint from;
     TimePoint until;
-    double seconds = 0;  // of work
-    int64_t num_prompt_tokens = 0;
-    int64_t num_requests = 0;
+    Work work;
   };
 
   int64_t ExpectedAnswerTokens() const;
@@ -76,10 +80,10 @@ class Admission {
   double WorkSeconds(int64_t num_prompt_tokens, int64_t num_answer_tokens) const;
   double InsideSeconds() const;
   double OwnSeconds(const AdmissionAsk& ask) const;
-  double SecondsTooLate(const AdmissionAsk& ask, bool is_promised) const;
-  double SecondsToRoom(const AdmissionAsk& ask, double work_seconds, bool is_promised) const;
+  double SecondsTooLate(const AdmissionAsk& ask, const Work& promised, double timely) const;
+  double SecondsToRoom(const Work& work, const Work& promised, double max_backlog_seconds) const;
   void Take(const AdmissionAsk& ask);
-  Refusal RefuseUntilRoom(const AdmissionAsk& ask, double work_seconds, double seconds, TimePoint now);
+  Refusal RefuseUntilRoom(uint64_t fingerprint, const Work& work, double seconds, TimePoint now);
   void ForgetOldPromises(TimePoint now);
   void Forget(uint64_t fingerprint);
 
@@ -92,9 +96,7 @@ class Admission {
   int64_t arriving_prompt_tokens_ = 0;
   std::unordered_map<uint64_t, Promise> promises_;
   std::multimap<TimePoint, uint64_t> ends_;  // of promises, by Promise::until
-  double promised_seconds_ = 0;
-  int64_t promised_prompt_tokens_ = 0;
-  int64_t promised_requests_ = 0;
+  Work promised_;                            // of all promises
 };
 
 }  // namespace autoglm

@@ -276,11 +276,10 @@ Result<std::string> ApiServer::Impl::Resolve(const Call& call, const std::string
 }
 
 void ApiServer::Impl::WithModel(const Call& call, const std::string& name, std::function<void(const ServedModel&)> body) {
-  const auto ready = ReadyRegistry();
   const Result<std::string> model_name = Resolve(call, name);
-  if (!ready || !model_name) return ReplyError(call, ready ? model_name.error() : ready.error());
+  if (!model_name) return ReplyError(call, model_name.error());
   BeginAcquire();
-  (*ready)->Acquire(
+  Registry()->Acquire(
       *model_name, [this, call, model_name = *model_name, body = std::move(body)](Result<ModelRegistry::Lease> lease) {
         if (lease) {
           std::shared_ptr<const PromptEncoder> encoder = EncoderOf(model_name, **lease);
@@ -347,12 +346,10 @@ void ApiServer::Impl::HandleLoad(const Call& call) {
 }
 
 void ApiServer::Impl::HandleUnload(const Call& call) {
-  const auto ready = ReadyRegistry();
-  if (!ready) return ReplyError(call, ready.error());
   const std::string name = call.path.substr(kModelsPrefix.size(), call.path.size() - kModelsPrefix.size() - kUnloadSuffix.size());
   if (const auto resolved = Resolve(call, name); !resolved) return ReplyError(call, resolved.error());
   BeginAcquire();
-  (*ready)->Unload(name, [this, call, name](const Status& status) {
+  Registry()->Unload(name, [this, call, name](const Status& status) {
     if (status) {
       ReplyWithCard(call, name);
     } else {

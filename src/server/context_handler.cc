@@ -1,6 +1,5 @@
 #include "server/context_handler.h"
 
-#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -192,24 +191,20 @@ void ContextHandler::Erase(const Call& call, const std::string& id) {
   if (!is_loaded) reply(0);
 }
 
-void ContextHandler::Fork(const Call& call, const std::string& id) {
+// Computes it again as the body wishes: itself, or another of the same beginning where it has a new id.
+void ContextHandler::Recompute(const Call& call, const std::string& id, const std::string& new_id, std::optional<bool> pin) {
   const Result<Wishes> wishes = ReadWishes(call.request->body);
   Result<Context> context = store_.Use(id, call.principal->cache_salt);
   if (!context || !wishes) return Reply(call, wishes ? context : tl::unexpected<Error>(wishes.error()));
-  context->id = "ctx-" + ids_.NextHex();
+  context->id = new_id;
   context->ttl_s = wishes->ttl_s.value_or(context->ttl_s);
-  context->is_pinned = wishes->pin.value_or(context->is_pinned);
-  Compute(call, *context, true);
+  context->is_pinned = pin.value_or(wishes->pin.value_or(context->is_pinned));
+  Compute(call, *context, new_id != id);
 }
 
-void ContextHandler::Pin(const Call& call, const std::string& id) {
-  const Result<Wishes> wishes = ReadWishes(call.request->body);
-  Result<Context> context = store_.Use(id, call.principal->cache_salt);
-  if (!context || !wishes) return Reply(call, wishes ? context : tl::unexpected<Error>(wishes.error()));
-  context->ttl_s = wishes->ttl_s.value_or(context->ttl_s);
-  context->is_pinned = true;
-  Compute(call, *context, false);
-}
+void ContextHandler::Fork(const Call& call, const std::string& id) { Recompute(call, id, "ctx-" + ids_.NextHex(), std::nullopt); }
+
+void ContextHandler::Pin(const Call& call, const std::string& id) { Recompute(call, id, id, true); }
 
 void ContextHandler::Unpin(const Call& call, const std::string& id) {
   Result<Context> context = store_.Use(id, call.principal->cache_salt);

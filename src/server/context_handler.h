@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -49,6 +50,7 @@ class ContextHandler {
 
  private:
   void Compute(const Call& call, const Context& context, bool is_new);
+  void Recompute(const Call& call, const std::string& id, const std::string& new_id, std::optional<bool> pin);
   void Reply(const Call& call, const Result<Context>& context);
   void EraseExpired();
   // Something an engine does later and calls back for; done when the last copy goes.
