@@ -49,14 +49,9 @@ struct Arrival {
 };
 
 // The names of the prefix's blocks behind those that are in memory.
-std::vector<BlockKey> KeysBehind(const BlockManager& blocks, std::span<const TokenId> tokens, uint64_t salt) {
-  const int64_t num_known = blocks.PeekPrefix(tokens, std::ssize(tokens), salt) / kBlockSizeTokens;
-  std::vector<BlockKey> keys;
-  BlockKey key;
-  for (int64_t i = 0; (i + 1) * kBlockSizeTokens <= std::ssize(tokens); ++i) {
-    key = BlockKey::Of(key, tokens.subspan(static_cast<size_t>(i * kBlockSizeTokens), kBlockSizeTokens), salt);
-    if (i >= num_known) keys.push_back(key);
-  }
+std::vector<BlockKey> KeysBehind(const BlockManager& blocks, std::span<const TokenId> tokens, const CacheScope& scope) {
+  std::vector<BlockKey> keys = BlockKeysOf(tokens, scope);
+  keys.erase(keys.begin(), keys.begin() + blocks.PeekPrefix(tokens, std::ssize(tokens), scope) / kBlockSizeTokens);
   return keys;
 }
 
@@ -326,12 +321,12 @@ void Engine::Impl::ThreadMain() {
 void Engine::Impl::BeginEvents() {
   if (options.kv_events == nullptr) return;
   blocks.Announce(*options.kv_events);
-  blocks.SetListener(options.kv_events.get());
+  blocks.AddListener(*options.kv_events);
 }
 
 void Engine::Impl::EndEvents() {
   if (options.kv_events == nullptr) return;
-  blocks.SetListener(nullptr);
+  blocks.RemoveListener(*options.kv_events);
   options.kv_events->OnCleared();
 }
 
@@ -353,7 +348,7 @@ void Engine::Impl::Accept(Arrival arrival) {
   if (tier == nullptr) return Enqueue(std::move(arrival));
   const auto waiting = std::make_shared<Arrival>(std::move(arrival));
   const auto enqueue = [this, waiting] { Enqueue(std::move(*waiting)); };
-  if (!tier->Restore(waiting->request.prompt_tokens, waiting->request.cache_salt, waiting->cancel, enqueue)) enqueue();
+  if (!tier->Restore(waiting->request.prompt_tokens, waiting->request.cache_scope, waiting->cancel, enqueue)) enqueue();
 }
 
 void Engine::Impl::Enqueue(Arrival arrival) {
@@ -366,7 +361,7 @@ void Engine::Impl::Enqueue(Arrival arrival) {
                                                   .sampling = std::move(arrival.request.sampling),
                                                   .priority = arrival.request.priority,
                                                   .tenant = arrival.request.tenant,
-                                                  .cache_salt = arrival.request.cache_salt,
+                                                  .cache_scope = arrival.request.cache_scope,
                                                   .arrived = arrival.arrived,
                                                   .target = arrival.request.target,
                                                   .deadline = arrival.deadline,
@@ -417,7 +412,7 @@ void Engine::Impl::Deliver(const std::vector<SequenceUpdate>& updates) {
     if (update.finish) admission.Leave();
     stream->second->Deliver(update.token, update.finish, *update.sequence);
     if (!update.finish) continue;
-    if (tier != nullptr) tier->Keep(update.sequence->tokens, update.sequence->request.cache_salt);
+    if (tier != nullptr) tier->Keep(update.sequence->tokens, update.sequence->request.cache_scope);
     streams.erase(stream);
     scheduler.Retire(update.sequence);
   }
@@ -462,9 +457,10 @@ void Engine::Impl::RunErrands() {
   for (const auto& errand : taken) errand();
 }
 
-void Engine::HoldPrefix(std::string name, std::vector<TokenId> tokens, uint64_t salt, std::function<void(Result<int64_t>)> done) {
-  impl_->Post([impl = impl_.get(), name = std::move(name), tokens = std::move(tokens), salt, done = std::move(done)] {
-    done(impl->holds.Hold(name, tokens, salt));
+void Engine::HoldPrefix(std::string name, std::vector<TokenId> tokens, const CacheScope& scope,
+                        std::function<void(Result<int64_t>)> done) {
+  impl_->Post([impl = impl_.get(), name = std::move(name), tokens = std::move(tokens), scope, done = std::move(done)] {
+    done(impl->holds.Hold(name, tokens, scope));
   });
 }
 
@@ -472,22 +468,23 @@ void Engine::ReleasePrefix(std::string name) {
   impl_->Post([impl = impl_.get(), name = std::move(name)] { impl->holds.Release(name); });
 }
 
-void Engine::SavePrefix(std::vector<TokenId> tokens, uint64_t salt, std::function<void(Status)> done) {
-  impl_->Post([impl = impl_.get(), tokens = std::move(tokens), salt, done = std::move(done)] {
+void Engine::SavePrefix(std::vector<TokenId> tokens, const CacheScope& scope, std::function<void(Status)> done) {
+  impl_->Post([impl = impl_.get(), tokens = std::move(tokens), scope, done = std::move(done)] {
     if (impl->tier == nullptr)
       return done(Fail(ErrorCode::kUnsupported, "This server keeps nothing on a disk; start it with --kv-disk."));
-    impl->tier->Keep(tokens, salt);
+    impl->tier->Keep(tokens, scope);
     done({});
   });
 }
 
-void Engine::ErasePrefix(std::string name, std::vector<TokenId> tokens, uint64_t salt, std::function<void(int64_t)> done) {
-  impl_->Post([impl = impl_.get(), name = std::move(name), tokens = std::move(tokens), salt, done = std::move(done)] {
+void Engine::ErasePrefix(std::string name, std::vector<TokenId> tokens, const CacheScope& scope,
+                         std::function<void(int64_t)> done) {
+  impl_->Post([impl = impl_.get(), name = std::move(name), tokens = std::move(tokens), scope, done = std::move(done)] {
     impl->holds.Release(name);
-    const int64_t num_forgotten = std::ssize(impl->blocks.ForgetPrefix(tokens, salt));
+    const int64_t num_forgotten = std::ssize(impl->blocks.ForgetPrefix(tokens, scope));
     // What is still known belongs to others, too. On the disk nobody knows who else would go on from the rest; they compute it
     // again.
-    if (impl->tier != nullptr) impl->tier->Erase(KeysBehind(impl->blocks, tokens, salt));
+    if (impl->tier != nullptr) impl->tier->Erase(KeysBehind(impl->blocks, tokens, scope));
     done(num_forgotten);
   });
 }

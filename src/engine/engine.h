@@ -73,7 +73,7 @@ struct GenerationRequest {
   SamplingParams sampling;
   int64_t priority = 0;  // lower goes first: SchedulerOptions::priority_step
   uint64_t tenant = 0;   // see scheduler/sequence.h for this and the next
-  uint64_t cache_salt = 0;
+  CacheScope cache_scope;
   Duration target = kStandardTarget;
 };
 
@@ -105,12 +105,13 @@ class Engine {
 
   // Prefixes that somebody will go on from. Any thread; carried out between two steps, `done` is called on the engine thread.
   // Keeps what is known of the prefix from eviction under a name: PrefixHolds::Hold.
-  void HoldPrefix(std::string name, std::vector<TokenId> tokens, uint64_t salt, std::function<void(Result<int64_t>)> done);
+  void HoldPrefix(std::string name, std::vector<TokenId> tokens, const CacheScope& scope,
+                  std::function<void(Result<int64_t>)> done);
   void ReleasePrefix(std::string name);
   // Writes what is known of it to the disk, in the background. Errors: kUnsupported where there is none.
-  void SavePrefix(std::vector<TokenId> tokens, uint64_t salt, std::function<void(Status)> done);
+  void SavePrefix(std::vector<TokenId> tokens, const CacheScope& scope, std::function<void(Status)> done);
   // Forgets it, in memory and on the disk, from its end on as far as no other prefix goes on from there; how many blocks.
-  void ErasePrefix(std::string name, std::vector<TokenId> tokens, uint64_t salt, std::function<void(int64_t)> done);
+  void ErasePrefix(std::string name, std::vector<TokenId> tokens, const CacheScope& scope, std::function<void(int64_t)> done);
 
   // Any thread. From now on Submit answers kUnavailable; what was accepted goes on.
   void BeginDrain();

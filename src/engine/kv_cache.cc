@@ -1,5 +1,6 @@
 #include "engine/kv_cache.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace autoglm {
@@ -7,6 +8,10 @@ namespace autoglm {
 Result<std::unique_ptr<KvCache>> KvCache::Create(const KvLayout& layout, int64_t num_blocks) {
   AUTOGLM_TRY(KvPool pool, KvPool::Create(layout, num_blocks));
   return std::unique_ptr<KvCache>(new KvCache(std::move(pool), num_blocks));
+}
+
+KvCache::KvCache(KvPool pool, int64_t num_blocks) : pool_(std::move(pool)), blocks_(num_blocks) {
+  blocks_.SetCopy([this](BlockIndex from, BlockIndex to) { std::ranges::copy(pool_.Block(from), pool_.Block(to).begin()); });
 }
 
 void KvCache::ReleaseFreeMemory() {

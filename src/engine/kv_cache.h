@@ -15,6 +15,8 @@ class KvCache {
  public:
   // Errors: as KvPool::Create.
   static Result<std::unique_ptr<KvCache>> Create(const KvLayout& layout, int64_t num_blocks);
+  KvCache(const KvCache&) = delete;
+  KvCache& operator=(const KvCache&) = delete;
 
   KvPool& pool() { return pool_; }
   BlockManager& blocks() { return blocks_; }
@@ -24,7 +26,7 @@ class KvCache {
   void ReleaseFreeMemory();
 
  private:
-  KvCache(KvPool pool, int64_t num_blocks) : pool_(std::move(pool)), blocks_(num_blocks) {}
+  KvCache(KvPool pool, int64_t num_blocks);
 
   KvPool pool_;
   BlockManager blocks_;

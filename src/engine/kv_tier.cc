@@ -70,10 +70,11 @@ std::vector<const BlockTable*> KvTier::held_tables() const {
 
 // --- from the disk
 
-bool KvTier::Restore(std::span<const TokenId> tokens, uint64_t salt, const CancelToken& cancel, std::function<void()> resume) {
+bool KvTier::Restore(std::span<const TokenId> tokens, const CacheScope& scope, const CancelToken& cancel,
+                     std::function<void()> resume) {
   if (MostKnownTokens(tokens) < kBlockSizeTokens) return false;
   const double patience = scheduler_.PromptSeconds(0, std::ssize(tokens)).value_or(kPatienceSecondsUnknown);
-  Waiter waiter{.prefix = {.tokens = {tokens.begin(), tokens.end()}, .salt = salt},
+  Waiter waiter{.prefix = {.tokens = {tokens.begin(), tokens.end()}, .scope = scope},
                 .cancel = cancel,
                 .resume = std::move(resume),
                 .give_up_at = clock_.Now() + std::chrono::duration_cast<Duration>(
@@ -86,7 +87,7 @@ bool KvTier::Restore(std::span<const TokenId> tokens, uint64_t salt, const Cance
 // Finds a reading that brings blocks which the waiter lacks, or starts one; false where there is none to be had.
 bool KvTier::FindReading(Waiter& waiter) {
   const Prefix& prefix = waiter.prefix;
-  const int64_t num_known = blocks_.PeekPrefix(prefix.tokens, MostKnownTokens(prefix.tokens), prefix.salt) / kBlockSizeTokens;
+  const int64_t num_known = blocks_.PeekPrefix(prefix.tokens, MostKnownTokens(prefix.tokens), prefix.scope) / kBlockSizeTokens;
   std::vector<BlockKey> keys = KeysOnDisk(prefix, num_known);
   if (keys.empty()) return false;
   for (const auto& reading : readings_) {
@@ -100,15 +101,10 @@ bool KvTier::FindReading(Waiter& waiter) {
 
 // The names of the blocks behind the first `num_known` that the store has, up to the first that it has not.
 std::vector<BlockKey> KvTier::KeysOnDisk(const Prefix& prefix, int64_t num_known) const {
-  std::vector<BlockKey> keys;
-  BlockKey key;
-  for (int64_t i = 0; i < MostKnownTokens(prefix.tokens) / kBlockSizeTokens; ++i) {
-    const auto tokens = std::span(prefix.tokens).subspan(static_cast<size_t>(i * kBlockSizeTokens), kBlockSizeTokens);
-    key = BlockKey::Of(key, tokens, prefix.salt);
-    if (i < num_known) continue;
-    if (!store_->Contains(key)) break;
-    keys.push_back(key);
-  }
+  const std::span<const TokenId> known(prefix.tokens);
+  std::vector<BlockKey> keys = BlockKeysOf(known.first(static_cast<size_t>(MostKnownTokens(known))), prefix.scope);
+  keys.erase(keys.begin(), keys.begin() + num_known);
+  keys.erase(std::ranges::find_if_not(keys, [this](const BlockKey& key) { return store_->Contains(key); }), keys.end());
   return keys;
 }
 
@@ -123,7 +119,7 @@ std::shared_ptr<KvTier::Reading> KvTier::StartReading(const Prefix& prefix, int6
   auto reading = std::make_shared<Reading>();
   reading->prefix = prefix;
   reading->num_known = num_known;
-  reading->table = blocks_.HoldPrefix(prefix.tokens, num_known * kBlockSizeTokens, prefix.salt);
+  reading->table = blocks_.HoldPrefix(prefix.tokens, num_known * kBlockSizeTokens, prefix.scope);
   AUTOGLM_CHECK(blocks_.Grow(reading->table, (num_known + num_blocks) * kBlockSizeTokens));
   std::vector<BlockStore::ReadItem> items;
   for (int64_t i = 0; i < num_blocks; ++i) {
@@ -158,7 +154,7 @@ void KvTier::FinishReadings() {
   std::erase_if(readings_, [this](const std::shared_ptr<Reading>& reading) {
     if (!reading->is_done.load(std::memory_order_acquire)) return false;
     const int64_t num_tokens = (reading->num_known + reading->num_read) * kBlockSizeTokens;
-    blocks_.Commit(reading->table, reading->prefix.tokens, num_tokens, reading->prefix.salt);
+    blocks_.Commit(reading->table, reading->prefix.tokens, num_tokens, reading->prefix.scope);
     blocks_.Release(reading->table);
     reading->is_in_tree = true;
     return true;
@@ -186,10 +182,10 @@ bool KvTier::HasToWait(Waiter& waiter) {
 
 // --- to the disk
 
-void KvTier::Keep(std::span<const TokenId> tokens, uint64_t salt) {
+void KvTier::Keep(std::span<const TokenId> tokens, const CacheScope& scope) {
   const int64_t most = MostToHold();
   if (most <= 0) return;
-  Writing writing{.table = blocks_.HoldPrefix(tokens, most * kBlockSizeTokens, salt),
+  Writing writing{.table = blocks_.HoldPrefix(tokens, most * kBlockSizeTokens, scope),
                   .num_left = std::make_shared<std::atomic<int64_t>>(0)};
   if (writing.table.num_blocks() > 0) store_->MarkUsed(blocks_.KeysOf(writing.table));
   if (!QueueWrites(writing.table, writing.num_left)) return blocks_.Release(writing.table);

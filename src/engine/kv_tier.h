@@ -43,11 +43,11 @@ class KvTier {
 
   // True: there is something to wait for, and Poll calls `resume`, once, when the prefix is in the tree, or it was cancelled, or
   // waiting does not pay any more. False: go on at once.
-  [[nodiscard]] bool Restore(std::span<const TokenId> tokens, uint64_t salt, const CancelToken& cancel,
+  [[nodiscard]] bool Restore(std::span<const TokenId> tokens, const CacheScope& scope, const CancelToken& cancel,
                              std::function<void()> resume);
   // Writes what the store lacks of the known blocks of a prefix, such as a sequence that has ended, in order, as far as the queue
   // and the pool allow.
-  void Keep(std::span<const TokenId> tokens, uint64_t salt);
+  void Keep(std::span<const TokenId> tokens, const CacheScope& scope);
   // Takes the blocks of these names off the disk.
   void Erase(std::span<const BlockKey> keys) { store_->Erase(keys); }
   // Takes what the disk has done since.
@@ -70,7 +70,7 @@ class KvTier {
  private:
   struct Prefix {
     std::vector<TokenId> tokens;
-    uint64_t salt = 0;
+    CacheScope scope;
   };
   // Blocks on their way from the disk, behind `num_known` others in the table.
   struct Reading {

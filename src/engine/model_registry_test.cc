@@ -229,7 +229,7 @@ TEST_F(ModelRegistryTest, UnloadedAndBack_KnowsItsPrefixesAndAnswersTheSame) {
   EXPECT_EQ(first.num_cached, 0);
   const Answer cached = Generate(*Acquire("a"));
   EXPECT_EQ(cached.tokens, first.tokens);
-  EXPECT_EQ(cached.num_cached, 96);
+  EXPECT_EQ(cached.num_cached, 99);
   ASSERT_TRUE(Unload("a"));
   EXPECT_EQ(StateOf("a"), ModelState::kUnloaded);
   EXPECT_GT(StatusOf("a").kept_kv_bytes, 0);
@@ -238,7 +238,7 @@ TEST_F(ModelRegistryTest, UnloadedAndBack_KnowsItsPrefixesAndAnswersTheSame) {
   EXPECT_EQ(StatusOf("a").kept_kv_bytes, 0);
   EXPECT_EQ(StatusOf("a").num_loads, 2);
   // Counters go on.
-  EXPECT_EQ(StatusOf("a").engine.blocks.prefix_hits, 2 * 96);
+  EXPECT_EQ(StatusOf("a").engine.blocks.prefix_hits, 2 * 99);
 }
 
 TEST_F(ModelRegistryTest, KeptPrefixes_GoBeforeAnyModel) {

@@ -5,8 +5,8 @@
 
 namespace autoglm {
 
-Result<int64_t> PrefixHolds::Hold(const std::string& name, std::span<const TokenId> tokens, uint64_t salt) {
-  BlockTable table = blocks_.HoldPrefix(tokens, std::ssize(tokens), salt);
+Result<int64_t> PrefixHolds::Hold(const std::string& name, std::span<const TokenId> tokens, const CacheScope& scope) {
+  BlockTable table = blocks_.HoldPrefix(tokens, std::ssize(tokens), scope);
   Release(name);
   if (num_blocks_ + table.num_blocks() > max_blocks_) {
     blocks_.Release(table);

@@ -25,7 +25,7 @@ class PrefixHolds {
 
   // Holds what is known of the prefix, in place of what the name held. How many tokens that is. Errors: kResourceExhausted where
   // that is too much beside the others; the name holds nothing then.
-  Result<int64_t> Hold(const std::string& name, std::span<const TokenId> tokens, uint64_t salt);
+  Result<int64_t> Hold(const std::string& name, std::span<const TokenId> tokens, const CacheScope& scope);
   void Release(const std::string& name);
   // False where nothing is held.
   bool ReleaseOldest();

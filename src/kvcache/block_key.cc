@@ -17,6 +17,16 @@ BlockKey BlockKey::Of(const BlockKey& parent, std::span<const TokenId> tokens, u
   return {.high = one.high64 ^ other.low64, .low = one.low64 ^ other.high64};
 }
 
+std::vector<BlockKey> BlockKeysOf(std::span<const TokenId> tokens, const CacheScope& scope) {
+  std::vector<BlockKey> keys;
+  BlockKey key;
+  for (int64_t i = 0; (i + 1) * kBlockSizeTokens <= std::ssize(tokens); ++i) {
+    key = BlockKey::Of(key, tokens.subspan(static_cast<size_t>(i * kBlockSizeTokens), kBlockSizeTokens), scope.SaltOf(i));
+    keys.push_back(key);
+  }
+  return keys;
+}
+
 std::string BlockKey::Hex() const { return fmt::format("{:016x}{:016x}", high, low); }
 
 std::optional<BlockKey> BlockKey::FromHex(std::string_view text) {

@@ -8,8 +8,10 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
+#include "kvcache/cache_scope.h"
 
 namespace autoglm {
 
@@ -28,6 +30,9 @@ struct BlockKey {
 
   auto operator<=>(const BlockKey&) const = default;
 };
+
+// Of the whole blocks of a sequence, in order.
+std::vector<BlockKey> BlockKeysOf(std::span<const TokenId> tokens, const CacheScope& scope);
 
 struct BlockKeyHash {
   size_t operator()(const BlockKey& key) const { return static_cast<size_t>(key.low); }

@@ -20,15 +20,21 @@ std::span<const TokenId> TokensOfBlock(std::span<const TokenId> tokens, int64_t 
 
 // Calls visit(block) for every block of the longest known prefix, first block first, and returns their number.
 template <typename Visit>
-int64_t WalkPrefix(const RadixTree& tree, std::span<const TokenId> tokens, int64_t num_blocks, uint64_t salt, Visit visit) {
+int64_t WalkPrefix(const RadixTree& tree, std::span<const TokenId> tokens, int64_t num_blocks, const CacheScope& scope,
+                   Visit visit) {
   BlockIndex parent = RadixTree::kRoot;
   for (int64_t i = 0; i < num_blocks; ++i) {
-    const auto child = tree.FindChild(parent, TokensOfBlock(tokens, i), salt);
+    const auto child = tree.FindChild(parent, TokensOfBlock(tokens, i), scope.SaltOf(i));
     if (!child) return i;
     visit(*child);
     parent = *child;
   }
   return num_blocks;
+}
+
+// The node behind which the first block of the table that is not shared stands.
+BlockIndex ParentOfNext(const BlockTable& table) {
+  return table.num_shared == 0 ? RadixTree::kRoot : table.blocks[static_cast<size_t>(table.num_shared - 1)];
 }
 
 tl::unexpected<Error> Broken(std::string what) { return Fail(ErrorCode::kInternal, "block manager: " + std::move(what)); }
@@ -41,7 +47,7 @@ void BlockManager::Announce(BlockListener& listener) const {
   std::vector<bool> is_told(static_cast<size_t>(pool_.num_blocks()), false);
   std::vector<BlockIndex> path;
   for (BlockIndex block = 0; block < pool_.num_blocks(); ++block) {
-    if (!tree_.Contains(block)) continue;
+    if (!tree_.Contains(block) || tree_.IsPartial(block)) continue;
     for (BlockIndex at = block; at != RadixTree::kRoot && !is_told[static_cast<size_t>(at)]; at = tree_.parent(at))
       path.push_back(at);
     for (; !path.empty(); path.pop_back()) {
@@ -52,32 +58,68 @@ void BlockManager::Announce(BlockListener& listener) const {
   }
 }
 
-BlockTable BlockManager::MatchPrefix(std::span<const TokenId> tokens, int64_t max_tokens, uint64_t salt) {
-  BlockTable table = HoldPrefix(tokens, max_tokens, salt);
-  prefix_queries_ += std::clamp<int64_t>(max_tokens, 0, std::ssize(tokens));
-  prefix_hits_ += table.num_shared * kBlockSizeTokens;
+BlockTable BlockManager::MatchPrefix(std::span<const TokenId> tokens, int64_t max_tokens, const CacheScope& scope) {
+  BlockTable table = HoldPrefix(tokens, max_tokens, scope);
+  const int64_t begin = table.num_shared * kBlockSizeTokens;
+  const int64_t num_allowed = std::clamp<int64_t>(max_tokens, 0, std::ssize(tokens));
+  const int64_t num_rest = std::min(num_allowed - begin, kBlockSizeTokens - 1);
+  if (copy_ && num_rest > 0) {
+    const auto rest = tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(num_rest));
+    table.num_matched_tokens += MatchBeginning(table, rest, scope.SaltOf(table.num_shared));
+  }
+  prefix_queries_ += num_allowed;
+  prefix_hits_ += table.num_matched_tokens;
   return table;
 }
 
-BlockTable BlockManager::HoldPrefix(std::span<const TokenId> tokens, int64_t max_tokens, uint64_t salt) {
+// Adds a block to the table that has a part of `tokens`; how many of them.
+int64_t BlockManager::MatchBeginning(BlockTable& table, std::span<const TokenId> tokens, uint64_t salt) {
+  const auto found = tree_.FindBeginning(ParentOfNext(table), tokens, salt);
+  if (!found) return 0;
+  const bool goes_on = std::ssize(tree_.tokens(found->block)) > found->num_tokens;
+  if (!goes_on && tree_.num_references(found->block) == 0) {
+    AUTOGLM_CHECK(tree_.Remove(found->block));
+    table.blocks.push_back(found->block);
+  } else if (!CopyInto(table, found->block)) {
+    return 0;
+  }
+  ++num_private_;
+  ++num_references_;
+  return found->num_tokens;
+}
+
+// False where there is no block to copy into.
+bool BlockManager::CopyInto(BlockTable& table, BlockIndex source) {
+  tree_.Reference(source);  // or it might be the one that is evicted
+  const bool has_room = num_available() > 0;
+  if (has_room) {
+    table.blocks.push_back(TakeBlock());
+    copy_(source, table.blocks.back());
+  }
+  tree_.Unreference(source);
+  return has_room;
+}
+
+BlockTable BlockManager::HoldPrefix(std::span<const TokenId> tokens, int64_t max_tokens, const CacheScope& scope) {
   BlockTable table;
   table.blocks.reserve(static_cast<size_t>(NumBlocksFor(std::ssize(tokens) + 1)));
-  table.num_shared = WalkPrefix(tree_, tokens, NumWholeBlocks(tokens, max_tokens), salt, [&](BlockIndex block) {
+  table.num_shared = WalkPrefix(tree_, tokens, NumWholeBlocks(tokens, max_tokens), scope, [&](BlockIndex block) {
     tree_.Reference(block);
     table.blocks.push_back(block);
   });
   num_references_ += table.num_shared;
+  table.num_matched_tokens = table.num_shared * kBlockSizeTokens;
   return table;
 }
 
-int64_t BlockManager::PeekPrefix(std::span<const TokenId> tokens, int64_t max_tokens, uint64_t salt) const {
-  return kBlockSizeTokens * WalkPrefix(tree_, tokens, NumWholeBlocks(tokens, max_tokens), salt, [](BlockIndex) {});
+int64_t BlockManager::PeekPrefix(std::span<const TokenId> tokens, int64_t max_tokens, const CacheScope& scope) const {
+  return kBlockSizeTokens * WalkPrefix(tree_, tokens, NumWholeBlocks(tokens, max_tokens), scope, [](BlockIndex) {});
 }
 
 int64_t BlockManager::NumBlocksNeeded(std::span<const TokenId> tokens, int64_t max_tokens, int64_t num_tokens,
-                                      uint64_t salt) const {
+                                      const CacheScope& scope) const {
   int64_t num_matched_used = 0;
-  const int64_t num_matched = WalkPrefix(tree_, tokens, NumWholeBlocks(tokens, max_tokens), salt, [&](BlockIndex block) {
+  const int64_t num_matched = WalkPrefix(tree_, tokens, NumWholeBlocks(tokens, max_tokens), scope, [&](BlockIndex block) {
     if (tree_.num_references(block) > 0) ++num_matched_used;
   });
   return std::max(NumBlocksFor(num_tokens), num_matched) - num_matched_used;
@@ -95,69 +137,104 @@ bool BlockManager::Grow(BlockTable& table, int64_t num_tokens) {
 
 BlockIndex BlockManager::TakeBlock() {
   if (const auto block = pool_.Take()) return *block;
-  const auto evicted = Evict();
+  const auto evicted = Evict(BlockRemoval::kEvicted);
   AUTOGLM_CHECK(evicted.has_value());
   ++num_evicted_;
   return *evicted;
 }
 
-std::optional<BlockIndex> BlockManager::Evict() {
-  const auto block = tree_.EvictOldest();
-  if (block) TellRemoved(*block);
+std::optional<BlockIndex> BlockManager::Evict(BlockRemoval why) {
+  const auto block = tree_.Evict();
+  if (block) TellRemoved(*block, why);
   return block;
 }
 
-void BlockManager::TellRemoved(BlockIndex block) {
-  if (listener_ != nullptr) listener_->OnRemoved(block, tree_.key(block));
+// The tree keeps what it knew of a block until it is inserted again.
+void BlockManager::TellRemoved(BlockIndex block, BlockRemoval why) {
+  if (std::ssize(tree_.tokens(block)) < kBlockSizeTokens) return;
+  for (BlockListener* listener : listeners_) listener->OnRemoved(block, tree_.key(block), why);
 }
 
-std::vector<BlockKey> BlockManager::ForgetPrefix(std::span<const TokenId> tokens, uint64_t salt) {
+std::vector<BlockKey> BlockManager::ForgetPrefix(std::span<const TokenId> tokens, const CacheScope& scope) {
   std::vector<BlockIndex> path;
-  WalkPrefix(tree_, tokens, NumWholeBlocks(tokens, std::ssize(tokens)), salt, [&](BlockIndex block) { path.push_back(block); });
+  WalkPrefix(tree_, tokens, NumWholeBlocks(tokens, std::ssize(tokens)), scope, [&](BlockIndex block) { path.push_back(block); });
   std::vector<BlockKey> forgotten;
-  for (; !path.empty() && tree_.Remove(path.back()); path.pop_back()) {
-    TellRemoved(path.back());
+  for (; !path.empty(); path.pop_back()) {
+    for (const BlockIndex partial : tree_.RemovePartialChildren(path.back())) pool_.GiveBack(partial);
+    if (!tree_.Remove(path.back())) break;
+    TellRemoved(path.back(), BlockRemoval::kForgotten);
     pool_.GiveBack(path.back());
     forgotten.push_back(tree_.key(path.back()));
   }
   return forgotten;
 }
 
-void BlockManager::Commit(BlockTable& table, std::span<const TokenId> tokens, int64_t num_computed, uint64_t salt) {
+void BlockManager::Commit(BlockTable& table, std::span<const TokenId> tokens, int64_t num_computed, const CacheScope& scope) {
   AUTOGLM_CHECK(num_computed <= std::ssize(tokens) && NumBlocksFor(num_computed) <= table.num_blocks());
   for (; (table.num_shared + 1) * kBlockSizeTokens <= num_computed; ++table.num_shared) {
-    const auto block_tokens = TokensOfBlock(tokens, table.num_shared);
-    BlockIndex& block = table.blocks[static_cast<size_t>(table.num_shared)];
-    const BlockIndex parent = table.num_shared == 0 ? RadixTree::kRoot : table.blocks[static_cast<size_t>(table.num_shared - 1)];
-    if (const auto known = tree_.FindChild(parent, block_tokens, salt)) {
-      tree_.Reference(*known);
-      pool_.GiveBack(block);
-      block = *known;
-    } else {
-      tree_.Insert(parent, block, block_tokens, salt);
-      if (listener_ != nullptr) listener_->OnStored(block, tree_.key(block), tree_.key(parent), block_tokens);
-    }
+    CommitFull(table, TokensOfBlock(tokens, table.num_shared), scope.SaltOf(table.num_shared));
+  }
+  const int64_t begin = table.num_shared * kBlockSizeTokens;
+  if (!copy_ || begin >= num_computed) return;
+  CommitBeginning(table, tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(num_computed - begin)),
+                  scope.SaltOf(table.num_shared));
+}
+
+// The first block of the table that is not shared holds all of `tokens` now.
+void BlockManager::CommitFull(BlockTable& table, std::span<const TokenId> tokens, uint64_t salt) {
+  BlockIndex& block = table.blocks[static_cast<size_t>(table.num_shared)];
+  const BlockIndex parent = ParentOfNext(table);
+  if (tree_.Contains(block)) {
+    tree_.Withdraw(block);
+  } else {
     --num_private_;
   }
+  if (const auto known = tree_.FindChild(parent, tokens, salt)) {
+    tree_.Reference(*known);
+    pool_.GiveBack(block);
+    block = *known;
+    return;
+  }
+  tree_.Insert(parent, block, tokens, salt);
+  for (BlockListener* listener : listeners_) listener->OnStored(block, tree_.key(block), tree_.key(parent), tokens);
+}
+
+// It holds these, for now.
+void BlockManager::CommitBeginning(BlockTable& table, std::span<const TokenId> tokens, uint64_t salt) {
+  const BlockIndex block = table.blocks[static_cast<size_t>(table.num_shared)];
+  if (tree_.Contains(block)) return tree_.Extend(block, tokens);
+  tree_.Insert(ParentOfNext(table), block, tokens, salt);
+  --num_private_;
 }
 
 void BlockManager::Release(BlockTable& table) {
   num_references_ -= table.num_blocks();
-  num_private_ -= table.num_blocks() - table.num_shared;
   // From the end: RadixTree wants children before parents, and the pool hands out early blocks first again.
   for (int64_t i = table.num_blocks() - 1; i >= 0; --i) {
     const BlockIndex block = table.blocks[static_cast<size_t>(i)];
     if (i < table.num_shared) {
       tree_.Unreference(block);
+    } else if (tree_.Contains(block)) {
+      ReleaseBeginning(block);
     } else {
+      --num_private_;
       pool_.GiveBack(block);
     }
   }
   table = {};
 }
 
+// Keeps a partial block, unless another one has all that it has.
+void BlockManager::ReleaseBeginning(BlockIndex block) {
+  const auto tokens = tree_.tokens(block);
+  const auto other = tree_.FindBeginning(tree_.parent(block), tokens, tree_.salt(block), block);
+  if (!other || other->num_tokens < std::ssize(tokens)) return tree_.Unreference(block);
+  tree_.Withdraw(block);
+  pool_.GiveBack(block);
+}
+
 void BlockManager::ClearCache() {
-  while (const auto block = Evict()) pool_.GiveBack(*block);
+  while (const auto block = Evict(BlockRemoval::kForgotten)) pool_.GiveBack(*block);
 }
 
 std::vector<BlockKey> BlockManager::KeysOf(const BlockTable& table) const {
@@ -218,10 +295,11 @@ Status BlockManager::CheckTable(const BlockTable& table) const {
   for (int64_t i = 0; i < table.num_blocks(); ++i) {
     const BlockIndex block = table.blocks[static_cast<size_t>(i)];
     if (block < 0 || block >= pool_.num_blocks()) return Broken(fmt::format("a table names block {}", block));
-    if (tree_.Contains(block) != (i < table.num_shared)) {
+    const bool is_full_node = tree_.Contains(block) && !tree_.IsPartial(block);
+    if (is_full_node != (i < table.num_shared) || (tree_.IsPartial(block) && i != table.num_shared)) {
       return Broken(fmt::format("block {} is {} of a table, and the tree disagrees", block, i));
     }
-    if (i >= table.num_shared) continue;
+    if (!tree_.Contains(block)) continue;
     if (tree_.parent(block) != parent) return Broken(fmt::format("block {} follows {} only in a table", block, parent));
     parent = block;
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "kvcache/block_listener.h"
 #include "kvcache/block_pool.h"
 #include "kvcache/block_table.h"
+#include "kvcache/cache_scope.h"
 #include "kvcache/radix_tree.h"
 
 namespace autoglm {
@@ -24,33 +26,44 @@ struct BlockManagerStats {
   int64_t num_evicted = 0;     // blocks, since start
 };
 
-// The one owner of KV blocks: hands them to sequences, keeps full blocks in a radix tree keyed by their tokens so that any
-// later request with the same prefix reuses them, and evicts the least recently used ones that nobody references.
+// The one owner of KV blocks: hands them to sequences, keeps computed blocks in a radix tree keyed by their tokens so that any
+// later request with the same prefix reuses them, and evicts by recency and cost (RadixTree) what nobody references.
+//
+// Full blocks are shared. Of a block whose beginning alone is right, a copy is taken: a partial one that a sequence has not
+// filled, still running or ended, or a full one that goes on otherwise. Where nobody else can need the partial one it is taken
+// over.
 //
 // Called by the engine thread only. Every block is at any time exactly one of: free, cached, used.
 class BlockManager {
  public:
   explicit BlockManager(int64_t num_blocks);
-  // From now on `listener` is told what enters and leaves the tree; null: nobody is. It outlives the manager or is taken back.
-  void SetListener(BlockListener* listener) { listener_ = listener; }
+  // From now on `listener` is told what enters and leaves the tree. It outlives the manager or is removed.
+  void AddListener(BlockListener& listener) { listeners_.push_back(&listener); }
+  void RemoveListener(const BlockListener& listener) { std::erase(listeners_, &listener); }
+  // Copies the KV of a block to another. Without it only whole blocks are found again.
+  void SetCopy(std::function<void(BlockIndex from, BlockIndex to)> copy) { copy_ = std::move(copy); }
+  bool copies() const { return copy_ != nullptr; }
+  // By which it is decided what is evicted: RadixTree::SetCost.
+  void SetCost(RadixTree::Cost cost) { tree_.SetCost(std::move(cost)); }
   // Tells somebody of all that is in the tree now, parents before children.
   void Announce(BlockListener& listener) const;
   BlockManager(const BlockManager&) = delete;
   BlockManager& operator=(const BlockManager&) = delete;
 
-  // Starts a table with the longest known prefix of `tokens` in whole blocks, at most `max_tokens` tokens of it.
-  // References the blocks. `salt` separates tenants: prefixes of different salts never match.
-  BlockTable MatchPrefix(std::span<const TokenId> tokens, int64_t max_tokens, uint64_t salt = 0);
+  // Starts a table with the longest known prefix of `tokens`, at most `max_tokens` of it: BlockTable::num_matched_tokens, which
+  // may end within the table's last block. References the blocks.
+  BlockTable MatchPrefix(std::span<const TokenId> tokens, int64_t max_tokens, const CacheScope& scope = {});
 
-  // The same for somebody who computes nothing: keeps the blocks where they are until Release, and counts as no query.
-  BlockTable HoldPrefix(std::span<const TokenId> tokens, int64_t max_tokens, uint64_t salt = 0);
+  // The same in whole blocks for somebody who computes nothing: keeps them where they are until Release, and counts as no query.
+  BlockTable HoldPrefix(std::span<const TokenId> tokens, int64_t max_tokens, const CacheScope& scope = {});
 
-  // How many tokens MatchPrefix would find, touching nothing.
-  int64_t PeekPrefix(std::span<const TokenId> tokens, int64_t max_tokens, uint64_t salt = 0) const;
+  // How many tokens HoldPrefix would find, touching nothing.
+  int64_t PeekPrefix(std::span<const TokenId> tokens, int64_t max_tokens, const CacheScope& scope = {}) const;
 
-  // How many of num_available() would be taken by MatchPrefix(tokens, max_tokens, salt) and then Grow to `num_tokens`:
+  // How many of num_available() would be taken by MatchPrefix(tokens, max_tokens, scope) and then Grow to `num_tokens`:
   // all blocks of the table except those of the prefix that other sequences use already.
-  int64_t NumBlocksNeeded(std::span<const TokenId> tokens, int64_t max_tokens, int64_t num_tokens, uint64_t salt = 0) const;
+  int64_t NumBlocksNeeded(std::span<const TokenId> tokens, int64_t max_tokens, int64_t num_tokens,
+                          const CacheScope& scope = {}) const;
 
   // Grows the table to hold `num_tokens`, evicting cached blocks where no block is free. False, and nothing changed, where
   // even that does not suffice.
@@ -59,14 +72,14 @@ class BlockManager {
   // Tells that the KV of tokens[0, num_computed) has been written. Newly full blocks enter the tree; where the tree already
   // holds a block of the same tokens, the table switches to that one and its own copy is freed (equal bit by bit, because
   // logits and KV do not depend on how a token was batched).
-  void Commit(BlockTable& table, std::span<const TokenId> tokens, int64_t num_computed, uint64_t salt = 0);
+  void Commit(BlockTable& table, std::span<const TokenId> tokens, int64_t num_computed, const CacheScope& scope = {});
 
-  // Gives the table's references back. Full committed blocks stay cached, the rest become free. The table is empty after.
+  // Gives the table's references back. Committed blocks stay cached, the rest become free. The table is empty after.
   void Release(BlockTable& table);
 
-  // Forgets the longest known prefix of `tokens`, from its end on as far as nobody uses its blocks and no other prefix goes on
-  // behind them. The names of the blocks that became free.
-  std::vector<BlockKey> ForgetPrefix(std::span<const TokenId> tokens, uint64_t salt = 0);
+  // Forgets the longest known prefix of `tokens`, from its end on as far as nobody uses its blocks and no other full block goes
+  // on behind them. The names of the full blocks that became free.
+  std::vector<BlockKey> ForgetPrefix(std::span<const TokenId> tokens, const CacheScope& scope = {});
 
   // Forgets every cached prefix that no sequence uses.
   void ClearCache();
@@ -86,13 +99,19 @@ class BlockManager {
 
  private:
   BlockIndex TakeBlock();
-  std::optional<BlockIndex> Evict();
-  void TellRemoved(BlockIndex block);
+  std::optional<BlockIndex> Evict(BlockRemoval why);
+  void TellRemoved(BlockIndex block, BlockRemoval why);
+  int64_t MatchBeginning(BlockTable& table, std::span<const TokenId> tokens, uint64_t salt);
+  bool CopyInto(BlockTable& table, BlockIndex source);
+  void CommitFull(BlockTable& table, std::span<const TokenId> tokens, uint64_t salt);
+  void CommitBeginning(BlockTable& table, std::span<const TokenId> tokens, uint64_t salt);
+  void ReleaseBeginning(BlockIndex block);
   Status CheckTable(const BlockTable& table) const;
 
   BlockPool pool_;
   RadixTree tree_;
-  BlockListener* listener_ = nullptr;
+  std::vector<BlockListener*> listeners_;
+  std::function<void(BlockIndex, BlockIndex)> copy_;
   int64_t num_private_ = 0;     // blocks in one table and not in the tree
   int64_t num_references_ = 0;  // entries of all live tables together
   int64_t prefix_queries_ = 0;

@@ -227,7 +227,18 @@ TEST_F(BlockManagerTest, CheckIntegrity_FindsTablesThatDisagree) {
 // One step of a random life: tables start, grow, commit and go, over prompts that share prefixes in two salts.
 class RandomLife {
  public:
-  explicit RandomLife(uint64_t seed) : random_(seed), blocks_(12) {}
+  RandomLife(uint64_t seed, bool copies) : random_(seed), blocks_(12) {
+    if (copies) {
+      blocks_.SetCopy([this](BlockIndex from, BlockIndex to) {
+        EXPECT_NE(from, to);
+        ++num_copies_;
+      });
+    }
+    blocks_.SetCost([](int64_t first_token, int64_t num_tokens, const BlockKey&) {
+      return static_cast<double>(num_tokens * (100 + first_token));
+    });
+  }
+  int64_t num_copies() const { return num_copies_; }
 
   void Step() {
     if (lives_.size() < 6 && random_.NextBelow(3) == 0) return Start();
@@ -266,27 +277,169 @@ class RandomLife {
     Life life{.tokens = Range(1 + static_cast<int64_t>(random_.NextBelow(200))), .salt = random_.NextBelow(2)};
     if (random_.NextBelow(2) == 0) life.tokens[random_.NextBelow(life.tokens.size())] = 7777;
     life.table = blocks_.MatchPrefix(life.tokens, std::ssize(life.tokens) - 1, life.salt);
-    life.num_computed = life.table.num_shared * kBlockSizeTokens;
+    life.num_computed = life.table.num_matched_tokens;
     lives_.push_back(std::move(life));
   }
 
   Random random_;
   BlockManager blocks_;
   std::vector<Life> lives_;
+  int64_t num_copies_ = 0;
 };
 
 TEST(BlockManagerProperty, RandomLives_KeepEverythingConsistent) {
-  for (uint64_t seed = 1; seed <= 8; ++seed) {
+  for (uint64_t seed = 1; seed <= 12; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
-    RandomLife life(seed);
+    RandomLife life(seed, seed > 4);
     for (int step = 0; step < 3000; ++step) {
       life.Step();
       const auto status = life.Check();
       ASSERT_TRUE(status) << "step " << step << ": " << status.error().message;
     }
     EXPECT_GT(life.blocks().stats().num_evicted, 100);
+    EXPECT_EQ(life.num_copies() > 0, seed > 4);
     EXPECT_GT(life.blocks().stats().prefix_hits, 1000);
   }
+}
+
+// Follows what it is told, and knows at any time what the tree holds.
+class Follower : public BlockListener {
+ public:
+  void OnStored(BlockIndex block, const BlockKey& key, const BlockKey& parent, std::span<const TokenId> tokens) override {
+    EXPECT_TRUE(known_.emplace(block, key).second);
+    EXPECT_EQ(key, BlockKey::Of(parent, tokens, 0));
+  }
+  void OnRemoved(BlockIndex block, const BlockKey& key, BlockRemoval why) override {
+    ++num_removed_[why];
+    EXPECT_EQ(known_[block], key);
+    known_.erase(block);
+  }
+  size_t num_known() const { return known_.size(); }
+  int64_t num_removed(BlockRemoval why) { return num_removed_[why]; }
+
+ private:
+  std::map<BlockIndex, BlockKey> known_;
+  std::map<BlockRemoval, int64_t> num_removed_;
+};
+
+class PartialBlocksTest : public BlockManagerTest {
+ protected:
+  PartialBlocksTest() {
+    blocks_.SetCopy([this](BlockIndex from, BlockIndex to) { copies_.emplace_back(from, to); });
+  }
+  std::vector<std::pair<BlockIndex, BlockIndex>> copies_;
+};
+
+TEST_F(PartialBlocksTest, EndOfAConversation_IsTakenOver) {
+  RunAndRelease(Range(50));
+  ExpectBlocks(8, 2, 0);
+  BlockTable next = blocks_.MatchPrefix(Range(100), 99);
+  EXPECT_EQ(next.num_matched_tokens, 50);
+  EXPECT_EQ(next.num_shared, 1);
+  EXPECT_EQ(next.num_blocks(), 2);
+  EXPECT_TRUE(copies_.empty());
+  ExpectBlocks(8, 0, 2);
+  blocks_.Release(next);
+  ExpectBlocks(9, 1, 0);
+}
+
+TEST_F(PartialBlocksTest, OfARunningSequence_IsCopied) {
+  BlockTable first = Run(Range(50));
+  BlockTable second = blocks_.MatchPrefix(Range(50), 49);
+  EXPECT_EQ(second.num_matched_tokens, 49);
+  ASSERT_EQ(copies_.size(), 1u);
+  EXPECT_EQ(copies_[0], std::pair(first.blocks[1], second.blocks[1]));
+  ExpectBlocks(7, 0, 3);
+  const BlockTable* const tables[] = {&first, &second};
+  EXPECT_TRUE(blocks_.CheckIntegrity(tables));
+  blocks_.Commit(second, Range(50), 50);
+  EXPECT_TRUE(blocks_.CheckIntegrity(tables));
+  blocks_.Release(first);
+  ExpectBlocks(8, 0, 2);  // the other has all that it had
+  blocks_.Release(second);
+  ExpectBlocks(8, 2, 0);
+}
+
+TEST_F(PartialBlocksTest, FullBlockThatGoesOnOtherwise_IsCopied) {
+  RunAndRelease(Range(96));
+  auto fork = Range(96);
+  fork[40] = 9999;
+  BlockTable table = blocks_.MatchPrefix(fork, 95);
+  EXPECT_EQ(table.num_matched_tokens, 40);
+  EXPECT_EQ(copies_.size(), 1u);
+  blocks_.Release(table);
+  ExpectBlocks(7, 3, 0);
+  EXPECT_EQ(blocks_.MatchPrefix(Range(32), 31).num_matched_tokens, 31) << "a whole block but its last token";
+}
+
+TEST_F(PartialBlocksTest, PartialBlockThatFills_IsSharedLikeAnyOther) {
+  BlockTable table = Run(Range(50));
+  ASSERT_TRUE(blocks_.Grow(table, 64));
+  blocks_.Commit(table, Range(64), 64);
+  EXPECT_EQ(table.num_shared, 2);
+  EXPECT_EQ(blocks_.PeekPrefix(Range(64), 64), 64);
+  blocks_.Release(table);
+  ExpectBlocks(8, 2, 0);
+}
+
+TEST_F(PartialBlocksTest, NoRoomForACopy_ComputesInstead) {
+  BlockTable first = Run(Range(50));
+  BlockTable rest;
+  ASSERT_TRUE(blocks_.Grow(rest, 8 * kBlockSizeTokens));
+  BlockTable second = blocks_.MatchPrefix(Range(50), 49);
+  EXPECT_EQ(second.num_matched_tokens, 32);
+  EXPECT_TRUE(copies_.empty());
+  blocks_.Release(second);
+  blocks_.Release(rest);
+  blocks_.Release(first);
+}
+
+TEST_F(PartialBlocksTest, CopyThatNeedsAnEviction_NeverEvictsItsSource) {
+  RunAndRelease(Range(60));  // the oldest: its end would go first
+  BlockTable rest;
+  ASSERT_TRUE(blocks_.Grow(rest, 8 * kBlockSizeTokens));
+  auto fork = Range(60);
+  fork[40] = 9999;
+  BlockTable table = blocks_.MatchPrefix(fork, 59);
+  EXPECT_EQ(table.num_matched_tokens, 32);
+  EXPECT_TRUE(copies_.empty());
+  blocks_.Release(table);
+  blocks_.Release(rest);
+}
+
+TEST_F(PartialBlocksTest, Salts_AreKeptApart) {
+  RunAndRelease(Range(50), 1);
+  EXPECT_EQ(blocks_.MatchPrefix(Range(50), 49, 2).num_matched_tokens, 0);
+}
+
+TEST_F(PartialBlocksTest, Listeners_HearOfFullBlocksOnly) {
+  Follower follower;
+  blocks_.AddListener(follower);
+  RunAndRelease(Range(50));
+  EXPECT_EQ(follower.num_known(), 1u);
+  blocks_.ClearCache();
+  EXPECT_EQ(follower.num_known(), 0u);
+  RunAndRelease(Range(50));
+  Follower late;
+  blocks_.Announce(late);
+  EXPECT_EQ(late.num_known(), 1u);
+  EXPECT_EQ(blocks_.ForgetPrefix(Range(50)).size(), 1u) << "a partial block behind it does not keep it";
+  ExpectBlocks(10, 0, 0);
+  blocks_.RemoveListener(follower);
+}
+
+TEST_F(BlockManagerTest, PublicPrefix_IsSharedByAllTenants_WhatFollowsIsNot) {
+  const CacheScope one(1, 70);
+  const CacheScope other(2, 70);
+  BlockTable table = blocks_.MatchPrefix(Range(100), 99, one);
+  ASSERT_TRUE(blocks_.Grow(table, 100));
+  blocks_.Commit(table, Range(100), 100, one);
+  blocks_.Release(table);
+  EXPECT_EQ(blocks_.PeekPrefix(Range(100), 100, one), 96);
+  EXPECT_EQ(blocks_.PeekPrefix(Range(100), 100, other), 64);
+  EXPECT_EQ(blocks_.PeekPrefix(Range(100), 100, CacheScope(2)), 0) << "declared public by nobody";
+  EXPECT_EQ(BlockKeysOf(Range(100), one)[1], BlockKeysOf(Range(100), other)[1]);
+  EXPECT_NE(BlockKeysOf(Range(100), one)[2], BlockKeysOf(Range(100), other)[2]);
 }
 
 TEST_F(BlockManagerTest, HoldPrefix_KeepsBlocksFromEviction_AndCountsNoQuery) {
@@ -321,26 +474,9 @@ TEST_F(BlockManagerTest, ForgetPrefix_FreesWhatNobodyElseNeeds) {
   ExpectBlocks(10, 0, 0);
 }
 
-// Follows what it is told, and knows at any time what the tree holds.
-class Follower : public BlockListener {
- public:
-  void OnStored(BlockIndex block, const BlockKey& key, const BlockKey& parent, std::span<const TokenId> tokens) override {
-    EXPECT_TRUE(known_.emplace(block, key).second);
-    EXPECT_EQ(key, BlockKey::Of(parent, tokens, 0));
-  }
-  void OnRemoved(BlockIndex block, const BlockKey& key) override {
-    EXPECT_EQ(known_[block], key);
-    known_.erase(block);
-  }
-  size_t num_known() const { return known_.size(); }
-
- private:
-  std::map<BlockIndex, BlockKey> known_;
-};
-
 TEST_F(BlockManagerTest, Listener_HearsOfEveryBlockThatEntersAndLeaves) {
   Follower follower;
-  blocks_.SetListener(&follower);
+  blocks_.AddListener(follower);
   RunAndRelease(Range(100));
   RunAndRelease(Range(100));
   EXPECT_EQ(follower.num_known(), 3u);
@@ -350,7 +486,9 @@ TEST_F(BlockManagerTest, Listener_HearsOfEveryBlockThatEntersAndLeaves) {
   EXPECT_EQ(follower.num_known(), 2u);
   blocks_.ClearCache();
   EXPECT_EQ(follower.num_known(), 0u);
-  blocks_.SetListener(nullptr);
+  EXPECT_EQ(follower.num_removed(BlockRemoval::kEvicted), 1);
+  EXPECT_EQ(follower.num_removed(BlockRemoval::kForgotten), 10);
+  blocks_.RemoveListener(follower);
 }
 
 TEST_F(BlockManagerTest, Announce_TellsOfAllThatIsKnownParentsFirst) {

@@ -12,10 +12,16 @@
 namespace autoglm {
 namespace {
 
+// Of nodes that begin with the same token behind the same parent, as the first blocks of all chats do.
+constexpr int kMostCandidates = 64;
+
+uint64_t SeedOf(BlockIndex parent, uint64_t salt) {
+  return salt + 0x9e3779b97f4a7c15ULL * static_cast<uint64_t>(int64_t{parent} + 2);
+}
+
 // A hash only finds candidates: FindChild compares parent, salt and tokens before it believes one.
 uint64_t HashOf(BlockIndex parent, std::span<const TokenId> tokens, uint64_t salt) {
-  const uint64_t seed = salt + 0x9e3779b97f4a7c15ULL * static_cast<uint64_t>(int64_t{parent} + 2);
-  return XXH3_64bits_withSeed(tokens.data(), tokens.size_bytes(), seed);
+  return XXH3_64bits_withSeed(tokens.data(), tokens.size_bytes(), SeedOf(parent, salt));
 }
 
 tl::unexpected<Error> Broken(std::string what) { return Fail(ErrorCode::kInternal, "radix tree: " + std::move(what)); }
@@ -23,7 +29,11 @@ tl::unexpected<Error> Broken(std::string what) { return Fail(ErrorCode::kInterna
 }  // namespace
 
 RadixTree::RadixTree(int64_t num_blocks)
-    : nodes_(static_cast<size_t>(num_blocks)), buckets_(std::bit_ceil(2 * static_cast<size_t>(num_blocks)), kNone) {}
+    : nodes_(static_cast<size_t>(num_blocks)),
+      buckets_(std::bit_ceil(2 * static_cast<size_t>(num_blocks)), kNone),
+      siblings_(buckets_.size(), kNone) {
+  heap_.reserve(nodes_.size());
+}
 
 std::optional<BlockIndex> RadixTree::FindChild(BlockIndex parent, std::span<const TokenId> tokens, uint64_t salt) const {
   const uint64_t hash = HashOf(parent, tokens, salt);
@@ -34,79 +44,202 @@ std::optional<BlockIndex> RadixTree::FindChild(BlockIndex parent, std::span<cons
   return std::nullopt;
 }
 
+std::optional<RadixTree::Beginning> RadixTree::FindBeginning(BlockIndex parent, std::span<const TokenId> tokens, uint64_t salt,
+                                                             BlockIndex except) const {
+  if (tokens.empty()) return std::nullopt;
+  Beginning best;
+  BlockIndex candidate = SiblingsOf(parent, tokens.front(), salt);
+  for (int i = 0; i < kMostCandidates && candidate != kNone; ++i, candidate = At(candidate).next_sibling) {
+    const Node& node = At(candidate);
+    if (candidate == except || node.parent != parent || node.salt != salt) continue;
+    const auto held = this->tokens(candidate);
+    const int64_t num_equal = std::ranges::mismatch(held, tokens).in1 - held.begin();
+    if (num_equal > best.num_tokens) best = {.block = candidate, .num_tokens = num_equal};
+  }
+  if (best.num_tokens == 0) return std::nullopt;
+  return best;
+}
+
 void RadixTree::Insert(BlockIndex parent, BlockIndex block, std::span<const TokenId> tokens, uint64_t salt) {
   Node& node = At(block);
-  AUTOGLM_CHECK(!node.is_node && tokens.size() == node.tokens.size());
+  AUTOGLM_CHECK(!node.is_node && !tokens.empty() && tokens.size() <= node.tokens.size());
   node = {.is_node = true,
           .parent = parent,
+          .num_tokens = static_cast<int32_t>(tokens.size()),
           .num_references = 1,
-          .salt = salt,
-          .hash = HashOf(parent, tokens, salt),
-          .key = BlockKey::Of(key(parent), tokens, salt)};
+          .depth = parent == kRoot ? 0 : At(parent).depth + 1,
+          .salt = salt};
   std::ranges::copy(tokens, node.tokens.begin());
-  BlockIndex& head = buckets_[BucketOf(node.hash)];
-  node.next_in_bucket = std::exchange(head, block);
+  if (!IsPartial(block)) {
+    node.hash = HashOf(parent, tokens, salt);
+    node.key = BlockKey::Of(key(parent), tokens, salt);
+    LinkBucket(block);
+  }
+  LinkSiblings(block);
   if (parent != kRoot) {
-    AUTOGLM_CHECK(At(parent).num_references > 0);
+    AUTOGLM_CHECK(At(parent).num_references > 0 && !IsPartial(parent));
     ++At(parent).num_children;
   }
   ++num_nodes_;
 }
 
+void RadixTree::Extend(BlockIndex block, std::span<const TokenId> tokens) {
+  Node& node = At(block);
+  AUTOGLM_CHECK(IsPartial(block) && std::ssize(tokens) >= node.num_tokens && std::ssize(tokens) < kBlockSizeTokens);
+  std::ranges::copy(tokens, node.tokens.begin());
+  node.num_tokens = static_cast<int32_t>(tokens.size());
+}
+
 void RadixTree::Reference(BlockIndex block) {
   Node& node = At(block);
   AUTOGLM_CHECK(node.is_node);
-  if (node.num_references++ == 0) Unlink(block);
+  if (node.num_references++ > 0) return;
+  --num_unreferenced_;
+  if (node.num_children == 0) PopHeap(block);
 }
 
 void RadixTree::Unreference(BlockIndex block) {
   Node& node = At(block);
   AUTOGLM_CHECK(node.is_node && node.num_references > 0);
-  if (--node.num_references == 0) AppendNewest(block);
+  if (--node.num_references > 0) return;
+  const double cost = cost_ ? cost_(node.depth * kBlockSizeTokens, node.num_tokens, node.key) : 0;
+  node.worth = worth_evicted_ + cost;
+  node.used_at = ++num_uses_;
+  ++num_unreferenced_;
+  if (node.num_children == 0) PushHeap(block);
 }
 
-std::optional<BlockIndex> RadixTree::EvictOldest() {
-  if (oldest_ == kNone) return std::nullopt;
-  const BlockIndex block = oldest_;
+std::optional<BlockIndex> RadixTree::Evict() {
+  if (heap_.empty()) return std::nullopt;
+  const BlockIndex block = heap_.front();
+  worth_evicted_ = std::max(worth_evicted_, At(block).worth);
   AUTOGLM_CHECK(Remove(block));
   return block;
 }
 
 bool RadixTree::Remove(BlockIndex block) {
-  if (At(block).num_references > 0 || At(block).num_children > 0) return false;
-  Unlink(block);
-  RemoveFromBucket(block);
-  if (const BlockIndex parent = At(block).parent; parent != kRoot) --At(parent).num_children;
-  At(block).is_node = false;
-  --num_nodes_;
+  const Node& node = At(block);
+  if (node.num_references > 0 || node.num_children > 0) return false;
+  PopHeap(block);
+  --num_unreferenced_;
+  TakeOut(block);
   return true;
 }
 
-void RadixTree::AppendNewest(BlockIndex block) {
+void RadixTree::Withdraw(BlockIndex block) {
+  AUTOGLM_CHECK(IsPartial(block) && At(block).num_references == 1);
+  TakeOut(block);
+}
+
+std::vector<BlockIndex> RadixTree::RemovePartialChildren(BlockIndex parent) {
+  std::vector<BlockIndex> removed;
+  if (parent != kRoot && At(parent).num_children == 0) return removed;
+  for (BlockIndex block = 0; block < std::ssize(nodes_); ++block) {
+    if (IsPartial(block) && At(block).parent == parent && Remove(block)) removed.push_back(block);
+  }
+  return removed;
+}
+
+void RadixTree::TakeOut(BlockIndex block) {
+  if (!IsPartial(block)) UnlinkBucket(block);
+  UnlinkSiblings(block);
   Node& node = At(block);
-  node.older = newest_;
-  node.newer = kNone;
-  (newest_ == kNone ? oldest_ : At(newest_).newer) = block;
-  newest_ = block;
-  ++num_unreferenced_;
+  node.is_node = false;
+  --num_nodes_;
+  if (node.parent == kRoot) return;
+  Node& parent = At(node.parent);
+  if (--parent.num_children == 0 && parent.num_references == 0) PushHeap(node.parent);
 }
 
-void RadixTree::Unlink(BlockIndex block) {
-  const Node& node = At(block);
-  (node.older == kNone ? oldest_ : At(node.older).newer) = node.newer;
-  (node.newer == kNone ? newest_ : At(node.newer).older) = node.older;
-  --num_unreferenced_;
+// --- hash tables
+
+void RadixTree::LinkBucket(BlockIndex block) {
+  At(block).next_in_bucket = std::exchange(buckets_[BucketOf(At(block).hash)], block);
 }
 
-void RadixTree::RemoveFromBucket(BlockIndex block) {
+void RadixTree::UnlinkBucket(BlockIndex block) {
   BlockIndex* link = &buckets_[BucketOf(At(block).hash)];
   while (*link != block) link = &At(*link).next_in_bucket;
   *link = At(block).next_in_bucket;
 }
 
+BlockIndex& RadixTree::SiblingsOf(BlockIndex parent, TokenId first, uint64_t salt) {
+  return siblings_[BucketOf(HashOf(parent, std::span(&first, 1), salt))];
+}
+
+BlockIndex RadixTree::SiblingsOf(BlockIndex parent, TokenId first, uint64_t salt) const {
+  return siblings_[BucketOf(HashOf(parent, std::span(&first, 1), salt))];
+}
+
+void RadixTree::LinkSiblings(BlockIndex block) {
+  Node& node = At(block);
+  BlockIndex& head = SiblingsOf(node.parent, node.tokens.front(), node.salt);
+  node.previous_sibling = kNone;
+  node.next_sibling = std::exchange(head, block);
+  if (node.next_sibling != kNone) At(node.next_sibling).previous_sibling = block;
+}
+
+void RadixTree::UnlinkSiblings(BlockIndex block) {
+  const Node& node = At(block);
+  if (node.next_sibling != kNone) At(node.next_sibling).previous_sibling = node.previous_sibling;
+  if (node.previous_sibling != kNone) {
+    At(node.previous_sibling).next_sibling = node.next_sibling;
+  } else {
+    SiblingsOf(node.parent, node.tokens.front(), node.salt) = node.next_sibling;
+  }
+}
+
+// --- the heap
+
+bool RadixTree::GoesBefore(BlockIndex a, BlockIndex b) const {
+  return std::pair(At(a).worth, At(a).used_at) < std::pair(At(b).worth, At(b).used_at);
+}
+
+void RadixTree::PlaceInHeap(int64_t position, BlockIndex block) {
+  heap_[static_cast<size_t>(position)] = block;
+  At(block).heap_position = static_cast<int32_t>(position);
+}
+
+void RadixTree::PushHeap(BlockIndex block) {
+  heap_.push_back(block);
+  PlaceInHeap(std::ssize(heap_) - 1, block);
+  Sift(std::ssize(heap_) - 1);
+}
+
+void RadixTree::PopHeap(BlockIndex block) {
+  const int64_t position = std::exchange(At(block).heap_position, kNone);
+  AUTOGLM_CHECK(position >= 0);
+  const BlockIndex last = heap_.back();
+  heap_.pop_back();
+  if (last == block) return;
+  PlaceInHeap(position, last);
+  Sift(position);
+}
+
+// Brings the node at a position to where it belongs: up, or else down.
+void RadixTree::Sift(int64_t position) {
+  const BlockIndex block = heap_[static_cast<size_t>(position)];
+  const auto at = [this](int64_t i) { return heap_[static_cast<size_t>(i)]; };
+  for (int64_t above = (position - 1) / 2; position > 0 && GoesBefore(block, at(above)); above = (position - 1) / 2) {
+    PlaceInHeap(position, at(above));
+    position = above;
+  }
+  while (true) {
+    int64_t below = 2 * position + 1;
+    if (below >= std::ssize(heap_)) break;
+    if (below + 1 < std::ssize(heap_) && GoesBefore(at(below + 1), at(below))) ++below;
+    if (!GoesBefore(at(below), block)) break;
+    PlaceInHeap(position, at(below));
+    position = below;
+  }
+  PlaceInHeap(position, block);
+}
+
+// --- checks
+
 Status RadixTree::CheckIntegrity() const {
   AUTOGLM_TRY_VOID(CheckNodes());
-  return CheckList();
+  return CheckHeap();
 }
 
 Status RadixTree::CheckNodes() const {
@@ -117,13 +250,8 @@ Status RadixTree::CheckNodes() const {
     const Node& node = At(block);
     if (!node.is_node) continue;
     ++num_nodes;
-    if (node.num_references < 0) return Broken(fmt::format("block {} has {} references", block, node.num_references));
-    if (FindChild(node.parent, node.tokens, node.salt) != block) return Broken(fmt::format("block {} cannot be found", block));
-    if (node.key != BlockKey::Of(key(node.parent), node.tokens, node.salt))
-      return Broken(fmt::format("block {} is misnamed", block));
+    AUTOGLM_TRY_VOID(CheckLinks(block));
     if (node.parent == kRoot) continue;
-    if (!Contains(node.parent)) return Broken(fmt::format("block {} has lost its parent {}", block, node.parent));
-    if (At(node.parent).salt != node.salt) return Broken(fmt::format("block {} and its parent differ in salt", block));
     ++num_children[static_cast<size_t>(node.parent)];
     child_references[static_cast<size_t>(node.parent)] += node.num_references;
   }
@@ -144,27 +272,54 @@ Status RadixTree::CheckNodes() const {
   return {};
 }
 
-Status RadixTree::CheckList() const {
-  std::vector<int64_t> position(nodes_.size(), -1);
-  int64_t length = 0;
-  BlockIndex older = kNone;
-  for (BlockIndex block = oldest_; block != kNone; older = block, block = At(block).newer) {
-    const Node& node = At(block);
-    if (position[static_cast<size_t>(block)] >= 0) return Broken("the list of unreferenced nodes runs in a circle");
-    if (node.older != older) return Broken(fmt::format("block {} names the wrong neighbour in the list", block));
-    if (!node.is_node || node.num_references != 0) return Broken(fmt::format("block {} does not belong in the list", block));
-    position[static_cast<size_t>(block)] = length++;
+Status RadixTree::CheckLinks(BlockIndex block) const {
+  const Node& node = At(block);
+  if (node.num_references < 0) return Broken(fmt::format("block {} has {} references", block, node.num_references));
+  BlockIndex sibling = SiblingsOf(node.parent, node.tokens.front(), node.salt);
+  while (sibling != block && sibling != kNone) sibling = At(sibling).next_sibling;
+  if (sibling == kNone) return Broken(fmt::format("block {} is not among its siblings", block));
+  if (IsPartial(block)) {
+    if (node.num_tokens < 1 || node.num_children > 0) return Broken(fmt::format("block {} is no partial node", block));
+  } else {
+    if (FindChild(node.parent, node.tokens, node.salt) != block) return Broken(fmt::format("block {} cannot be found", block));
+    if (node.key != BlockKey::Of(key(node.parent), node.tokens, node.salt)) {
+      return Broken(fmt::format("block {} is misnamed", block));
+    }
   }
-  if (newest_ != older) return Broken("the end of the list of unreferenced nodes is wrong");
-  if (length != num_unreferenced_) return Broken(fmt::format("{} unreferenced nodes, counted as {}", length, num_unreferenced_));
+  const int32_t depth = node.parent == kRoot ? 0 : At(node.parent).depth + 1;
+  if (node.depth != depth) return Broken(fmt::format("block {} has depth {}, not {}", block, node.depth, depth));
+  if (node.parent != kRoot && (!Contains(node.parent) || IsPartial(node.parent))) {
+    return Broken(fmt::format("block {} has lost its parent {}", block, node.parent));
+  }
+  return {};
+}
+
+Status RadixTree::CheckHeap() const {
+  for (int64_t i = 0; i < std::ssize(heap_); ++i) {
+    const BlockIndex block = heap_[static_cast<size_t>(i)];
+    if (At(block).heap_position != i) return Broken(fmt::format("block {} does not know its place in the heap", block));
+    if (i > 0 && GoesBefore(block, heap_[static_cast<size_t>((i - 1) / 2)])) {
+      return Broken(fmt::format("block {} stands too low in the heap", block));
+    }
+  }
+  int64_t num_unreferenced = 0;
+  int64_t num_evictable = 0;
   for (BlockIndex block = 0; block < std::ssize(nodes_); ++block) {
     const Node& node = At(block);
-    if (!node.is_node || node.num_references != 0) continue;
-    if (position[static_cast<size_t>(block)] < 0) return Broken(fmt::format("block {} is missing in the list", block));
-    if (node.parent == kRoot || At(node.parent).num_references != 0) continue;
-    if (position[static_cast<size_t>(block)] > position[static_cast<size_t>(node.parent)]) {
-      return Broken(fmt::format("block {} would be evicted after its parent {}", block, node.parent));
+    const bool is_unreferenced = node.is_node && node.num_references == 0;
+    const bool is_evictable = is_unreferenced && node.num_children == 0;
+    num_unreferenced += is_unreferenced ? 1 : 0;
+    num_evictable += is_evictable ? 1 : 0;
+    if (is_evictable && (node.heap_position < 0 || node.heap_position >= std::ssize(heap_) ||
+                         heap_[static_cast<size_t>(node.heap_position)] != block)) {
+      return Broken(fmt::format("block {} is missing in the heap", block));
     }
+  }
+  if (num_evictable != std::ssize(heap_)) {
+    return Broken(fmt::format("{} nodes could be evicted, the heap has {}", num_evictable, heap_.size()));
+  }
+  if (num_unreferenced != num_unreferenced_) {
+    return Broken(fmt::format("{} unreferenced nodes, counted as {}", num_unreferenced, num_unreferenced_));
   }
   return {};
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <numeric>
 #include <vector>
@@ -11,16 +12,15 @@ namespace autoglm {
 struct RadixTreePeer {
   using Node = RadixTree::Node;
   static Node& At(RadixTree& tree, BlockIndex block) { return tree.At(block); }
-  static void SwapListEnds(RadixTree& tree) { std::swap(tree.oldest_, tree.newest_); }
+  static void SwapInHeap(RadixTree& tree) { std::swap(tree.heap_.front(), tree.heap_.back()); }
+  static void ForgetInHeap(RadixTree& tree) { tree.heap_.pop_back(); }
   static void Miscount(RadixTree& tree) { ++tree.num_unreferenced_; }
-  // Moves the oldest node to the newest place, as if it had just been used without its parent.
-  static void MoveOldestToEnd(RadixTree& tree) {
-    const BlockIndex oldest = tree.oldest_;
-    tree.Unlink(oldest);
-    tree.AppendNewest(oldest);
-  }
+  static void ForgetSiblings(RadixTree& tree) { std::ranges::fill(tree.siblings_, RadixTree::kNone); }
   // Puts every node in one chain, as if all hashes were equal.
-  static void MakeAllHashesCollide(RadixTree& tree) { tree.buckets_.assign(1, RadixTree::kNone); }
+  static void MakeAllHashesCollide(RadixTree& tree) {
+    tree.buckets_.assign(1, RadixTree::kNone);
+    tree.siblings_.assign(1, RadixTree::kNone);
+  }
 };
 
 namespace {
@@ -49,7 +49,7 @@ TEST(RadixTree, FindChild_IsRightWhenAllBlocksShareOneBucket) {
   for (BlockIndex block = 0; block < 16; ++block) tree.Insert(RadixTree::kRoot, block, Tokens(block), 0);
   for (BlockIndex block = 0; block < 16; ++block) EXPECT_EQ(tree.FindChild(RadixTree::kRoot, Tokens(block), 0), block);
   for (const BlockIndex block : {8, 15, 0, 3}) tree.Unreference(block);
-  while (tree.EvictOldest()) continue;
+  while (tree.Evict()) continue;
   for (BlockIndex block = 0; block < 16; ++block) {
     const bool evicted = block == 8 || block == 15 || block == 0 || block == 3;
     EXPECT_EQ(tree.FindChild(RadixTree::kRoot, Tokens(block), 0).has_value(), !evicted) << block;
@@ -57,20 +57,20 @@ TEST(RadixTree, FindChild_IsRightWhenAllBlocksShareOneBucket) {
   EXPECT_TRUE(tree.CheckIntegrity());
 }
 
-TEST(RadixTree, EvictOldest_TakesTheLeastRecentlyUsedFirst) {
+TEST(RadixTree, Evict_TakesTheLeastRecentlyUsedFirst) {
   RadixTree tree(4);
   for (BlockIndex block = 0; block < 3; ++block) tree.Insert(RadixTree::kRoot, block, Tokens(block), 0);
   for (const BlockIndex block : {0, 1, 2}) tree.Unreference(block);
   tree.Reference(0);
   tree.Unreference(0);
-  EXPECT_EQ(tree.EvictOldest(), 1);
-  EXPECT_EQ(tree.EvictOldest(), 2);
-  EXPECT_EQ(tree.EvictOldest(), 0);
-  EXPECT_EQ(tree.EvictOldest(), std::nullopt);
+  EXPECT_EQ(tree.Evict(), 1);
+  EXPECT_EQ(tree.Evict(), 2);
+  EXPECT_EQ(tree.Evict(), 0);
+  EXPECT_EQ(tree.Evict(), std::nullopt);
   EXPECT_EQ(tree.num_nodes(), 0);
 }
 
-TEST(RadixTree, EvictOldest_NeverTakesAParentBeforeItsChild) {
+TEST(RadixTree, Evict_NeverTakesAParentBeforeItsChild) {
   RadixTree tree(4);
   tree.Insert(RadixTree::kRoot, 0, Tokens(0), 0);
   tree.Insert(0, 1, Tokens(1), 0);
@@ -79,14 +79,14 @@ TEST(RadixTree, EvictOldest_NeverTakesAParentBeforeItsChild) {
   tree.Unreference(1);
   tree.Unreference(0);
   ASSERT_TRUE(tree.CheckIntegrity());
-  EXPECT_EQ(tree.EvictOldest(), 1);
-  EXPECT_EQ(tree.EvictOldest(), 0);
+  EXPECT_EQ(tree.Evict(), 1);
+  EXPECT_EQ(tree.Evict(), 0);
 }
 
-TEST(RadixTree, EvictOldest_LeavesReferencedNodesAlone) {
+TEST(RadixTree, Evict_LeavesReferencedNodesAlone) {
   RadixTree tree(4);
   tree.Insert(RadixTree::kRoot, 0, Tokens(0), 0);
-  EXPECT_EQ(tree.EvictOldest(), std::nullopt);
+  EXPECT_EQ(tree.Evict(), std::nullopt);
   EXPECT_TRUE(tree.Contains(0));
 }
 
@@ -94,21 +94,104 @@ TEST(RadixTreeDeathTest, MisuseIsABug) {
   RadixTree tree(4);
   tree.Insert(RadixTree::kRoot, 0, Tokens(0), 0);
   EXPECT_DEATH(tree.Insert(RadixTree::kRoot, 0, Tokens(1), 0), "is_node");
-  EXPECT_DEATH(tree.Insert(0, 1, std::vector<TokenId>(31), 0), "size");
+  EXPECT_DEATH(tree.Insert(0, 1, std::vector<TokenId>(33), 0), "size");
+  EXPECT_DEATH(tree.Insert(0, 1, {}, 0), "empty");
   EXPECT_DEATH(tree.Reference(2), "is_node");
   tree.Unreference(0);
   EXPECT_DEATH(tree.Unreference(0), "num_references");
   EXPECT_DEATH(tree.Insert(0, 1, Tokens(1), 0), "num_references");
 }
 
-// A tree with a chain 0 - 1 that nobody references and a node 2 that is referenced once.
+TEST(RadixTree, Evict_OfTwoUsedTogetherTakesTheCheaperFirst) {
+  RadixTree tree(4);
+  tree.SetCost([](int64_t, int64_t num_tokens, const BlockKey&) { return static_cast<double>(num_tokens); });
+  tree.Insert(RadixTree::kRoot, 0, Tokens(0), 0);
+  tree.Insert(RadixTree::kRoot, 1, std::vector<TokenId>(7, 500), 0);
+  tree.Unreference(0);
+  tree.Unreference(1);
+  ASSERT_TRUE(tree.CheckIntegrity());
+  EXPECT_EQ(tree.Evict(), 1);
+  EXPECT_EQ(tree.Evict(), 0);
+}
+
+TEST(RadixTree, Evict_WhatIsDearGoesTooWhenItHasNotBeenUsedForLong) {
+  RadixTree tree(16);
+  tree.SetCost([](int64_t, int64_t num_tokens, const BlockKey&) { return num_tokens == 32 ? 5.0 : 1.0; });
+  tree.Insert(RadixTree::kRoot, 0, Tokens(0), 0);
+  tree.Unreference(0);
+  int num_cheap = 0;
+  for (BlockIndex block = 1; tree.Contains(0); ++num_cheap) {
+    tree.Insert(RadixTree::kRoot, block, std::vector<TokenId>(3, num_cheap), 0);
+    tree.Unreference(block);
+    EXPECT_TRUE(tree.CheckIntegrity());
+    block = *tree.Evict();
+    ASSERT_LT(num_cheap, 16);
+  }
+  EXPECT_EQ(num_cheap, 5) << "as many cheap ones as it is worth";
+}
+
+TEST(RadixTree, FindBeginning_FindsTheChildWithMostOfTheTokens) {
+  RadixTree tree(8);
+  tree.Insert(RadixTree::kRoot, 0, Tokens(0), 0);
+  std::vector<TokenId> fork = Tokens(100);
+  tree.Insert(0, 1, fork, 0);
+  fork[10] = 7;
+  tree.Insert(0, 2, fork, 0);
+  fork[20] = 8;
+  const auto found = tree.FindBeginning(0, fork, 0);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->block, 2);
+  EXPECT_EQ(found->num_tokens, 20);
+  EXPECT_EQ(tree.FindBeginning(0, fork, 0, 2)->num_tokens, 10);
+  EXPECT_FALSE(tree.FindBeginning(0, fork, 1)) << "another salt";
+  EXPECT_FALSE(tree.FindBeginning(1, fork, 0)) << "another parent";
+  EXPECT_FALSE(tree.FindBeginning(0, {}, 0));
+}
+
+TEST(RadixTree, PartialNode_GrowsAndGoes) {
+  RadixTree tree(8);
+  const std::vector<TokenId> tokens = Tokens(100);
+  const auto first = [&](size_t count) { return std::span(tokens).first(count); };
+  tree.Insert(RadixTree::kRoot, 0, Tokens(0), 0);
+  tree.Insert(0, 1, first(3), 0);
+  EXPECT_TRUE(tree.IsPartial(1));
+  EXPECT_EQ(tree.key(1), BlockKey());
+  EXPECT_EQ(tree.FindBeginning(0, first(31), 0)->num_tokens, 3);
+  tree.Extend(1, first(20));
+  EXPECT_EQ(tree.FindBeginning(0, first(31), 0)->num_tokens, 20);
+  EXPECT_TRUE(tree.CheckIntegrity());
+  tree.Withdraw(1);
+  EXPECT_FALSE(tree.FindBeginning(0, first(31), 0));
+  EXPECT_TRUE(tree.CheckIntegrity());
+  tree.Insert(0, 1, first(32), 0);
+  EXPECT_EQ(tree.FindChild(0, first(32), 0), 1);
+  EXPECT_EQ(tree.FindBeginning(0, first(31), 0)->num_tokens, 31) << "a full node begins like a partial one";
+}
+
+TEST(RadixTree, RemovePartialChildren_LeavesFullAndReferencedOnes) {
+  RadixTree tree(8);
+  tree.Insert(RadixTree::kRoot, 0, Tokens(0), 0);
+  tree.Insert(0, 1, Tokens(100), 0);
+  tree.Insert(0, 2, std::vector<TokenId>(4, 9), 0);
+  tree.Insert(0, 3, std::vector<TokenId>(5, 9), 0);
+  tree.Unreference(1);
+  tree.Unreference(2);
+  EXPECT_EQ(tree.RemovePartialChildren(0), std::vector<BlockIndex>{2});
+  EXPECT_TRUE(tree.Contains(1));
+  EXPECT_TRUE(tree.Contains(3));
+  EXPECT_TRUE(tree.CheckIntegrity());
+}
+
+// A tree with a chain 0 - 1 and a node 3 that nobody references, and a node 2 that is referenced once.
 RadixTree SmallTree() {
   RadixTree tree(4);
   tree.Insert(RadixTree::kRoot, 0, Tokens(0), 0);
   tree.Insert(0, 1, Tokens(1), 0);
   tree.Insert(RadixTree::kRoot, 2, Tokens(2), 0);
+  tree.Insert(RadixTree::kRoot, 3, Tokens(3), 0);
   tree.Unreference(1);
   tree.Unreference(0);
+  tree.Unreference(3);
   return tree;
 }
 
@@ -121,12 +204,14 @@ TEST(RadixTree, CheckIntegrity_FindsEveryKindOfDamage) {
       {"child count", [](RadixTree& tree) { ++Peer::At(tree, 0).num_children; }},
       {"child referenced without its parent", [](RadixTree& tree) { tree.Reference(1); }},
       {"negative references", [](RadixTree& tree) { Peer::At(tree, 2).num_references = -1; }},
-      {"unreferenced and not in the list", [](RadixTree& tree) { Peer::At(tree, 2).num_references = 0; }},
-      {"referenced and in the list", [](RadixTree& tree) { ++Peer::At(tree, 0).num_references; }},
-      {"list ends", [](RadixTree& tree) { Peer::SwapListEnds(tree); }},
-      {"list count", [](RadixTree& tree) { Peer::Miscount(tree); }},
-      {"parent before child in the list", [](RadixTree& tree) { Peer::MoveOldestToEnd(tree); }},
-      {"circle in the list", [](RadixTree& tree) { Peer::At(tree, 0).newer = 1; }},
+      {"unreferenced and not in the heap", [](RadixTree& tree) { Peer::At(tree, 2).num_references = 0; }},
+      {"referenced and in the heap", [](RadixTree& tree) { ++Peer::At(tree, 1).num_references; }},
+      {"heap order", [](RadixTree& tree) { Peer::SwapInHeap(tree); }},
+      {"heap incomplete", [](RadixTree& tree) { Peer::ForgetInHeap(tree); }},
+      {"count", [](RadixTree& tree) { Peer::Miscount(tree); }},
+      {"siblings", [](RadixTree& tree) { Peer::ForgetSiblings(tree); }},
+      {"depth", [](RadixTree& tree) { ++Peer::At(tree, 1).depth; }},
+      {"a parent that is partial", [](RadixTree& tree) { Peer::At(tree, 0).num_tokens = 3; }},
       {"salt", [](RadixTree& tree) { Peer::At(tree, 0).salt = 9; }},
   };
   for (const auto& [name, damage] : damages) {

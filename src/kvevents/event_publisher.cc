@@ -132,7 +132,9 @@ void EventPublisher::OnStored(BlockIndex /*block*/, const BlockKey& key, const B
   Push(event);
 }
 
-void EventPublisher::OnRemoved(BlockIndex /*block*/, const BlockKey& key) { Push({.kind = KvEvent::Kind::kRemoved, .key = key}); }
+void EventPublisher::OnRemoved(BlockIndex /*block*/, const BlockKey& key, BlockRemoval /*why*/) {
+  Push({.kind = KvEvent::Kind::kRemoved, .key = key});
+}
 
 void EventPublisher::OnCleared() { Push({.kind = KvEvent::Kind::kCleared}); }
 

@@ -50,7 +50,7 @@ class EventPublisher : public BlockListener {
   ~EventPublisher() override;
 
   void OnStored(BlockIndex block, const BlockKey& key, const BlockKey& parent, std::span<const TokenId> tokens) override;
-  void OnRemoved(BlockIndex block, const BlockKey& key) override;
+  void OnRemoved(BlockIndex block, const BlockKey& key, BlockRemoval why) override;
   // All blocks are gone: the model was unloaded.
   void OnCleared();
 

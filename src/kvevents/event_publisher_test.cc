@@ -128,7 +128,7 @@ TEST_F(EventPublisherTest, Messages_HaveTopicNumberAndBatch) {
   const Message first = FirstMessage(*publisher, follower);
   EXPECT_EQ(first.topic, "kv@pod@model");
   Store(*publisher, 7);
-  publisher->OnRemoved(0, Key(7));
+  publisher->OnRemoved(0, Key(7), BlockRemoval::kEvicted);
   std::string seen;
   for (uint64_t expected = first.sequence + 1; seen.find("BlockRemoved") == std::string::npos; ++expected) {
     const Message message = follower.Next();
@@ -186,7 +186,7 @@ TEST_F(EventPublisherTest, Overflow_ClearsFollowersAndIsCounted) {
   const auto publisher = Start({.max_queued = 8});
   for (uint64_t i = 1; i <= 20'000; ++i) {
     Store(*publisher, i);
-    publisher->OnRemoved(0, Key(i));
+    publisher->OnRemoved(0, Key(i), BlockRemoval::kEvicted);
   }
   ASSERT_GT(publisher->stats().num_dropped, 0);
   Store(*publisher, 77'777);

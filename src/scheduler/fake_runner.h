@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <set>
 #include <span>
@@ -22,6 +23,12 @@ class FakeRunner {
   static constexpr int64_t kVocabSize = 1000;
 
   explicit FakeRunner(int64_t num_blocks) : slots_(static_cast<size_t>(num_blocks * kBlockSizeTokens), 0) {}
+
+  // For BlockManager::SetCopy.
+  void CopyBlock(BlockIndex from, BlockIndex to) {
+    std::copy_n(slots_.begin() + int64_t{from} * kBlockSizeTokens, kBlockSizeTokens,
+                slots_.begin() + int64_t{to} * kBlockSizeTokens);
+  }
 
   StepResult Run(const StepPlan& plan) {
     std::set<const Sequence*> seen;
@@ -101,9 +108,12 @@ class FakeRunner {
   template <typename Visit>
   void ForEachSlot(const SequenceSlice& slice, Visit visit) {
     const Sequence& sequence = *slice.sequence;
-    uint64_t kv = sequence.request.cache_salt + 1;
+    const CacheScope& scope = sequence.request.cache_scope;
+    const int64_t num_public = scope.num_public_tokens / kBlockSizeTokens * kBlockSizeTokens;
+    uint64_t kv = num_public > 0 ? 1 : scope.salt + 1;
     const int64_t num_known = slice.first_token + slice.num_tokens;
     for (int64_t t = 0; t < num_known + std::ssize(slice.draft); ++t) {
+      if (num_public > 0 && t == num_public) kv ^= scope.salt + 1;
       kv = Mix(kv, t < num_known ? sequence.tokens[static_cast<size_t>(t)] : slice.draft[static_cast<size_t>(t - num_known)]);
       const BlockIndex block = sequence.block_table.blocks[static_cast<size_t>(t / kBlockSizeTokens)];
       visit(t, kv, slots_[static_cast<size_t>(block * kBlockSizeTokens + t % kBlockSizeTokens)]);

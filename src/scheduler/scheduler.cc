@@ -27,6 +27,10 @@ constexpr int64_t kLeastPromptTokens = 4;
 // That streams wait while a more urgent prompt has a step for itself.
 constexpr double kMostSecondsOfPause = 0.25;
 
+// The rest of a prompt that another one has, too, is waited for, so that all choices of an answer share their prompt: but not for
+// fewer tokens.
+constexpr int64_t kLeastAwaitedTokens = 8;
+
 // How much of the `left` budget the first of two prompts may take.
 int64_t ShareOf(const Sequence& first, const Sequence* next, int64_t left) {
   if (first.num_to_compute() <= left || next == nullptr) return std::min(first.num_to_compute(), left);
@@ -274,10 +278,15 @@ Sequence* Scheduler::NextInLine() {
 bool Scheduler::IsComputedInLine(const Sequence& sequence) const {
   return std::ranges::any_of(prompts_, [&](const Sequence* other) {
     // Waiting for older ones only, nobody waits in a circle or for ever.
-    if (other->place() > sequence.place() || other->request.cache_salt != sequence.request.cache_salt) return false;
+    if (other->place() > sequence.place()) return false;
     const auto differs = std::ranges::mismatch(sequence.tokens, other->tokens).in1;
-    const int64_t num_equal = std::min(differs - sequence.tokens.begin(), sequence.num_tokens() - 1);
-    return num_equal / kBlockSizeTokens > other->num_computed / kBlockSizeTokens;
+    const int64_t num_wanted = sequence.num_tokens() - 1;
+    int64_t num_equal = std::min(differs - sequence.tokens.begin(), num_wanted);
+    if (const CacheScope& scope = sequence.request.cache_scope; other->request.cache_scope.salt != scope.salt) {
+      num_equal = std::min({num_equal, scope.num_public_tokens, other->request.cache_scope.num_public_tokens});
+    }
+    if (num_equal / kBlockSizeTokens > other->num_computed / kBlockSizeTokens) return true;
+    return blocks_.copies() && num_equal == num_wanted && num_equal - other->num_computed >= kLeastAwaitedTokens;
   });
 }
 
@@ -296,16 +305,16 @@ int64_t Scheduler::NumPromisedBlocks() const {
 }
 
 bool Scheduler::HasBlocksFor(const Sequence& sequence) const {
-  const int64_t num_needed =
-      blocks_.NumBlocksNeeded(sequence.tokens, sequence.num_tokens() - 1, sequence.num_tokens() + 1, sequence.request.cache_salt);
+  const int64_t num_needed = blocks_.NumBlocksNeeded(sequence.tokens, sequence.num_tokens() - 1, sequence.num_tokens() + 1,
+                                                     sequence.request.cache_scope);
   return num_needed + NumPromisedBlocks() <= blocks_.num_available();
 }
 
 void Scheduler::Start(Sequence& sequence) {
   // The last token is always recomputed: its logits give the next one.
   waiting_.Remove(sequence);
-  sequence.block_table = blocks_.MatchPrefix(sequence.tokens, sequence.num_tokens() - 1, sequence.request.cache_salt);
-  sequence.num_computed = sequence.block_table.num_shared * kBlockSizeTokens;
+  sequence.block_table = blocks_.MatchPrefix(sequence.tokens, sequence.num_tokens() - 1, sequence.request.cache_scope);
+  sequence.num_computed = sequence.block_table.num_matched_tokens;
   if (sequence.num_preemptions == 0) {
     sequence.num_cached_tokens = sequence.num_computed;
     sequence.times.first_scheduled = clock_.Now();
@@ -338,7 +347,7 @@ std::vector<SequenceUpdate> Scheduler::Commit(const StepResult& result) {
   for (const SequenceSlice& slice : plan_.slices) {
     Sequence& sequence = *slice.sequence;
     sequence.num_computed += slice.num_tokens;
-    blocks_.Commit(sequence.block_table, sequence.tokens, sequence.num_computed, sequence.request.cache_salt);
+    blocks_.Commit(sequence.block_table, sequence.tokens, sequence.num_computed, sequence.request.cache_scope);
     service += Charge(sequence, slice.samples ? *num_sampled : 0);
     if (!slice.samples) continue;
     const auto end = sampled + *num_sampled++;
@@ -347,7 +356,7 @@ std::vector<SequenceUpdate> Scheduler::Commit(const StepResult& result) {
       if (updates.back().finish) break;
       if (sampled == end) break;
       ++sequence.num_computed;  // of the token just appended, which was drafted
-      blocks_.Commit(sequence.block_table, sequence.tokens, sequence.num_computed, sequence.request.cache_salt);
+      blocks_.Commit(sequence.block_table, sequence.tokens, sequence.num_computed, sequence.request.cache_scope);
     }
     sampled = end;
   }

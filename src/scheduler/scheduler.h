@@ -56,8 +56,8 @@ struct SpeculationStats {
 //     prompt keeps three quarters of the speed, and a short prompt behind long ones starts at once.
 //  3. A prompt starts with the blocks its prefix has in the cache, and only when all blocks of the rest are there and one
 //     more for each running sequence to grow into. Nobody overtakes the oldest prompt that waits for blocks.
-//  4. A waiting prompt that shares blocks with an older one which is at work on them starts when they are in the cache,
-//     instead of computing them too; the prompts behind it may go ahead.
+//  4. A waiting prompt that shares blocks, or all it has, with an older one which is at work on them starts when they are in the
+//     cache, instead of computing them too; the prompts behind it may go ahead.
 //  5. A stream that finds no block for its next token makes the last in line that runs (perhaps itself) give its blocks
 //     back and wait again, at its place in line; what it had computed is usually still cached when it returns. A running
 //     prompt that finds no blocks just waits; only when nothing at all could run in a step do the last make room for the

@@ -16,7 +16,8 @@ class SchedulerFairnessTest : public SchedulerTest {
  protected:
   Sequence& AddOf(uint64_t tenant, int64_t num_prompt_tokens, int64_t max_tokens, int64_t priority = 0) {
     Request request = MakeRequest(num_prompt_tokens, max_tokens, next_first_ += 10'000);
-    request.tenant = request.cache_salt = tenant;
+    request.tenant = tenant;
+    request.cache_scope = tenant;
     request.priority = priority;
     return Add(std::move(request));
   }
@@ -67,7 +68,8 @@ void ExpectFairService(int64_t max_running, int num_steps, uint64_t seed, Schedu
     std::ranges::fill(request.prompt_tokens, next_first++ % FakeRunner::kVocabSize);
     request.prompt_tokens[0] = next_first++;
     request.sampling.max_tokens = 1 + static_cast<int64_t>(random.NextBelow(kMostAnswer));
-    request.tenant = request.cache_salt = tenant;
+    request.tenant = tenant;
+    request.cache_scope = tenant;
     ASSERT_TRUE(scheduler.Enqueue(std::move(request), nullptr));
   };
   std::array<int64_t, kTenants + 1> num_waiting{};

@@ -241,9 +241,9 @@ TEST_F(SchedulerPlanTest, OlderPrompt_NeverWaitsForAYoungerOneThatSharesItsPrefi
 
 TEST_F(SchedulerPlanTest, EqualPromptsOfTwoTenants_AreNeitherSharedNorAwaited) {
   auto request = MakeRequest(100);
-  request.cache_salt = 1;
+  request.cache_scope = 1;
   Sequence& first = Add(request);
-  request.cache_salt = 2;
+  request.cache_scope = 2;
   Sequence& second = Add(request);
   Step();
   EXPECT_EQ(Planned(first), 100);

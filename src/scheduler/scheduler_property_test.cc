@@ -36,6 +36,10 @@ class World {
         runner_(options.num_blocks),
         scheduler_(options.scheduler, blocks_, clock_) {
     for (auto& stem : stems_) stem = RandomTokens(options.max_prompt_tokens);
+    blocks_.SetCopy([this](BlockIndex from, BlockIndex to) { runner_.CopyBlock(from, to); });
+    blocks_.SetCost([](int64_t first_token, int64_t num_tokens, const BlockKey& key) {
+      return static_cast<double>(num_tokens * (300 + first_token)) / static_cast<double>(1 + key.low % 3);
+    });
   }
 
   void RunToTheEnd() {
@@ -84,7 +88,9 @@ class World {
     }
     request.sampling.max_tokens = UpTo(options_.max_answer_tokens);
     request.sampling.ignore_eos = Chance(50);
-    request.tenant = request.cache_salt = Chance(70) ? 0 : static_cast<uint64_t>(UpTo(3));
+    request.tenant = Chance(70) ? 0 : static_cast<uint64_t>(UpTo(3));
+    const auto differs = std::ranges::mismatch(request.prompt_tokens, stems_[0]).in1;
+    request.cache_scope = {request.tenant, differs - request.prompt_tokens.begin()};  // a stem that is everybody's
     if (Chance(10)) request.deadline = clock_.Now() + std::chrono::seconds(UpTo(500));
     if (Chance(20)) request.target = std::chrono::seconds(UpTo(100));
     request.priority = UpTo(options_.num_priorities) - 1;
@@ -138,7 +144,7 @@ class World {
       return stream.first->num_preemptions == stream.second && !scheduler_.IsPaused(*stream.first);
     });
     EXPECT_LE(plan.num_tokens, has_streams ? budget.max_tokens_with_decode : budget.max_tokens);
-    if (first != nullptr) CheckFirst(*first, plan);
+    if (first != nullptr) CheckFirst(*first, plan, std::ssize(streams));
     StepResult result = runner_.Run(plan);
     // A machine of any speed, sometimes disturbed.
     result.seconds = 0.001 + 0.002 * static_cast<double>(plan.num_tokens * UpTo(Chance(5) ? 50 : 2));
@@ -153,7 +159,7 @@ class World {
   static bool IsStream(const Sequence* sequence) { return sequence->num_generated() > 0 && sequence->num_to_compute() == 1; }
 
   // The first in line is never preempted, and gets its token in every step that has one for every stream.
-  void CheckFirst(const Sequence& first, const StepPlan& plan) {
+  void CheckFirst(const Sequence& first, const StepPlan& plan, int64_t num_streams) {
     const bool stays = first.arrival == first_arrival_;
     if (stays) {
       EXPECT_EQ(first.num_preemptions, first_preemptions_);
@@ -161,7 +167,7 @@ class World {
     first_arrival_ = first.arrival;
     first_preemptions_ = first.num_preemptions;
     if (first.state != SequenceState::kRunning || !IsStream(&first)) return;
-    if (scheduler_.num_running() > options_.scheduler.budget.max_tokens_with_decode) return;
+    if (num_streams > options_.scheduler.budget.max_tokens_with_decode) return;
     if (scheduler_.IsPaused(first)) {
       EXPECT_NE(std::exchange(first_was_paused_, true), true) << "twice in a row";
       return;

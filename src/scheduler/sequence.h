@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "kvcache/block_manager.h"
+#include "kvcache/cache_scope.h"
 #include "sampling/sampler.h"
 #include "sampling/sampling_params.h"
 #include "scheduler/speculation.h"
@@ -27,7 +28,7 @@ struct Request {
   SamplingParams sampling;
   int64_t priority = 0;                    // lower goes first: SchedulerOptions::priority_step
   uint64_t tenant = 0;                     // whose it is: tenants get equal shares of the engine
-  uint64_t cache_salt = 0;                 // prefixes of different salts are never shared
+  CacheScope cache_scope;                  // who shares its prefixes
   std::optional<TimePoint> arrived = {};   // nullopt: with Enqueue
   Duration target = kStandardTarget;       // in which its class of requests is to begin to be answered
   std::optional<TimePoint> deadline = {};  // when its answer is of no use any more

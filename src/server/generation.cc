@@ -73,7 +73,7 @@ tl::expected<std::vector<AnswerChoice>, Refusal> SubmitChoices(const GenerationP
                                      .sampling = SamplingOf(plan, prompt, model.engine().context_length(), choice),
                                      .priority = terms.priority,
                                      .tenant = terms.tenant,
-                                     .cache_salt = terms.cache_salt,
+                                     .cache_scope = terms.cache_salt,
                                      .target = terms.target});
     }
   }
