@@ -16,6 +16,7 @@ BUILD_PACKAGES=(
   libutf8proc-dev       # Unicode normalisation
   libxxhash-dev
   libzmq3-dev cppzmq-dev  # telling routers of the prefix cache
+  libzstd-dev           # compressed blocks of the KV cache
   libyaml-cpp-dev       # autoglm.yaml
   nlohmann-json3-dev
   prometheus-cpp-dev    # metrics registry

@@ -93,7 +93,8 @@ EngineOptions EngineOptionsOf(const ServeConfig& config, const ServedModelConfig
           .max_queue_seconds = static_cast<double>(config.max_queue_seconds),
           .speculates = config.speculates,
           .priority_step = std::chrono::seconds(config.priority_step_s),
-          .kv_disk = {.folder = config.kv_disk, .max_bytes = config.kv_disk_bytes}};
+          .kv_tier = {.compressed_bytes = config.kv_compressed_bytes,
+                      .disk = {.folder = config.kv_disk, .max_bytes = config.kv_disk_bytes}}};
 }
 
 ModelSpec SpecOf(const ServeConfig& config, const ServedModelConfig& model) {

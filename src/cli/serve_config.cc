@@ -177,6 +177,9 @@ constexpr ServeOption kOptions[] = {
      [](ServeConfig& c, const Values& v) { return Assign(c.prepared_cache, ParsePreparedCache(v[0])); }},
     {"prepared-cache-size", "SIZE", "Engine", "most that folder may hold; what was not used for longest goes (default: 64G)",
      [](ServeConfig& c, const Values& v) { return Assign(c.prepared_cache_bytes, ParseByteSize(v[0])); }},
+    {"kv-compressed-memory", "SIZE", "Engine",
+     "memory for what --kv-memory has no room for, compressed without loss to two thirds (default: 0, none)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.kv_compressed_bytes, ParseByteSize(v[0])); }},
     {"kv-disk", "FOLDER", "Engine",
      "where the keys and values of conversations are kept, so that they outlive their eviction and a restart: auto, off or a "
      "folder "

@@ -59,7 +59,8 @@ struct ServeConfig {
   int64_t kv_memory_bytes = 0;                                         // auto
   std::filesystem::path prepared_cache = *ParsePreparedCache("auto");  // empty: off
   int64_t prepared_cache_bytes = PreparedCacheOptions().max_bytes;
-  std::filesystem::path kv_disk;  // empty: off
+  int64_t kv_compressed_bytes = 0;  // of each model
+  std::filesystem::path kv_disk;    // empty: off
   int64_t kv_disk_bytes = KvDiskOptions().max_bytes;
   std::string kv_events;         // empty: off
   std::string kv_events_replay;  // empty: none

@@ -35,6 +35,7 @@ std::vector<Sample> Samples() {
           {"kv-memory", "2G"},
           {"prepared-cache", "weights"},
           {"prepared-cache-size", "3G"},
+          {"kv-compressed-memory", "300M"},
           {"kv-disk", "prefixes"},
           {"kv-disk-size", "4G"},
           {"kv-events", "tcp://*:5557"},

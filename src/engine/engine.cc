@@ -156,7 +156,7 @@ struct Engine::Impl {
   std::vector<std::promise<Status>> integrity_checks;
   std::vector<std::function<void()>> errands;
 
-  std::unique_ptr<KvTier> tier;  // engine thread only; null: there is none. Its threads wake the inbox
+  std::unique_ptr<KvTier> tier;  // engine thread only. Its threads wake the inbox
   std::thread thread;
 };
 
@@ -171,7 +171,9 @@ Result<KvPlan> Engine::PlanKv(const LoadedModel& model, const EngineOptions& opt
     return Fail(ErrorCode::kInvalidArgument, "the KV memory holds " + std::to_string(num_blocks) + " blocks of " +
                                                  std::to_string(block_bytes) + " bytes: give --kv-memory more");
   }
-  return KvPlan{.num_blocks = num_blocks, .context_length = context, .num_bytes = num_blocks * block_bytes};
+  return KvPlan{.num_blocks = num_blocks,
+                .context_length = context,
+                .num_bytes = num_blocks * block_bytes + options.kv_tier.compressed_bytes};
 }
 
 Result<std::unique_ptr<Engine>> Engine::Start(std::shared_ptr<LoadedModel> model, const EngineOptions& options,
@@ -183,10 +185,8 @@ Result<std::unique_ptr<Engine>> Engine::Start(std::shared_ptr<LoadedModel> model
   }
   AUTOGLM_CHECK(resources.kv->pool().num_blocks() == plan.num_blocks && resources.kv->pool().layout() == model->lm().kv_layout());
   auto impl = std::make_unique<Impl>(std::move(model), options, plan.context_length, clock, std::move(resources));
-  if (!options.kv_disk.folder.empty()) {
-    AUTOGLM_TRY(impl->tier, KvTier::Open(options.kv_disk, impl->model->KvFingerprint(), *impl->kv, impl->scheduler, clock,
-                                         [raw = impl.get()] { raw->inbox.Wake(); }));
-  }
+  AUTOGLM_TRY(impl->tier, KvTier::Open(options.kv_tier, impl->model->KvFingerprint(), *impl->kv, impl->scheduler, clock,
+                                       [raw = impl.get()] { raw->inbox.Wake(); }));
   impl->PublishStats();
   impl->thread = std::thread([raw = impl.get()] { raw->ThreadMain(); });
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
@@ -300,9 +300,12 @@ int64_t Engine::context_length() const { return impl_->context_length; }
 
 void Engine::Impl::ThreadMain() {
   BeginEvents();
+  blocks.SetCost([this](int64_t first_token, int64_t num_tokens, const BlockKey& key) {
+    return tier->SecondsToHaveAgain(first_token, num_tokens, key);
+  });
   while (!stopping) {
     AcceptArrivals();
-    if (tier != nullptr) tier->Poll();
+    tier->Poll();
     RunErrands();
     AnswerIntegrityChecks();
     Deliver(scheduler.DropCancelled());
@@ -339,13 +342,12 @@ void Engine::Impl::AcceptArrivals() {
 }
 
 std::optional<Arrival> Engine::Impl::WaitForArrival() {
-  const bool waits_for_disk = tier != nullptr && tier->num_waiting() > 0;
-  return waits_for_disk ? inbox.WaitPopFor(kDiskPatienceStep) : inbox.WaitPop();
+  if (tier->is_unpacking()) return inbox.TryPop();
+  return tier->num_waiting() > 0 ? inbox.WaitPopFor(kDiskPatienceStep) : inbox.WaitPop();
 }
 
 // Puts it in line, at once or when its prefix has come from the disk.
 void Engine::Impl::Accept(Arrival arrival) {
-  if (tier == nullptr) return Enqueue(std::move(arrival));
   const auto waiting = std::make_shared<Arrival>(std::move(arrival));
   const auto enqueue = [this, waiting] { Enqueue(std::move(*waiting)); };
   if (!tier->Restore(waiting->request.prompt_tokens, waiting->request.cache_scope, waiting->cancel, enqueue)) enqueue();
@@ -400,7 +402,7 @@ void Engine::Impl::InterruptFor(const GenerationRequest& request) {
 
 void Engine::Impl::WaitForHeldBlocks() {
   if (holds.ReleaseOldest()) return;  // whoever goes on from it computes it again
-  AUTOGLM_CHECK(tier != nullptr && tier->is_holding());
+  AUTOGLM_CHECK(tier->is_holding());
   tier->LetGo();
   if (std::optional<Arrival> arrival = inbox.WaitPopFor(kHeldBlocksStep)) Accept(*std::move(arrival));
 }
@@ -412,7 +414,7 @@ void Engine::Impl::Deliver(const std::vector<SequenceUpdate>& updates) {
     if (update.finish) admission.Leave();
     stream->second->Deliver(update.token, update.finish, *update.sequence);
     if (!update.finish) continue;
-    if (tier != nullptr) tier->Keep(update.sequence->tokens, update.sequence->request.cache_scope);
+    tier->Keep(update.sequence->tokens, update.sequence->request.cache_scope);
     streams.erase(stream);
     scheduler.Retire(update.sequence);
   }
@@ -433,7 +435,6 @@ void Engine::Impl::AnswerIntegrityChecks() {
 
 std::vector<const BlockTable*> Engine::Impl::HeldTables() const {
   std::vector<const BlockTable*> tables = holds.tables();
-  if (tier == nullptr) return tables;
   const std::vector<const BlockTable*> of_tier = tier->held_tables();
   tables.insert(tables.end(), of_tier.begin(), of_tier.end());
   return tables;
@@ -470,7 +471,7 @@ void Engine::ReleasePrefix(std::string name) {
 
 void Engine::SavePrefix(std::vector<TokenId> tokens, const CacheScope& scope, std::function<void(Status)> done) {
   impl_->Post([impl = impl_.get(), tokens = std::move(tokens), scope, done = std::move(done)] {
-    if (impl->tier == nullptr)
+    if (!impl->tier->has_disk())
       return done(Fail(ErrorCode::kUnsupported, "This server keeps nothing on a disk; start it with --kv-disk."));
     impl->tier->Keep(tokens, scope);
     done({});
@@ -484,7 +485,7 @@ void Engine::ErasePrefix(std::string name, std::vector<TokenId> tokens, const Ca
     const int64_t num_forgotten = std::ssize(impl->blocks.ForgetPrefix(tokens, scope));
     // What is still known belongs to others, too. On the disk nobody knows who else would go on from the rest; they compute it
     // again.
-    if (impl->tier != nullptr) impl->tier->Erase(KeysBehind(impl->blocks, tokens, scope));
+    impl->tier->Erase(KeysBehind(impl->blocks, tokens, scope));
     done(num_forgotten);
   });
 }
@@ -494,21 +495,21 @@ void Engine::Impl::PublishStats() {
   admission.Update(load);
   const std::lock_guard lock(mutex);
   published = {.num_running = scheduler.num_running(),
-               .num_waiting = scheduler.num_waiting() + (tier != nullptr ? tier->num_waiting() : 0),
+               .num_waiting = scheduler.num_waiting() + tier->num_waiting(),
                .num_preemptions = scheduler.num_preemptions(),
                .backlog_seconds = load.backlog_seconds,
                .speculation = scheduler.speculation(),
                .blocks = blocks.stats(),
-               .kv_disk = tier != nullptr ? tier->stats() : BlockStoreStats(),
+               .kv_tier = tier->stats(),
                .kv_events = options.kv_events != nullptr ? options.kv_events->stats() : EventPublisherStats()};
 }
 
 void Engine::Impl::StopAll() {
   RunErrands();
   holds.ReleaseAll();
-  if (tier != nullptr) tier->ResumeAll();
+  tier->ResumeAll();
   Deliver(scheduler.DropAll(FinishReason::kCancelled));
-  if (tier != nullptr) tier->Stop();
+  tier->Stop();
   while (std::optional<Arrival> arrival = inbox.TryPop()) {
     admission.Entered(std::ssize(arrival->request.prompt_tokens));
     admission.Leave();
@@ -516,6 +517,7 @@ void Engine::Impl::StopAll() {
   }
   AnswerIntegrityChecks();
   PublishStats();
+  blocks.SetCost(nullptr);
   EndEvents();
 }
 

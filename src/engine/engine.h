@@ -35,7 +35,7 @@ struct EngineOptions {
   double max_queue_seconds = 120;                     // AdmissionLimits::max_backlog_seconds
   bool speculates = true;                             // see SchedulerOptions
   Duration priority_step = std::chrono::seconds(30);  // see SchedulerOptions
-  KvDiskOptions kv_disk;
+  KvTierOptions kv_tier;
   // Told which prefixes are in memory while the engine runs; of one engine at a time. Null: nobody is.
   std::shared_ptr<EventPublisher> kv_events = nullptr;
 };
@@ -49,7 +49,7 @@ struct EngineStats {
   int64_t num_promised = 0;    // places kept free for requests that were sent away
   SpeculationStats speculation;
   BlockManagerStats blocks;
-  BlockStoreStats kv_disk;
+  KvTierStats kv_tier;
   EventPublisherStats kv_events;
 };
 
@@ -57,7 +57,7 @@ struct EngineStats {
 struct KvPlan {
   int64_t num_blocks = 0;
   int64_t context_length = 0;  // tokens
-  int64_t num_bytes = 0;
+  int64_t num_bytes = 0;       // compressed ones included
 };
 
 // What an engine shares with others, or takes over from one before it. What is missing it makes for itself.

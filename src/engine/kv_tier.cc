@@ -13,6 +13,11 @@ constexpr int64_t kLeastBlocksUnknown = 4;
 // A request waits for the disk as long as computing would take, but so long at least; and this where that is not known.
 constexpr double kLeastPatienceSeconds = 1;
 constexpr double kPatienceSecondsUnknown = 5;
+// Streams wait meanwhile.
+constexpr std::chrono::milliseconds kUnpackSlice(10);
+// Of a token and one before it, in a model of which nothing is known: only the ratios matter.
+constexpr double kTokenSecondsUnknown = 1e-3;
+constexpr double kAttentionSecondsUnknown = 1e-7;
 // Of the pool, for writing.
 constexpr int64_t kShareHeld = 4;
 
@@ -20,11 +25,15 @@ int64_t MostKnownTokens(std::span<const TokenId> tokens) { return std::ssize(tok
 
 }  // namespace
 
-Result<std::unique_ptr<KvTier>> KvTier::Open(const KvDiskOptions& options, std::string_view fingerprint, KvCache& kv,
+Result<std::unique_ptr<KvTier>> KvTier::Open(const KvTierOptions& options, std::string_view fingerprint, KvCache& kv,
                                              const Scheduler& scheduler, const Clock& clock, std::function<void()> wake) {
   std::unique_ptr<KvTier> tier(new KvTier(kv, scheduler, clock, std::move(wake)));
+  if (options.compressed_bytes > 0) {
+    tier->compressed_ = std::make_unique<CompressedTier>(options.compressed_bytes, kv, scheduler, clock);
+  }
+  if (options.disk.folder.empty()) return tier;
   BlockStoreOptions store{
-      .folder = options.folder, .max_bytes = options.max_bytes, .on_ready = tier->wake_, .files = options.files};
+      .folder = options.disk.folder, .max_bytes = options.disk.max_bytes, .on_ready = tier->wake_, .files = options.disk.files};
   AUTOGLM_TRY(tier->store_, BlockStore::Open(std::move(store), fingerprint, kv.pool().layout().block_bytes(), clock));
   return tier;
 }
@@ -32,15 +41,14 @@ Result<std::unique_ptr<KvTier>> KvTier::Open(const KvDiskOptions& options, std::
 KvTier::KvTier(KvCache& kv, const Scheduler& scheduler, const Clock& clock, std::function<void()> wake)
     : pool_(kv.pool()), blocks_(kv.blocks()), scheduler_(scheduler), clock_(clock), wake_(std::move(wake)) {}
 
-KvTier::~KvTier() {
-  if (store_ != nullptr) Stop();
-}
+KvTier::~KvTier() { Stop(); }
 
 void KvTier::ResumeAll() {
   for (const Waiter& waiter : std::exchange(waiting_, {})) waiter.resume();
 }
 
 void KvTier::Stop() {
+  if (store_ == nullptr) return;
   for (const auto& reading : readings_) reading->cancel.Cancel();
   store_->Stop();
   FinishReadings();
@@ -52,10 +60,13 @@ void KvTier::Poll() {
   FinishWritings();
   FinishReadings();
   if (is_holding() && blocks_.num_available() < scheduler_.NumPromisedBlocks()) LetGo();
+  unpack_until_ = clock_.Now() + kUnpackSlice;
+  is_unpacking_ = false;
   ResumeWaiters();
 }
 
 void KvTier::LetGo() {
+  if (store_ == nullptr) return;
   store_->DropQueuedWrites();
   for (const auto& reading : readings_) reading->cancel.Cancel();
 }
@@ -68,18 +79,19 @@ std::vector<const BlockTable*> KvTier::held_tables() const {
   return tables;
 }
 
-// --- from the disk
+// --- upwards
 
 bool KvTier::Restore(std::span<const TokenId> tokens, const CacheScope& scope, const CancelToken& cancel,
                      std::function<void()> resume) {
-  if (MostKnownTokens(tokens) < kBlockSizeTokens) return false;
+  const bool is_anywhere = compressed_ != nullptr || store_ != nullptr;
+  if (!is_anywhere || MostKnownTokens(tokens) < kBlockSizeTokens) return false;
   const double patience = scheduler_.PromptSeconds(0, std::ssize(tokens)).value_or(kPatienceSecondsUnknown);
   Waiter waiter{.prefix = {.tokens = {tokens.begin(), tokens.end()}, .scope = scope},
                 .cancel = cancel,
                 .resume = std::move(resume),
                 .give_up_at = clock_.Now() + std::chrono::duration_cast<Duration>(
                                                  std::chrono::duration<double>(std::max(patience, kLeastPatienceSeconds)))};
-  if (store_->IsReady() && !FindReading(waiter)) return false;
+  if (!HasToWait(waiter)) return false;
   waiting_.push_back(std::move(waiter));
   return true;
 }
@@ -174,17 +186,27 @@ void KvTier::ResumeWaiters() {
 // Every reading brings blocks into the tree or takes a name out of the store's index, so this ends.
 bool KvTier::HasToWait(Waiter& waiter) {
   if (waiter.cancel.IsCancelled() || clock_.Now() >= waiter.give_up_at) return false;
-  if (waiter.reading == nullptr) return !store_->IsReady() || FindReading(waiter);
-  if (!waiter.reading->is_in_tree) return true;
-  if (waiter.reading->cancel.IsCancelled()) return false;
-  return FindReading(waiter);
+  if (waiter.reading != nullptr && !waiter.reading->is_in_tree) return true;
+  if (waiter.reading != nullptr && waiter.reading->cancel.IsCancelled()) return false;
+  if (HasToUnpack(waiter.prefix)) return true;
+  return store_ != nullptr && (!store_->IsReady() || FindReading(waiter));
 }
 
-// --- to the disk
+// Unpacks what there is time for; whether there is more.
+bool KvTier::HasToUnpack(const Prefix& prefix) {
+  if (compressed_ == nullptr) return false;
+  const std::span<const TokenId> tokens(prefix.tokens);
+  const bool has_more =
+      compressed_->Unpack(tokens.first(static_cast<size_t>(MostKnownTokens(tokens))), prefix.scope, unpack_until_);
+  is_unpacking_ = is_unpacking_ || has_more;
+  return has_more;
+}
+
+// --- downwards
 
 void KvTier::Keep(std::span<const TokenId> tokens, const CacheScope& scope) {
   const int64_t most = MostToHold();
-  if (most <= 0) return;
+  if (store_ == nullptr || most <= 0) return;
   Writing writing{.table = blocks_.HoldPrefix(tokens, most * kBlockSizeTokens, scope),
                   .num_left = std::make_shared<std::atomic<int64_t>>(0)};
   if (writing.table.num_blocks() > 0) store_->MarkUsed(blocks_.KeysOf(writing.table));
@@ -226,6 +248,29 @@ void KvTier::FinishWritings() {
     blocks_.Release(writing.table);
     return true;
   });
+}
+
+void KvTier::Erase(std::span<const BlockKey> keys) {
+  if (compressed_ != nullptr) compressed_->Erase(keys);
+  if (store_ != nullptr) store_->Erase(keys);
+}
+
+double KvTier::SecondsToHaveAgain(int64_t first_token, int64_t num_tokens, const BlockKey& key) const {
+  const auto count = static_cast<double>(num_tokens);
+  const double compute_seconds =
+      scheduler_.PromptSeconds(first_token, num_tokens)
+          .value_or(count * (kTokenSecondsUnknown + kAttentionSecondsUnknown * static_cast<double>(first_token)));
+  if (key == BlockKey()) return compute_seconds;  // it is not full, and goes nowhere
+  if (compressed_ != nullptr) return std::min(compute_seconds, compressed_->seconds_per_block());
+  if (store_ == nullptr || !store_->Contains(key)) return compute_seconds;
+  return std::min(compute_seconds, static_cast<double>(pool_.layout().block_bytes()) / store_->read_bytes_per_second());
+}
+
+KvTierStats KvTier::stats() const {
+  KvTierStats stats;
+  if (compressed_ != nullptr) stats.compressed = compressed_->stats();
+  if (store_ != nullptr) stats.disk = store_->stats();
+  return stats;
 }
 
 }  // namespace autoglm

@@ -11,6 +11,7 @@
 #include "base/cancel_token.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "engine/compressed_tier.h"
 #include "engine/kv_cache.h"
 #include "kvstore/block_store.h"
 #include "scheduler/scheduler.h"
@@ -24,9 +25,20 @@ struct KvDiskOptions {
   std::shared_ptr<const BlockFiles> files = std::make_shared<BlockFiles>();  // a test's disk
 };
 
-// The prefixes of one engine on the disk. When a sequence has ended, its blocks are written; when a request comes whose prefix
-// goes on there, and reading it is quicker than computing it, the request waits, outside the scheduler, until the blocks are in
-// the tree.
+// Where prefixes go that the KV memory has no room for.
+struct KvTierOptions {
+  int64_t compressed_bytes = 0;  // of memory; 0: none
+  KvDiskOptions disk;
+};
+
+struct KvTierStats {
+  CompressedBlocksStats compressed;
+  BlockStoreStats disk;
+};
+
+// The prefixes of one engine below its KV memory: compressed (CompressedTier), and on the disk. When a sequence has ended, its
+// blocks are written; when a request comes whose prefix goes on in one of the two, and having it from there is quicker than
+// computing it, the request waits, outside the scheduler, until the blocks are in the tree.
 //
 // What is read into or written from is kept from eviction by tables, which the scheduler must reckon with: no more than a quarter
 // of the pool is held for writing, nothing that running sequences will need, and LetGo gives up what it can.
@@ -35,7 +47,7 @@ struct KvDiskOptions {
 class KvTier {
  public:
   // `wake` is called on other threads when Poll would find something. All three outlive the tier. Errors: as BlockStore::Open.
-  static Result<std::unique_ptr<KvTier>> Open(const KvDiskOptions& options, std::string_view fingerprint, KvCache& kv,
+  static Result<std::unique_ptr<KvTier>> Open(const KvTierOptions& options, std::string_view fingerprint, KvCache& kv,
                                               const Scheduler& scheduler, const Clock& clock, std::function<void()> wake);
   ~KvTier();
   KvTier(const KvTier&) = delete;
@@ -48,10 +60,16 @@ class KvTier {
   // Writes what the store lacks of the known blocks of a prefix, such as a sequence that has ended, in order, as far as the queue
   // and the pool allow.
   void Keep(std::span<const TokenId> tokens, const CacheScope& scope);
-  // Takes the blocks of these names off the disk.
-  void Erase(std::span<const BlockKey> keys) { store_->Erase(keys); }
-  // Takes what the disk has done since.
+  // Forgets the blocks of these names.
+  void Erase(std::span<const BlockKey> keys);
+  // Takes what the disk has done since, and goes on unpacking, for a limited time.
   void Poll();
+
+  // What it would take to have such a block again, in seconds, if it was evicted now: RadixTree::Cost.
+  double SecondsToHaveAgain(int64_t first_token, int64_t num_tokens, const BlockKey& key) const;
+  bool has_disk() const { return store_ != nullptr; }
+  // Whether the next Poll has something to do already.
+  bool is_unpacking() const { return is_unpacking_; }
 
   // Whether blocks are held, which Poll will give back some time.
   bool is_holding() const { return !writings_.empty() || !readings_.empty(); }
@@ -65,7 +83,7 @@ class KvTier {
   int64_t num_waiting() const { return std::ssize(waiting_); }
   // Valid until the next call.
   std::vector<const BlockTable*> held_tables() const;
-  BlockStoreStats stats() const { return store_->stats(); }
+  KvTierStats stats() const;
 
  private:
   struct Prefix {
@@ -103,6 +121,7 @@ class KvTier {
   std::shared_ptr<Reading> StartReading(const Prefix& prefix, int64_t num_known, std::vector<BlockKey> keys);
   bool IsWorthReading(int64_t num_known, int64_t num_blocks);
   bool HasToWait(Waiter& waiter);
+  bool HasToUnpack(const Prefix& prefix);
   int64_t MostToHold() const;
   bool QueueWrites(const BlockTable& table, const std::shared_ptr<std::atomic<int64_t>>& num_left);
   void FinishReadings();
@@ -119,7 +138,10 @@ class KvTier {
   std::vector<Writing> writings_;
   std::vector<Waiter> waiting_;
   int64_t num_held_for_writing_ = 0;  // blocks of the tables
-  std::unique_ptr<BlockStore> store_;
+  TimePoint unpack_until_;            // no longer at once
+  bool is_unpacking_ = false;
+  std::unique_ptr<CompressedTier> compressed_;  // null: none
+  std::unique_ptr<BlockStore> store_;           // null: no disk
 };
 
 }  // namespace autoglm

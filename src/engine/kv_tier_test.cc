@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <future>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -24,7 +25,7 @@ constexpr int64_t kBlockBytes = 32 * 2 * 2 * 2 * 16 * 3;  // BF16, keys and valu
 class KvTierTest : public testing::Test {
  protected:
   EngineOptions Options() const {
-    return {.num_threads = 2, .kv_memory_bytes = 4 << 20, .kv_disk = {.folder = folder_.path() / "kv", .files = disk_}};
+    return {.num_threads = 2, .kv_memory_bytes = 4 << 20, .kv_tier = {.disk = {.folder = folder_.path() / "kv", .files = disk_}}};
   }
   static std::unique_ptr<Engine> Start(const EngineOptions& options, ModelLoadOptions load = {.isa = DetectIsa()}) {
     auto model = LoadedModel::Load(GoldenFile("gguf/llama.gguf"), load);
@@ -70,7 +71,7 @@ class KvTierTest : public testing::Test {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   static void WaitUntilWritten(Engine& engine, int64_t num_blocks) {
-    while (engine.stats().kv_disk.num_written < num_blocks) GoRound(engine);
+    while (engine.stats().kv_tier.disk.num_written < num_blocks) GoRound(engine);
   }
 
   std::vector<std::filesystem::path> Files() const {
@@ -96,7 +97,7 @@ TEST_F(KvTierTest, AnotherEngineLater_FindsThePrefixAndAnswersTheSame) {
   EXPECT_EQ(second.num_cached, 288);
   EXPECT_EQ(second.tokens, alone.tokens);
   EXPECT_TRUE(engine->CheckIntegrity());
-  EXPECT_EQ(engine->stats().kv_disk.num_read, 9);
+  EXPECT_EQ(engine->stats().kv_tier.disk.num_read, 9);
   EXPECT_EQ(engine->stats().blocks.num_used, 0);
 }
 
@@ -128,7 +129,48 @@ TEST_F(KvTierTest, EvictedPrefix_ComesBack) {
   const Answer again = AnswerTo(*engine, Ask(180));
   EXPECT_EQ(again.tokens, first.tokens);
   EXPECT_GT(again.num_cached, 0);
-  EXPECT_GT(engine->stats().kv_disk.num_read, 0);
+  EXPECT_GT(engine->stats().kv_tier.disk.num_read, 0);
+  EXPECT_TRUE(engine->CheckIntegrity());
+}
+
+TEST_F(KvTierTest, CompressedPrefix_ComesBackBitForBit) {
+  for (const KvType type : {KvType::kBf16, KvType::kInt8, KvType::kF32}) {
+    SCOPED_TRACE(testing::Message() << "type " << static_cast<int>(type));
+    const ModelLoadOptions load{.isa = DetectIsa(), .kv_type = type};
+    const auto engine =
+        Start({.num_threads = 2, .kv_memory_bytes = 24 * kBlockBytes, .kv_tier = {.compressed_bytes = 4 << 20}}, load);
+    const Answer first = AnswerTo(*engine, Ask(180));
+    for (TokenId i = 1; i < 12; ++i) AnswerTo(*engine, Ask(300, 8, i * 77));
+    const Answer again = AnswerTo(*engine, Ask(180));
+    EXPECT_EQ(again.tokens, first.tokens);
+    EXPECT_GE(again.num_cached, 160);
+    GoRound(*engine);
+    EXPECT_GE(engine->stats().kv_tier.compressed.num_read, 5);
+    EXPECT_GT(engine->stats().kv_tier.compressed.num_stored, 0);
+  }
+}
+
+TEST_F(KvTierTest, CompressedPrefixThatIsErased_IsForgotten) {
+  const auto engine = Start({.num_threads = 2, .kv_memory_bytes = 24 * kBlockBytes, .kv_tier = {.compressed_bytes = 1 << 20}});
+  AnswerTo(*engine, Ask(180));
+  for (TokenId i = 1; i < 6; ++i) AnswerTo(*engine, Ask(300, 8, i * 77));
+  std::promise<int64_t> erased;
+  engine->ErasePrefix("", Ask(180).prompt_tokens, 0, [&](int64_t count) { erased.set_value(count); });
+  erased.get_future().wait();
+  EXPECT_EQ(AnswerTo(*engine, Ask(180)).num_cached, 0);
+}
+
+TEST_F(KvTierTest, CompressedAndOnTheDisk_EachHasItsPart) {
+  EngineOptions options = Options();
+  options.kv_memory_bytes = 24 * kBlockBytes;
+  options.kv_tier.compressed_bytes = 4 * kBlockBytes;  // of the newest alone
+  const auto engine = Start(options);
+  const Answer first = AnswerTo(*engine, Ask(180));
+  WaitUntilWritten(*engine, 5);
+  for (TokenId i = 1; i < 6; ++i) AnswerTo(*engine, Ask(300, 8, i * 77));
+  const Answer again = AnswerTo(*engine, Ask(180));
+  EXPECT_EQ(again.tokens, first.tokens);
+  EXPECT_GE(again.num_cached, 160);
   EXPECT_TRUE(engine->CheckIntegrity());
 }
 
@@ -149,7 +191,7 @@ TEST_F(KvTierTest, DamagedBlock_IsComputedAgain) {
   EXPECT_EQ(second.tokens, first.tokens);
   EXPECT_EQ(second.num_cached, 0);
   WaitUntilWritten(*engine, 1);
-  EXPECT_EQ(engine->stats().kv_disk.num_damaged, 1) << "the others have not been looked at";
+  EXPECT_EQ(engine->stats().kv_tier.disk.num_damaged, 1) << "the others have not been looked at";
 }
 
 TEST_F(KvTierTest, StuckDisk_KeepsNobodyForEver) {
@@ -205,7 +247,7 @@ TEST_F(KvTierTest, ManyWithOnePrefix_ReadItOnce) {
   while (engine->stats().num_waiting < 12) GoRound(*engine);
   disk_->is_stuck = false;
   for (const auto& stream : streams) EXPECT_EQ(WaitFor(stream).num_cached, 288);
-  EXPECT_EQ(engine->stats().kv_disk.num_read, 9);
+  EXPECT_EQ(engine->stats().kv_tier.disk.num_read, 9);
   EXPECT_TRUE(engine->CheckIntegrity());
 }
 
@@ -213,6 +255,7 @@ TEST_F(KvTierTest, ManyWithOnePrefix_ReadItOnce) {
 TEST_F(KvTierTest, SlowDiskAndTinyPool_EveryoneIsAnswered) {
   EngineOptions options = Options();
   options.kv_memory_bytes = 12 * kBlockBytes;
+  options.kv_tier.compressed_bytes = 6 * kBlockBytes;
   const auto engine = Start(options);
   const auto roomy = Start({.num_threads = 2});
   disk_->write_delay = std::chrono::milliseconds(3);

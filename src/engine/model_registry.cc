@@ -65,11 +65,14 @@ void AddCounters(EngineStats& target, const EngineStats& other, int sign) {
   target.blocks.prefix_queries += sign * other.blocks.prefix_queries;
   target.blocks.prefix_hits += sign * other.blocks.prefix_hits;
   target.blocks.num_evicted += sign * other.blocks.num_evicted;
-  target.kv_disk.num_written += sign * other.kv_disk.num_written;
-  target.kv_disk.num_read += sign * other.kv_disk.num_read;
-  target.kv_disk.num_dropped += sign * other.kv_disk.num_dropped;
-  target.kv_disk.num_damaged += sign * other.kv_disk.num_damaged;
-  target.kv_disk.num_errors += sign * other.kv_disk.num_errors;
+  target.kv_tier.compressed.num_kept += sign * other.kv_tier.compressed.num_kept;
+  target.kv_tier.compressed.num_read += sign * other.kv_tier.compressed.num_read;
+  target.kv_tier.compressed.num_dropped += sign * other.kv_tier.compressed.num_dropped;
+  target.kv_tier.disk.num_written += sign * other.kv_tier.disk.num_written;
+  target.kv_tier.disk.num_read += sign * other.kv_tier.disk.num_read;
+  target.kv_tier.disk.num_dropped += sign * other.kv_tier.disk.num_dropped;
+  target.kv_tier.disk.num_damaged += sign * other.kv_tier.disk.num_damaged;
+  target.kv_tier.disk.num_errors += sign * other.kv_tier.disk.num_errors;
   target.kv_events.num_published += sign * other.kv_events.num_published;
   target.kv_events.num_dropped += sign * other.kv_events.num_dropped;
 }

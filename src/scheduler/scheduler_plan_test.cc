@@ -251,6 +251,70 @@ TEST_F(SchedulerPlanTest, EqualPromptsOfTwoTenants_AreNeitherSharedNorAwaited) {
   RunUntilIdle();
 }
 
+// ---- blocks shared in part
+
+class SharedBlocksTest : public SchedulerPlanTest {
+ protected:
+  SharedBlocksTest() {
+    blocks_->SetCopy([this](BlockIndex from, BlockIndex to) { runner_->CopyBlock(from, to); });
+  }
+};
+
+TEST_F(SharedBlocksTest, ChoicesOfAShortPrompt_ComputeItOnce) {
+  std::vector<Sequence*> choices;
+  for (int i = 0; i < 4; ++i) choices.push_back(&Add(MakeRequest(30)));
+  Step();
+  EXPECT_EQ(Planned(*choices[0]), 30);
+  EXPECT_EQ(last_plan_.size(), 1u) << "the others wait for it";
+  Step();
+  for (int i = 1; i < 4; ++i) {
+    EXPECT_EQ(Planned(*choices[static_cast<size_t>(i)]), 1);
+    EXPECT_EQ(choices[static_cast<size_t>(i)]->num_cached_tokens, 29);
+  }
+  RunUntilIdle();
+}
+
+TEST_F(SharedBlocksTest, ConversationThatGoesOn_ComputesWhatIsNew) {
+  const Sequence& first = Add(MakeRequest(40, 20));
+  std::vector<TokenId> tokens;
+  while (scheduler_->HasWork()) {
+    Step();
+    tokens = first.tokens;
+  }
+  ASSERT_EQ(tokens.size(), 60u);
+  Request request = MakeRequest(1);
+  request.prompt_tokens = tokens;
+  request.prompt_tokens.push_back(7);
+  const Sequence& second = Add(request);
+  Step();
+  EXPECT_EQ(second.num_cached_tokens, 59) << "the last token of an answer has no KV";
+  EXPECT_EQ(Planned(second), 2);
+  RunUntilIdle();
+}
+
+TEST_F(SharedBlocksTest, FewEqualTokens_AreNotWaitedFor) {
+  Add(MakeRequest(7));
+  Add(MakeRequest(7));
+  Step();
+  EXPECT_EQ(last_plan_.size(), 2u);
+  RunUntilIdle();
+}
+
+TEST_F(SharedBlocksTest, PublicPrefixOfTwoTenants_IsComputedOnce) {
+  Request request = MakeRequest(100);
+  request.cache_scope = {1, 70};
+  const Sequence& first = Add(request);
+  request.cache_scope = {2, 70};
+  const Sequence& second = Add(request);
+  Step();
+  EXPECT_EQ(Planned(first), 100);
+  EXPECT_EQ(last_plan_.size(), 1u);
+  Step();
+  EXPECT_EQ(second.num_cached_tokens, 64);
+  EXPECT_EQ(Planned(second), 36) << "what is not public is each one's own";
+  RunUntilIdle();
+}
+
 // ---- running out of blocks
 
 TEST_F(SchedulerPlanTest, OutOfBlocks_PreemptsTheYoungestAndItsAnswerIsTheSame) {

@@ -166,13 +166,14 @@ class World {
     }
     first_arrival_ = first.arrival;
     first_preemptions_ = first.num_preemptions;
+    const bool was_paused = std::exchange(first_was_paused_, false) && stays;
     if (first.state != SequenceState::kRunning || !IsStream(&first)) return;
-    if (num_streams > options_.scheduler.budget.max_tokens_with_decode) return;
     if (scheduler_.IsPaused(first)) {
-      EXPECT_NE(std::exchange(first_was_paused_, true), true) << "twice in a row";
+      EXPECT_FALSE(was_paused) << "twice in a row";
+      first_was_paused_ = true;
       return;
     }
-    first_was_paused_ = false;
+    if (num_streams > options_.scheduler.budget.max_tokens_with_decode) return;
     EXPECT_TRUE(std::ranges::any_of(plan.slices, [&](const auto& slice) { return slice.sequence == &first; }));
   }
 

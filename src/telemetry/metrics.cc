@@ -149,6 +149,12 @@ std::unique_ptr<ModelMetrics> ServerMetrics::Families::AddModel(const std::strin
       .weight_memory = gauge("autoglm_model_weight_bytes", "Memory of the model's weights, when they are all there."),
       .kv_memory = gauge("autoglm_model_kv_reserved_bytes", "Memory reserved for the model's keys and values."),
       .kept_kv_memory = gauge("autoglm_model_kv_kept_bytes", "Memory of prefixes kept while the model is not loaded."),
+      .kv_compressed_stored = gauge("autoglm_kv_compressed_stored_bytes", "Compressed keys and values in memory."),
+      .kv_compressed_kept =
+          counter("autoglm_kv_compressed_kept_blocks_total", "Blocks of keys and values that were compressed when evicted."),
+      .kv_compressed_read = counter("autoglm_kv_compressed_read_blocks_total", "Compressed blocks that came back into use."),
+      .kv_compressed_dropped =
+          counter("autoglm_kv_compressed_dropped_blocks_total", "Compressed blocks that were lost to newer ones."),
       .kv_disk_stored = gauge("autoglm_kv_disk_stored_bytes", "Keys and values of the model in files, while it is loaded."),
       .kv_disk_read_speed =
           gauge("autoglm_kv_disk_read_bytes_per_second", "How fast blocks came from the disk lately; at first a guess."),

@@ -47,6 +47,10 @@ struct ModelMetrics {
   prometheus::Gauge& kv_memory;       // reserved
   prometheus::Gauge& kept_kv_memory;  // prefixes of a model that is not loaded
   // Of the disk tier of keys and values: blocks, but bytes where it says so.
+  prometheus::Gauge& kv_compressed_stored;  // bytes
+  prometheus::Counter& kv_compressed_kept;
+  prometheus::Counter& kv_compressed_read;
+  prometheus::Counter& kv_compressed_dropped;
   prometheus::Gauge& kv_disk_stored;      // bytes
   prometheus::Gauge& kv_disk_read_speed;  // bytes a second
   prometheus::Counter& kv_disk_read;
