@@ -43,7 +43,7 @@ def test_context_stays_in_memory_while_others_flood_it(start_server):
     for i in range(12):
         server.client().completions.create(model="default", prompt=f"{i} flood " * 400, max_tokens=1)
     assert go_on(server, pinned["id"]).usage.prompt_tokens_details.cached_tokens > 200
-    assert go_on(server, loose["id"]).usage.prompt_tokens_details.cached_tokens == 0
+    assert go_on(server, loose["id"]).usage.prompt_tokens_details.cached_tokens < 32
 
 
 def test_context_survives_a_kill(binary, model, tmp_path, start_server):

@@ -121,7 +121,7 @@ def test_a_follower_knows_every_hit_before_it_is_reported(followed):
         follower.follow(150)
         expected = follower.tokens_known(prompt)
         cached, _ = complete(server, prompt)
-        assert cached == expected
+        assert cached // BLOCK * BLOCK == expected, "partial blocks are not told of"
         hits += cached
     assert hits > 0
     metrics = server.metrics()
