@@ -301,7 +301,7 @@ int64_t Engine::context_length() const { return impl_->context_length; }
 void Engine::Impl::ThreadMain() {
   BeginEvents();
   blocks.SetCost([this](int64_t first_token, int64_t num_tokens, const BlockKey& key) {
-    return tier->SecondsToHaveAgain(first_token, num_tokens, key);
+    return tier->CostToHaveAgain(first_token, num_tokens, key);
   });
   while (!stopping) {
     AcceptArrivals();

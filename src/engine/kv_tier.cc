@@ -15,9 +15,6 @@ constexpr double kLeastPatienceSeconds = 1;
 constexpr double kPatienceSecondsUnknown = 5;
 // Streams wait meanwhile.
 constexpr std::chrono::milliseconds kUnpackSlice(10);
-// Of a token and one before it, in a model of which nothing is known: only the ratios matter.
-constexpr double kTokenSecondsUnknown = 1e-3;
-constexpr double kAttentionSecondsUnknown = 1e-7;
 // Of the pool, for writing.
 constexpr int64_t kShareHeld = 4;
 
@@ -255,15 +252,18 @@ void KvTier::Erase(std::span<const BlockKey> keys) {
   if (store_ != nullptr) store_->Erase(keys);
 }
 
-double KvTier::SecondsToHaveAgain(int64_t first_token, int64_t num_tokens, const BlockKey& key) const {
-  const auto count = static_cast<double>(num_tokens);
-  const double compute_seconds =
-      scheduler_.PromptSeconds(first_token, num_tokens)
-          .value_or(count * (kTokenSecondsUnknown + kAttentionSecondsUnknown * static_cast<double>(first_token)));
-  if (key == BlockKey()) return compute_seconds;  // it is not full, and goes nowhere
-  if (compressed_ != nullptr) return std::min(compute_seconds, compressed_->seconds_per_block());
-  if (store_ == nullptr || !store_->Contains(key)) return compute_seconds;
-  return std::min(compute_seconds, static_cast<double>(pool_.layout().block_bytes()) / store_->read_bytes_per_second());
+double KvTier::CostToHaveAgain(int64_t first_token, int64_t num_tokens, const BlockKey& key) const {
+  const auto unit = scheduler_.PromptSeconds(0, kBlockSizeTokens);
+  const auto compute = scheduler_.PromptSeconds(first_token, num_tokens);
+  if (!unit || !compute || *unit <= 0) return static_cast<double>(num_tokens) / kBlockSizeTokens;
+  double seconds = *compute;
+  if (key == BlockKey()) return seconds / *unit;  // it is not full, and goes nowhere
+  if (compressed_ != nullptr) {
+    seconds = std::min(seconds, compressed_->seconds_per_block());
+  } else if (store_ != nullptr && store_->Contains(key)) {
+    seconds = std::min(seconds, static_cast<double>(pool_.layout().block_bytes()) / store_->read_bytes_per_second());
+  }
+  return seconds / *unit;
 }
 
 KvTierStats KvTier::stats() const {

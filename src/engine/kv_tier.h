@@ -65,8 +65,9 @@ class KvTier {
   // Takes what the disk has done since, and goes on unpacking, for a limited time.
   void Poll();
 
-  // What it would take to have such a block again, in seconds, if it was evicted now: RadixTree::Cost.
-  double SecondsToHaveAgain(int64_t first_token, int64_t num_tokens, const BlockKey& key) const;
+  // What it would take to have such a block again if it was evicted now: RadixTree::Cost. In units of what computing the first
+  // block of a prompt takes, so that a machine that is slower for a while does not make blocks dearer than they are.
+  double CostToHaveAgain(int64_t first_token, int64_t num_tokens, const BlockKey& key) const;
   bool has_disk() const { return store_ != nullptr; }
   // Whether the next Poll has something to do already.
   bool is_unpacking() const { return is_unpacking_; }

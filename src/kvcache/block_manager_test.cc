@@ -407,6 +407,13 @@ TEST_F(PartialBlocksTest, CopyThatNeedsAnEviction_NeverEvictsItsSource) {
   blocks_.Release(rest);
 }
 
+TEST_F(PartialBlocksTest, LongerOne_StaysBesideAShorter) {
+  BlockTable shorter = Run(Range(40));
+  RunAndRelease(Range(60));
+  EXPECT_EQ(blocks_.MatchPrefix(Range(60), 59).num_matched_tokens, 59);
+  blocks_.Release(shorter);
+}
+
 TEST_F(PartialBlocksTest, Salts_AreKeptApart) {
   RunAndRelease(Range(50), 1);
   EXPECT_EQ(blocks_.MatchPrefix(Range(50), 49, 2).num_matched_tokens, 0);

@@ -25,7 +25,7 @@ namespace autoglm {
 class RadixTree {
  public:
   static constexpr BlockIndex kRoot = -1;  // the parent of every first block
-  // What it takes to have the KV of such a block again, in seconds; the key of a partial node is empty.
+  // What it takes to have the KV of such a block again, in any unit; the key of a partial node is empty.
   using Cost = std::function<double(int64_t first_token, int64_t num_tokens, const BlockKey& key)>;
 
   explicit RadixTree(int64_t num_blocks);
@@ -99,7 +99,7 @@ class RadixTree {
     int32_t heap_position = kNone;
     uint64_t salt = 0;
     uint64_t hash = 0;     // of a full node
-    double worth = 0;      // seconds; of an unreferenced node
+    double worth = 0;      // of an unreferenced node
     uint64_t used_at = 0;  // decides between equal ones
     BlockKey key = {};
     std::array<TokenId, kBlockSizeTokens> tokens = {};
