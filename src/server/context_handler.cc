@@ -147,6 +147,7 @@ void ContextHandler::Compute(const Call& call, const Context& context, bool is_n
         Context computed = context;
         computed.model = model.name();
         computed.tokens = plan.prompts.front();
+        computed.num_public_tokens = model.ScopeOf(computed.tenant, computed.tokens).num_public_tokens;
         const auto finish = [this, call, computed, is_new](const Status& held) {
           if (!held) return SendOnly(call, ErrorReply(held.error(), kRetryAfterSeconds));
           const Result<Context> kept = is_new ? store_.Add(computed) : store_.Update(computed);
@@ -154,9 +155,10 @@ void ContextHandler::Compute(const Call& call, const Context& context, bool is_n
         };
         const auto hold = [lease = model.lease(), computed, finish, pending = Pending()] {
           if (!computed.is_pinned) return finish({});
-          lease->HoldPrefix(computed.id, computed.tokens, computed.tenant, [lease, finish, pending](const Result<int64_t>& held) {
-            finish(held ? Status() : tl::unexpected<Error>(held.error()));
-          });
+          lease->HoldPrefix(computed.id, computed.tokens, computed.scope(),
+                            [lease, finish, pending](const Result<int64_t>& held) {
+                              finish(held ? Status() : tl::unexpected<Error>(held.error()));
+                            });
         };
         const auto fail = [call](const Error& error) {
           http::Response response = ErrorReply(error, kRetryAfterSeconds);
@@ -185,7 +187,7 @@ void ContextHandler::Erase(const Call& call, const std::string& id) {
   };
   const bool is_loaded =
       host_.WithLoadedModel(context->model, [context = *context, reply, pending = Pending()](const ModelRegistry::Lease& engine) {
-        engine->ErasePrefix(context.id, context.tokens, context.tenant,
+        engine->ErasePrefix(context.id, context.tokens, context.scope(),
                             [engine, reply, pending](int64_t num_blocks) { reply(num_blocks); });
       });
   if (!is_loaded) reply(0);
@@ -219,7 +221,7 @@ void ContextHandler::Save(const Call& call, const std::string& id) {
   if (!context) return Reply(call, context);
   const bool is_loaded = host_.WithLoadedModel(
       context->model, [this, call, context = *context, pending = Pending()](const ModelRegistry::Lease& engine) {
-        engine->SavePrefix(context.tokens, context.tenant, [this, call, context, engine, pending](const Status& saved) {
+        engine->SavePrefix(context.tokens, context.scope(), [this, call, context, engine, pending](const Status& saved) {
           Reply(call, saved ? Result<Context>(context) : tl::unexpected<Error>(saved.error()));
         });
       });

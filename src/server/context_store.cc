@@ -25,6 +25,7 @@ Json ToJson(const Context& context) {
           {"messages", context.messages},
           {"prompt", context.prompt},
           {"tokens", context.tokens},
+          {"public_tokens", context.num_public_tokens},
           {"ttl", context.ttl_s},
           {"created", context.created_unix_seconds},
           {"expires", context.expires_unix_seconds},
@@ -40,6 +41,7 @@ std::optional<Context> FromJson(const Json& json) {
                    .messages = json.at("messages"),
                    .prompt = json.at("prompt"),
                    .tokens = json.at("tokens"),
+                   .num_public_tokens = json.value("public_tokens", int64_t{0}),  // not in older files
                    .ttl_s = json.at("ttl"),
                    .created_unix_seconds = json.at("created"),
                    .expires_unix_seconds = json.at("expires"),
