@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/periodic_thread.h"
 #include "engine/loaded_model.h"
 #include "json/json.h"
 #include "openai/error.h"
@@ -86,7 +87,8 @@ struct ApiServer::Impl : GenerationHost {
         generation(server_options.generation, *this, delivery, server_metrics, ids, server_clock),
         context_store(std::move(store)),
         contexts(*context_store, generation, *this, ids,
-                 [this](const Call& call, http::Response response) { Reply(call, std::move(response)); }) {}
+                 [this](const Call& call, http::Response response) { Reply(call, std::move(response)); }),
+        sweeper(server_options.context_sweep_interval, [this] { contexts.EraseExpired(); }) {}
 
   void Handle(std::shared_ptr<const http::Request> request, std::shared_ptr<http::Exchange> exchange);
   void Dispatch(Call call);
@@ -154,6 +156,7 @@ struct ApiServer::Impl : GenerationHost {
   int64_t num_acquiring = 0;                // requests that wait for their model
   std::map<std::string, OfEngine> known;    // by model; one whose engine has ended is never used again
   std::condition_variable acquired;
+  PeriodicThread sweeper;              // of contexts
   std::unique_ptr<http::Server> http;  // last: its threads use all of the above
 };
 
@@ -511,6 +514,7 @@ ApiServer::ApiServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ApiServer::~ApiServer() {
   // First every answer ends with a reason, then the connections go.
   BeginDrain();
+  impl_->sweeper.Stop();
   impl_->WaitForAcquires();
   impl_->delivery.Stop();
   impl_->WaitForConnectionsToEnd(kFarewellPatience);

@@ -24,6 +24,7 @@ struct ApiServerOptions {
   std::shared_ptr<const Authenticator> authenticator;  // of who asks for anything under /v1; null: anybody may
   GenerationOptions generation;
   ContextStoreOptions contexts;
+  std::chrono::milliseconds context_sweep_interval{1000};  // how soon an expired context gives its memory back
   std::vector<PublicPrefix> public_prefixes;
 };
 

@@ -568,6 +568,24 @@ TEST_F(ApiServerTest, Context_ForkPinAndErase) {
   EXPECT_EQ(Get("/v1/contexts/" + BodyOf(fork)["id"].get<std::string>()).status, 200);
 }
 
+TEST_F(ApiServerTest, ExpiredContext_GivesItsMemoryBackByItself) {
+  Serve();
+  const RawResponse created = Post("/v1/contexts", R"({"ttl":1,)" + std::string(kSystem).substr(1));
+  ASSERT_EQ(created.status, 200) << created.body;
+  EXPECT_TRUE(AwaitUsedBlocks(BodyOf(created)["tokens"].get<int64_t>() / 32));
+  EXPECT_TRUE(AwaitUsedBlocks(0));
+}
+
+TEST_F(ApiServerTest, ServerEndsAtOnce_HoweverSeldomItLooksForExpiredContexts) {
+  server_ =
+      ApiServer::Start({.http = {.port = 0}, .context_sweep_interval = std::chrono::hours(1)}, metrics_, Clock::Real()).value();
+  LoadModel();
+  EXPECT_EQ(Post("/v1/contexts", kSystem).status, 200);
+  const auto begin = std::chrono::steady_clock::now();
+  server_.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, kPatience);
+}
+
 TEST_F(ApiServerTest, ContextsThatMakeNoSense_AreRefused) {
   Serve();
   EXPECT_EQ(Post("/v1/contexts", "{}").status, 400);

@@ -122,7 +122,6 @@ void ContextHandler::Reply(const Call& call, const Result<Context>& context) {
   send_(call, JsonReply(200, DumpJson(ToJson(*context))));
 }
 
-// Expired ones are swept out when somebody comes by: until then they only keep their memory.
 void ContextHandler::EraseExpired() {
   for (const Context& context : store_.TakeExpired()) {
     host_.WithLoadedModel(context.model, [context](const ModelRegistry::Lease& engine) { engine->ReleasePrefix(context.id); });
@@ -130,7 +129,6 @@ void ContextHandler::EraseExpired() {
 }
 
 void ContextHandler::Create(const Call& call) {
-  EraseExpired();
   Result<Context> context = ReadContext(call.request->body);
   if (!context) return Reply(call, context);
   context->id = "ctx-" + ids_.NextHex();
@@ -171,7 +169,6 @@ void ContextHandler::Compute(const Call& call, const Context& context, bool is_n
 }
 
 void ContextHandler::List(const Call& call) {
-  EraseExpired();
   Json list = {{"object", "list"}, {"data", Json::array()}};
   for (const Context& context : store_.List(call.principal->cache_salt)) list["data"].push_back(ToJson(context));
   send_(call, JsonReply(200, DumpJson(list)));

@@ -109,7 +109,10 @@ Status ContextStore::Keep(Context& context) {
 Result<Context> ContextStore::Add(Context context) {
   const std::lock_guard lock(mutex_);
   int64_t num_of_tenant = 0;
-  for (const auto& [id, other] : contexts_) num_of_tenant += other.tenant == context.tenant ? 1 : 0;
+  const int64_t now = Now();
+  for (const auto& [id, other] : contexts_) {
+    if (other.tenant == context.tenant && other.expires_unix_seconds > now) ++num_of_tenant;
+  }
   if (num_of_tenant >= options_.max_of_tenant) {
     return Fail(ErrorCode::kResourceExhausted,
                 "There are " + std::to_string(num_of_tenant) + " contexts already, as many as there may be; erase one first.");
