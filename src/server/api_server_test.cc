@@ -576,6 +576,13 @@ TEST_F(ApiServerTest, ExpiredContext_GivesItsMemoryBackByItself) {
   EXPECT_TRUE(AwaitUsedBlocks(0));
 }
 
+TEST_F(ApiServerTest, ContextThatIsNotKept_PinsNothing) {
+  server_ = ApiServer::Start({.http = {.port = 0}, .contexts = {.max_of_tenant = 0}}, metrics_, Clock::Real()).value();
+  LoadModel();
+  EXPECT_EQ(Post("/v1/contexts", kSystem).status, 429);
+  EXPECT_TRUE(AwaitUsedBlocks(0));
+}
+
 TEST_F(ApiServerTest, ServerEndsAtOnce_HoweverSeldomItLooksForExpiredContexts) {
   server_ =
       ApiServer::Start({.http = {.port = 0}, .context_sweep_interval = std::chrono::hours(1)}, metrics_, Clock::Real()).value();

@@ -146,9 +146,11 @@ void ContextHandler::Compute(const Call& call, const Context& context, bool is_n
         computed.model = model.name();
         computed.tokens = plan.prompts.front();
         computed.num_public_tokens = model.ScopeOf(computed.tenant, computed.tokens).num_public_tokens;
-        const auto finish = [this, call, computed, is_new](const Status& held) {
+        const auto finish = [this, call, computed, is_new, lease = model.lease()](const Status& held) {
           if (!held) return SendOnly(call, ErrorReply(held.error(), kRetryAfterSeconds));
           const Result<Context> kept = is_new ? store_.Add(computed) : store_.Update(computed);
+          // One that is not there, or not any more, is nobody's to release later.
+          if (!kept && (is_new || kept.error().code == ErrorCode::kNotFound)) lease->ReleasePrefix(computed.id);
           SendOnly(call, kept ? JsonReply(200, DumpJson(ToJson(*kept))) : ErrorReply(kept.error(), kRetryAfterSeconds));
         };
         const auto hold = [lease = model.lease(), computed, finish, pending = Pending()] {
