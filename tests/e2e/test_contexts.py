@@ -70,6 +70,13 @@ def test_expired_context_is_gone(start_server):
     assert server.request("GET", f"/v1/contexts/{context['id']}")[0] == 404
 
 
+def test_expired_context_gives_its_memory_back_by_itself(start_server):
+    server = start_server()
+    _, _, context = post(server, "/v1/contexts", {"messages": [SYSTEM], "ttl": 2})
+    assert server.metrics()["autoglm_kv_cache_usage_perc"] > 0
+    server.wait_for_metric("autoglm_kv_cache_usage_perc", 0)
+
+
 def test_timeout_that_cannot_be_met_is_refused_or_ends_with_504(start_server):
     server = start_server()
     body = json.dumps({"model": "default", "messages": [{"role": "user", "content": "Count to a thousand"}], "max_tokens": 2000, "ignore_eos": True})
