@@ -4,7 +4,7 @@ import time
 
 import openai
 import pytest
-from serving import Server
+from serving import Server, wait_until
 
 SYSTEM = {"role": "system", "content": "You are a careful assistant who answers in one short sentence. " * 20}
 
@@ -73,7 +73,7 @@ def test_expired_context_is_gone(start_server):
 def test_expired_context_gives_its_memory_back_by_itself(start_server):
     server = start_server()
     _, _, context = post(server, "/v1/contexts", {"messages": [SYSTEM], "ttl": 2})
-    assert server.metrics()["autoglm_kv_cache_usage_perc"] > 0
+    assert wait_until(lambda: server.metrics()["autoglm_kv_cache_usage_perc"] > 0, 1)
     server.wait_for_metric("autoglm_kv_cache_usage_perc", 0)
 
 
