@@ -26,5 +26,9 @@ class ManualClock : public Clock {
 };
 
 inline double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+// No more than Duration holds: three centuries.
+inline Duration DurationFromSeconds(double seconds) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
 
 }  // namespace autoglm

@@ -77,6 +77,7 @@ ApiServerOptions ApiOptionsOf(const ServeConfig& config, std::shared_ptr<const A
   options.version = Version();
   options.generation.slo_classes = config.slo_classes;
   options.generation.degradation = config.degradation;
+  options.public_prefixes = config.public_prefixes;
   if (!config.kv_disk.empty()) options.contexts.folder = config.kv_disk / "contexts";
   return options;
 }
@@ -171,6 +172,17 @@ Result<std::shared_ptr<ModelRegistry>> MakeRegistry(const ServeConfig& config) {
                                 .on_event = LogModelEvent};
   AUTOGLM_TRY(std::unique_ptr<ModelRegistry> registry, ModelRegistry::Create(std::move(specs), options, Clock::Real()));
   return std::shared_ptr<ModelRegistry>(std::move(registry));
+}
+
+// Names of models that settings mention.
+Status CheckNames(const ServeConfig& config, const ModelRegistry& registry) {
+  if (!config.degradation.smaller_model.empty()) AUTOGLM_TRY_VOID(registry.Resolve(config.degradation.smaller_model));
+  for (const PublicPrefix& prefix : config.public_prefixes) {
+    const auto resolved = registry.Resolve(prefix.model);
+    if (!resolved)
+      return Fail(ErrorCode::kInvalidArgument, fmt::format("{}: model: {}", prefix.origin, resolved.error().message));
+  }
+  return {};
 }
 
 Status PreloadModel(ModelRegistry& registry, const std::string& name) {
@@ -314,7 +326,7 @@ Result<int> RunServe(const ServeConfig& config, Console& console) {
   // The port first: a taken one is noticed before a large model is read.
   AUTOGLM_TRY(std::unique_ptr<ApiServer> server, ApiServer::Start(ApiOptionsOf(config, authenticator), metrics, Clock::Real()));
   AUTOGLM_TRY(const std::shared_ptr<ModelRegistry> registry, MakeRegistry(config));
-  if (!config.degradation.smaller_model.empty()) AUTOGLM_TRY_VOID(registry->Resolve(config.degradation.smaller_model));
+  AUTOGLM_TRY_VOID(CheckNames(config, *registry));
   AUTOGLM_TRY_VOID(PreloadModels(config, *registry));
   AUTOGLM_TRY(const std::unique_ptr<SignalWatcher> signals, SignalWatcher::Install(EndingSignals()));
   server->Serve(registry);

@@ -9,6 +9,7 @@
 
 #include "cli/auth_config.h"
 #include "cli/option_values.h"
+#include "cli/public_prefix_config.h"
 #include "cli/text_file.h"
 #include "cli/yaml_fields.h"
 #include "engine/loaded_model.h"
@@ -260,7 +261,7 @@ constexpr ServeOption kOptions[] = {
 std::string KnownKeys() {
   std::string keys;
   for (const ServeOption& option : kOptions) keys += YamlKey(option) + ", ";
-  return fmt::format("{}{}, {}", keys, kModelsKey, kAuthSections);
+  return fmt::format("{}{}, {}, {}", keys, kModelsKey, kAuthSections, kPublicPrefixesKey);
 }
 
 const ServeOption* FindByYamlKey(std::string_view key) {
@@ -317,6 +318,7 @@ Status ApplyModels(const YAML::Node& list, std::string_view file_name, ServeConf
 Status ApplyEntry(const YAML::Node& key, const YAML::Node& value, std::string_view file_name, ServeConfig& config) {
   if (!key.IsScalar()) return FailAt(file_name, key.Mark(), "a key must be plain text");
   if (key.Scalar() == kModelsKey) return ApplyModels(value, file_name, config);
+  if (key.Scalar() == kPublicPrefixesKey) return ApplyPublicPrefixes(value, file_name, config.public_prefixes);
   if (IsAuthSection(key.Scalar())) return {};  // read together, when all of them are known to stand there once
   const ServeOption* option = FindByYamlKey(key.Scalar());
   if (option == nullptr) {

@@ -16,6 +16,7 @@
 #include "engine/kv_tier.h"
 #include "kernels/isa.h"
 #include "server/degradation.h"
+#include "server/public_prefixes.h"
 #include "server/request_terms.h"
 #include "telemetry/log.h"
 #include "weights/packed_matrix.h"
@@ -81,6 +82,8 @@ struct ServeConfig {
   bool speculates = true;
   int64_t drain_timeout_s = 30;
 
+  std::vector<PublicPrefix> public_prefixes;
+
   AuthOptions auth{.key_database = DefaultKeyDatabase()};
 
   std::string log_file;  // empty: standard error
@@ -102,7 +105,8 @@ struct ServeOption {
 };
 
 // Every setting, in the order of the help. "model" is the positional argument. What concerns one model of several stands in
-// autoglm.yaml under "models", and who may do what under "policies", "keys" and "jwt"; these are no flags.
+// autoglm.yaml under "models", who may do what under "policies", "keys" and "jwt", and what everybody shares under
+// "public_prefixes"; these are no flags.
 std::span<const ServeOption> ServeOptions();
 
 // The name that answers carry: given, or ModelNameOf the path.

@@ -25,8 +25,6 @@ constexpr double kTimelyIfPromised = 0.8;
 // Until answers have ended, so many tokens are expected of one.
 constexpr int64_t kUnknownAnswerTokens = 128;
 
-Duration FromSeconds(double seconds) { return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds)); }
-
 int64_t WholeSeconds(double seconds) {
   return std::max<int64_t>(1, static_cast<int64_t>(std::ceil(std::min(seconds, 86'400.0))));
 }
@@ -138,8 +136,8 @@ Refusal Admission::RefuseUntilRoom(uint64_t fingerprint, const Work& work, doubl
   const int64_t whole = WholeSeconds(seconds);
   if (fingerprint != 0 && promises_.size() < kMaxPromises) {
     const auto wait = static_cast<double>(whole);
-    const Promise promise{.from = now + FromSeconds(wait),
-                          .until = now + FromSeconds(wait + std::max(kLeastGraceSeconds, kGraceShare * wait)),
+    const Promise promise{.from = now + DurationFromSeconds(wait),
+                          .until = now + DurationFromSeconds(wait + std::max(kLeastGraceSeconds, kGraceShare * wait)),
                           .work = work};
     promises_.emplace(fingerprint, promise);
     ends_.emplace(promise.until, fingerprint);

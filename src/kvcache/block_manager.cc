@@ -160,8 +160,8 @@ std::vector<BlockKey> BlockManager::ForgetPrefix(std::span<const TokenId> tokens
   WalkPrefix(tree_, tokens, NumWholeBlocks(tokens, std::ssize(tokens)), scope, [&](BlockIndex block) { path.push_back(block); });
   std::vector<BlockKey> forgotten;
   for (; !path.empty(); path.pop_back()) {
-    for (const BlockIndex partial : tree_.RemovePartialChildren(path.back())) pool_.GiveBack(partial);
-    if (!tree_.Remove(path.back())) break;
+    for (const BlockIndex partial : tree_.RemovePartialChildren(path.back(), scope.salt)) pool_.GiveBack(partial);
+    if (std::ssize(path) <= scope.num_public_blocks() || !tree_.Remove(path.back())) break;
     TellRemoved(path.back(), BlockRemoval::kForgotten);
     pool_.GiveBack(path.back());
     forgotten.push_back(tree_.key(path.back()));

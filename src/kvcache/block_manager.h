@@ -78,7 +78,7 @@ class BlockManager {
   void Release(BlockTable& table);
 
   // Forgets the longest known prefix of `tokens`, from its end on as far as nobody uses its blocks and no other full block goes
-  // on behind them. The names of the full blocks that became free.
+  // on behind them. What is public stays: it is not this tenant's to forget. The names of the full blocks that became free.
   std::vector<BlockKey> ForgetPrefix(std::span<const TokenId> tokens, const CacheScope& scope = {});
 
   // Forgets every cached prefix that no sequence uses.

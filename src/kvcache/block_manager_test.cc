@@ -22,14 +22,14 @@ std::vector<TokenId> Range(int64_t count, TokenId first = 0) {
 class BlockManagerTest : public testing::Test {
  protected:
   // A sequence that matched its prefix and computed everything.
-  BlockTable Run(const std::vector<TokenId>& tokens, uint64_t salt = 0) {
-    BlockTable table = blocks_.MatchPrefix(tokens, std::ssize(tokens) - 1, salt);
+  BlockTable Run(const std::vector<TokenId>& tokens, const CacheScope& scope = {}) {
+    BlockTable table = blocks_.MatchPrefix(tokens, std::ssize(tokens) - 1, scope);
     EXPECT_TRUE(blocks_.Grow(table, std::ssize(tokens)));
-    blocks_.Commit(table, tokens, std::ssize(tokens), salt);
+    blocks_.Commit(table, tokens, std::ssize(tokens), scope);
     return table;
   }
-  void RunAndRelease(const std::vector<TokenId>& tokens, uint64_t salt = 0) {
-    BlockTable table = Run(tokens, salt);
+  void RunAndRelease(const std::vector<TokenId>& tokens, const CacheScope& scope = {}) {
+    BlockTable table = Run(tokens, scope);
     blocks_.Release(table);
   }
   void ExpectBlocks(int64_t num_free, int64_t num_cached, int64_t num_used) {
@@ -419,6 +419,17 @@ TEST_F(PartialBlocksTest, Salts_AreKeptApart) {
   EXPECT_EQ(blocks_.MatchPrefix(Range(50), 49, 2).num_matched_tokens, 0);
 }
 
+TEST_F(PartialBlocksTest, ForgetPrefix_TakesWhatATenantHasBehindAPublicBlock) {
+  RunAndRelease(Range(50), CacheScope(1, 40));
+  RunAndRelease(Range(50), CacheScope(2, 40));
+  ExpectBlocks(7, 3, 0);
+  EXPECT_TRUE(blocks_.ForgetPrefix(Range(50), CacheScope(1, 40)).empty());
+  ExpectBlocks(8, 2, 0);
+  BlockTable table = blocks_.MatchPrefix(Range(50), 49, CacheScope(2, 40));
+  EXPECT_EQ(table.num_matched_tokens, 49);
+  blocks_.Release(table);
+}
+
 TEST_F(PartialBlocksTest, Listeners_HearOfFullBlocksOnly) {
   Follower follower;
   blocks_.AddListener(follower);
@@ -447,6 +458,12 @@ TEST_F(BlockManagerTest, PublicPrefix_IsSharedByAllTenants_WhatFollowsIsNot) {
   EXPECT_EQ(blocks_.PeekPrefix(Range(100), 100, CacheScope(2)), 0) << "declared public by nobody";
   EXPECT_EQ(BlockKeysOf(Range(100), one)[1], BlockKeysOf(Range(100), other)[1]);
   EXPECT_NE(BlockKeysOf(Range(100), one)[2], BlockKeysOf(Range(100), other)[2]);
+}
+
+TEST_F(BlockManagerTest, ForgetPrefix_LeavesWhatIsPublic) {
+  RunAndRelease(Range(100), CacheScope(1, 70));
+  EXPECT_EQ(blocks_.ForgetPrefix(Range(100), CacheScope(1, 70)).size(), 1u);
+  EXPECT_EQ(blocks_.PeekPrefix(Range(100), 100, CacheScope(2, 70)), 64);
 }
 
 TEST_F(BlockManagerTest, HoldPrefix_KeepsBlocksFromEviction_AndCountsNoQuery) {

@@ -19,8 +19,9 @@ struct CacheScope {
   uint64_t salt;
   int64_t num_public_tokens;  // only whole blocks of them are public
 
+  int64_t num_public_blocks() const { return num_public_tokens / kBlockSizeTokens; }
   // Of the i-th block of the sequence.
-  uint64_t SaltOf(int64_t i) const { return (i + 1) * kBlockSizeTokens <= num_public_tokens ? kPublicSalt : salt; }
+  uint64_t SaltOf(int64_t i) const { return i < num_public_blocks() ? kPublicSalt : salt; }
 
   bool operator==(const CacheScope&) const = default;
 };

@@ -131,11 +131,11 @@ void RadixTree::Withdraw(BlockIndex block) {
   TakeOut(block);
 }
 
-std::vector<BlockIndex> RadixTree::RemovePartialChildren(BlockIndex parent) {
+std::vector<BlockIndex> RadixTree::RemovePartialChildren(BlockIndex parent, uint64_t salt) {
   std::vector<BlockIndex> removed;
   if (parent != kRoot && At(parent).num_children == 0) return removed;
   for (BlockIndex block = 0; block < std::ssize(nodes_); ++block) {
-    if (IsPartial(block) && At(block).parent == parent && Remove(block)) removed.push_back(block);
+    if (IsPartial(block) && At(block).parent == parent && At(block).salt == salt && Remove(block)) removed.push_back(block);
   }
   return removed;
 }

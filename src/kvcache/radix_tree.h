@@ -61,8 +61,8 @@ class RadixTree {
   bool Remove(BlockIndex block);
   // Takes out a partial node that one table references: it is that table's alone.
   void Withdraw(BlockIndex block);
-  // Takes out the partial children of a node that nobody references; how many there were. Looks at all nodes.
-  std::vector<BlockIndex> RemovePartialChildren(BlockIndex parent);
+  // Takes out the partial children of a node that have this salt and that nobody references. Looks at all nodes.
+  std::vector<BlockIndex> RemovePartialChildren(BlockIndex parent, uint64_t salt);
 
   bool Contains(BlockIndex block) const { return At(block).is_node; }
   bool IsPartial(BlockIndex block) const { return At(block).is_node && At(block).num_tokens < kBlockSizeTokens; }

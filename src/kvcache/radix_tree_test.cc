@@ -176,7 +176,7 @@ TEST(RadixTree, RemovePartialChildren_LeavesFullAndReferencedOnes) {
   tree.Insert(0, 3, std::vector<TokenId>(5, 9), 0);
   tree.Unreference(1);
   tree.Unreference(2);
-  EXPECT_EQ(tree.RemovePartialChildren(0), std::vector<BlockIndex>{2});
+  EXPECT_EQ(tree.RemovePartialChildren(0, 0), std::vector<BlockIndex>{2});
   EXPECT_TRUE(tree.Contains(1));
   EXPECT_TRUE(tree.Contains(3));
   EXPECT_TRUE(tree.CheckIntegrity());

@@ -17,7 +17,7 @@ bool IsDecoding(const Sequence& sequence) { return sequence.num_generated() > 0 
 // By when a request should begin to be answered, but for its priority, where its prompt takes so many seconds.
 TimePoint DueOf(const Request& request, TimePoint arrived, double prompt_seconds) {
   constexpr double kMostSeconds = 86'400;
-  const auto prompt = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::min(prompt_seconds, kMostSeconds)));
+  const auto prompt = DurationFromSeconds(std::min(prompt_seconds, kMostSeconds));
   const TimePoint due = arrived + request.target + prompt;
   return request.deadline ? std::min(due, *request.deadline - prompt) : due;
 }

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/periodic_thread.h"
 #include "engine/loaded_model.h"
 #include "json/json.h"
 #include "openai/error.h"
@@ -86,7 +87,8 @@ struct ApiServer::Impl : GenerationHost {
         generation(server_options.generation, *this, delivery, server_metrics, ids, server_clock),
         context_store(std::move(store)),
         contexts(*context_store, generation, *this, ids,
-                 [this](const Call& call, http::Response response) { Reply(call, std::move(response)); }) {}
+                 [this](const Call& call, http::Response response) { Reply(call, std::move(response)); }),
+        sweeper(server_options.context_sweep_interval, [this] { contexts.EraseExpired(); }) {}
 
   void Handle(std::shared_ptr<const http::Request> request, std::shared_ptr<http::Exchange> exchange);
   void Dispatch(Call call);
@@ -124,7 +126,14 @@ struct ApiServer::Impl : GenerationHost {
   void ReplyWithCard(const Call& call, const std::string& name);
   RequestRecord RecordOf(const Call& call) const override;
   void TakeModelMetrics(const ModelRegistry& models);
-  std::shared_ptr<const PromptEncoder> EncoderOf(const std::string& model_name, const Engine& engine);
+  // Made once for each engine: they look through the vocabulary and try the chat template.
+  struct OfEngine {
+    uint64_t engine_serial = 0;
+    std::shared_ptr<const PromptEncoder> encoder;
+    std::shared_ptr<const PublicPrefixes> public_prefixes;
+  };
+  OfEngine KnownOf(const std::string& model_name, const Engine& engine);
+  std::shared_ptr<const PublicPrefixes> PublicPrefixesOf(const std::string& model_name, const PromptEncoder& encoder) const;
   void BeginAcquire();
   void EndAcquire();
   void WaitForAcquires();
@@ -141,17 +150,13 @@ struct ApiServer::Impl : GenerationHost {
   const std::unique_ptr<ContextStore> context_store;
   ContextHandler contexts;
   std::atomic<bool> is_draining{false};
-  // Made once for each engine: it looks through the vocabulary and tries the chat template.
-  struct KnownEncoder {
-    uint64_t engine_serial = 0;
-    std::shared_ptr<const PromptEncoder> encoder;
-  };
 
-  mutable std::mutex mutex;                      // of the next three
-  std::shared_ptr<ModelRegistry> registry;       // nullptr until Serve
-  int64_t num_acquiring = 0;                     // requests that wait for their model
-  std::map<std::string, KnownEncoder> encoders;  // by model; one whose engine has ended is never used again
+  mutable std::mutex mutex;                 // of the next three
+  std::shared_ptr<ModelRegistry> registry;  // nullptr until Serve
+  int64_t num_acquiring = 0;                // requests that wait for their model
+  std::map<std::string, OfEngine> known;    // by model; one whose engine has ended is never used again
   std::condition_variable acquired;
+  PeriodicThread sweeper;              // of contexts
   std::unique_ptr<http::Server> http;  // last: its threads use all of the above
 };
 
@@ -282,8 +287,9 @@ void ApiServer::Impl::WithModel(const Call& call, const std::string& name, std::
   Registry()->Acquire(
       *model_name, [this, call, model_name = *model_name, body = std::move(body)](Result<ModelRegistry::Lease> lease) {
         if (lease) {
-          std::shared_ptr<const PromptEncoder> encoder = EncoderOf(model_name, **lease);
-          body(ServedModel(*std::move(lease), model_name, std::move(encoder), options.version));
+          OfEngine of_engine = KnownOf(model_name, **lease);
+          body(ServedModel(*std::move(lease), model_name, std::move(of_engine.encoder), std::move(of_engine.public_prefixes),
+                           options.version));
         } else if (lease.error().code == ErrorCode::kInternal) {
           // What is wrong with a file, and where it lies, is the operator's business: the registry has told the log.
           ReplyError(call, {.code = ErrorCode::kInternal,
@@ -295,17 +301,41 @@ void ApiServer::Impl::WithModel(const Call& call, const std::string& name, std::
       });
 }
 
-std::shared_ptr<const PromptEncoder> ApiServer::Impl::EncoderOf(const std::string& model_name, const Engine& engine) {
+ApiServer::Impl::OfEngine ApiServer::Impl::KnownOf(const std::string& model_name, const Engine& engine) {
   {
     const std::lock_guard lock(mutex);
-    const auto known = encoders.find(model_name);
-    if (known != encoders.end() && known->second.engine_serial == engine.serial()) return known->second.encoder;
+    const auto found = known.find(model_name);
+    if (found != known.end() && found->second.engine_serial == engine.serial()) return found->second;
   }
   const LoadedModel& model = engine.model();
-  auto encoder = std::make_shared<const PromptEncoder>(model.tokenizer(), model.chat_template(), engine.context_length());
+  OfEngine made{
+      .engine_serial = engine.serial(),
+      .encoder = std::make_shared<const PromptEncoder>(model.tokenizer(), model.chat_template(), engine.context_length())};
+  made.public_prefixes = PublicPrefixesOf(model_name, *made.encoder);
   const std::lock_guard lock(mutex);
-  encoders[model_name] = {.engine_serial = engine.serial(), .encoder = encoder};
-  return encoder;
+  known[model_name] = made;
+  return made;
+}
+
+std::shared_ptr<const PublicPrefixes> ApiServer::Impl::PublicPrefixesOf(const std::string& model_name,
+                                                                        const PromptEncoder& encoder) const {
+  const auto models = Registry();
+  const size_t precision = model_name.rfind('@');  // a model's prefixes are those of its other precisions, too
+  const std::string suffix = precision == std::string::npos ? "" : model_name.substr(precision);
+  const auto is_of = [&](const std::string& name) {
+    return name.empty() || models->Resolve(name) == model_name || models->Resolve(name + suffix) == model_name;
+  };
+  auto found = std::make_shared<PublicPrefixes>();
+  for (const PublicPrefix& prefix : options.public_prefixes) {
+    if (!is_of(prefix.model)) continue;
+    const Status status = found->Add(prefix, encoder);
+    if (status) continue;
+    Log(LogLevel::kWarning, "public_prefix_unusable",
+        {{"model", std::string_view(model_name)},
+         {"declared_at", std::string_view(prefix.origin)},
+         {"problem", std::string_view(status.error().message)}});
+  }
+  return found;
 }
 
 void ApiServer::Impl::BeginAcquire() {
@@ -484,6 +514,7 @@ ApiServer::ApiServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ApiServer::~ApiServer() {
   // First every answer ends with a reason, then the connections go.
   BeginDrain();
+  impl_->sweeper.Stop();
   impl_->WaitForAcquires();
   impl_->delivery.Stop();
   impl_->WaitForConnectionsToEnd(kFarewellPatience);

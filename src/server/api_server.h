@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "auth/authenticator.h"
 #include "base/clock.h"
@@ -12,6 +13,7 @@
 #include "http/server.h"
 #include "server/context_store.h"
 #include "server/generation_handler.h"
+#include "server/public_prefixes.h"
 #include "telemetry/metrics.h"
 
 namespace autoglm {
@@ -22,6 +24,8 @@ struct ApiServerOptions {
   std::shared_ptr<const Authenticator> authenticator;  // of who asks for anything under /v1; null: anybody may
   GenerationOptions generation;
   ContextStoreOptions contexts;
+  std::chrono::milliseconds context_sweep_interval{1000};  // how soon an expired context gives its memory back
+  std::vector<PublicPrefix> public_prefixes;
 };
 
 // The OpenAI-compatible API of the models of a registry:

@@ -119,6 +119,16 @@ class ApiServerTest : public ::testing::Test {
     return false;
   }
 
+  // Without asking the server for anything.
+  bool AwaitUsedBlocks(int64_t num_blocks) const {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (std::chrono::steady_clock::now() < deadline) {
+      if (registry_->Models().front().engine.blocks.num_used == num_blocks) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return false;
+  }
+
   ServerMetrics metrics_;
   std::unique_ptr<ApiServer> server_;
   std::shared_ptr<ModelRegistry> registry_;
@@ -386,16 +396,19 @@ TEST_F(ApiServerTest, CachedTokens_StandInAHeader) {
 
 class ApiServerKeysTest : public ApiServerTest {
  protected:
-  void ServeWithKeys() {
+  void ServeWithKeys(std::vector<PublicPrefix> public_prefixes = {}) {
     AuthOptions auth;
     const auto add = [&](const std::string& name, const Policy& policy) {
       auth.keys.push_back({.name = name, .sha256 = Sha256Of("secret-" + name), .policy = policy});
     };
     add("all", {.tenant = "one"});
     add("few", {.tenant = "two", .models = {"other"}});
+    add("others", {.tenant = "four"});
     add("small", {.tenant = "three", .highest_priority = 0, .max_output_tokens = 10, .requests_per_minute = 3});
     authenticator_ = Authenticator::Create(auth, Clock::Real()).value();
-    server_ = ApiServer::Start({.http = {.port = 0}, .authenticator = authenticator_}, metrics_, Clock::Real()).value();
+    const ApiServerOptions options{
+        .http = {.port = 0}, .authenticator = authenticator_, .public_prefixes = std::move(public_prefixes)};
+    server_ = ApiServer::Start(options, metrics_, Clock::Real()).value();
     LoadModel();
   }
   static std::string Key(const std::string& name) { return "Authorization: Bearer secret-" + name + "\r\n"; }
@@ -452,6 +465,66 @@ TEST_F(ApiServerKeysTest, PrefixesOfAnotherTenant_AreNotFound) {
   EXPECT_EQ(PostAs("small", body).headers.count("x-cached-tokens"), 0u);
 }
 
+// ---- public prefixes
+
+constexpr const char* kPublicSystem = "You are a helper who answers in short sentences and likes long walks in the rain";
+
+class ApiServerPublicTest : public ApiServerKeysTest {
+ protected:
+  static PublicPrefix OfSystem(const std::string& model = "") {
+    return {.model = model, .messages = Json::array({{{"role", "system"}, {"content", kPublicSystem}}}), .origin = "test"};
+  }
+  static std::string Asking(const std::string& fields = {}) {
+    return R"({"messages":[{"role":"system","content":")" + std::string(kPublicSystem) +
+           R"("},{"role":"user","content":"Why do the clouds over the old harbour look like ships, and who keeps the lights on"}],)"
+           R"("max_tokens":2,"temperature":0)" +
+           fields + "}";
+  }
+  int64_t CachedAs(const std::string& name, const std::string& body = Asking()) const {
+    const RawResponse response = PostAs(name, body);
+    EXPECT_EQ(response.status, 200) << response.body;
+    return BodyOf(response)["usage"]["prompt_tokens_details"]["cached_tokens"];
+  }
+};
+
+TEST_F(ApiServerPublicTest, PublicPrefix_IsFoundByAnotherTenant_AndNothingBehindIt) {
+  ServeWithKeys({OfSystem()});
+  EXPECT_EQ(CachedAs("all"), 0);
+  const int64_t num_public = CachedAs("others");
+  EXPECT_GE(num_public, 32);
+  EXPECT_LE(num_public, std::string_view(kPublicSystem).size() + 32);
+  EXPECT_GT(CachedAs("others"), num_public + 32) << "its own question";
+  EXPECT_EQ(CachedAs("small"), num_public);
+}
+
+TEST_F(ApiServerPublicTest, PrefixOfAnotherModel_IsNotPublic) {
+  ServeWithKeys({OfSystem("elsewhere")});
+  EXPECT_EQ(CachedAs("all"), 0);
+  EXPECT_EQ(CachedAs("others"), 0);
+}
+
+TEST_F(ApiServerPublicTest, PrefixOfAModel_IsThatOfItsOtherPrecisions) {
+  ServeWithKeys({OfSystem("default")});
+  const std::string body = Asking(R"(,"model":"llama@int8")");
+  EXPECT_EQ(CachedAs("all", body), 0);
+  EXPECT_GE(CachedAs("others", body), 32);
+}
+
+TEST_F(ApiServerPublicTest, ContextWithAPublicBeginning_IsHeldWhole_AndErasedBehindIt) {
+  ServeWithKeys({OfSystem()});
+  const RawResponse created = Post("/v1/contexts", Asking(), Key("all"));
+  ASSERT_EQ(created.status, 200) << created.body;
+  const int64_t num_tokens = BodyOf(created)["tokens"];
+  EXPECT_TRUE(AwaitUsedBlocks(num_tokens / 32));
+  const int64_t num_public = CachedAs("small");
+  EXPECT_GE(num_public, 32);
+  RawHttpClient client = Connect();
+  SendRequest(client, "DELETE", "/v1/contexts/" + BodyOf(created)["id"].get<std::string>(), "", Key("all"));
+  EXPECT_EQ(BodyOf(client.ReadResponse())["blocks_erased"], (num_tokens - num_public) / 32);
+  EXPECT_EQ(CachedAs("others"), num_public);
+  EXPECT_EQ(CachedAs("all"), num_public);
+}
+
 // ---- contexts
 
 constexpr const char* kSystem =
@@ -493,6 +566,32 @@ TEST_F(ApiServerTest, Context_ForkPinAndErase) {
   EXPECT_EQ(BodyOf(client.ReadResponse())["deleted"], true);
   EXPECT_EQ(Get("/v1/contexts/" + id).status, 404);
   EXPECT_EQ(Get("/v1/contexts/" + BodyOf(fork)["id"].get<std::string>()).status, 200);
+}
+
+TEST_F(ApiServerTest, ExpiredContext_GivesItsMemoryBackByItself) {
+  Serve();
+  const RawResponse created = Post("/v1/contexts", R"({"ttl":1,)" + std::string(kSystem).substr(1));
+  ASSERT_EQ(created.status, 200) << created.body;
+  EXPECT_TRUE(AwaitUsedBlocks(BodyOf(created)["tokens"].get<int64_t>() / 32));
+  EXPECT_TRUE(AwaitUsedBlocks(0));
+}
+
+TEST_F(ApiServerTest, ContextThatIsNotKept_PinsNothing) {
+  server_ = ApiServer::Start({.http = {.port = 0}, .contexts = {.max_of_tenant = 0}}, metrics_, Clock::Real()).value();
+  LoadModel();
+  EXPECT_EQ(Post("/v1/contexts", kSystem).status, 429);
+  EXPECT_EQ(PostChat(Chat("Hi", "", 1)).status, 200);  // the engine's numbers are those of after it
+  EXPECT_TRUE(AwaitUsedBlocks(0));
+}
+
+TEST_F(ApiServerTest, ServerEndsAtOnce_HoweverSeldomItLooksForExpiredContexts) {
+  server_ =
+      ApiServer::Start({.http = {.port = 0}, .context_sweep_interval = std::chrono::hours(1)}, metrics_, Clock::Real()).value();
+  LoadModel();
+  EXPECT_EQ(Post("/v1/contexts", kSystem).status, 200);
+  const auto begin = std::chrono::steady_clock::now();
+  server_.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, kPatience);
 }
 
 TEST_F(ApiServerTest, ContextsThatMakeNoSense_AreRefused) {

@@ -122,7 +122,6 @@ void ContextHandler::Reply(const Call& call, const Result<Context>& context) {
   send_(call, JsonReply(200, DumpJson(ToJson(*context))));
 }
 
-// Expired ones are swept out when somebody comes by: until then they only keep their memory.
 void ContextHandler::EraseExpired() {
   for (const Context& context : store_.TakeExpired()) {
     host_.WithLoadedModel(context.model, [context](const ModelRegistry::Lease& engine) { engine->ReleasePrefix(context.id); });
@@ -130,7 +129,6 @@ void ContextHandler::EraseExpired() {
 }
 
 void ContextHandler::Create(const Call& call) {
-  EraseExpired();
   Result<Context> context = ReadContext(call.request->body);
   if (!context) return Reply(call, context);
   context->id = "ctx-" + ids_.NextHex();
@@ -147,16 +145,20 @@ void ContextHandler::Compute(const Call& call, const Context& context, bool is_n
         Context computed = context;
         computed.model = model.name();
         computed.tokens = plan.prompts.front();
-        const auto finish = [this, call, computed, is_new](const Status& held) {
+        computed.num_public_tokens = model.ScopeOf(computed.tenant, computed.tokens).num_public_tokens;
+        const auto finish = [this, call, computed, is_new, lease = model.lease()](const Status& held) {
           if (!held) return SendOnly(call, ErrorReply(held.error(), kRetryAfterSeconds));
           const Result<Context> kept = is_new ? store_.Add(computed) : store_.Update(computed);
+          // One that is not there, or not any more, is nobody's to release later.
+          if (!kept && (is_new || kept.error().code == ErrorCode::kNotFound)) lease->ReleasePrefix(computed.id);
           SendOnly(call, kept ? JsonReply(200, DumpJson(ToJson(*kept))) : ErrorReply(kept.error(), kRetryAfterSeconds));
         };
         const auto hold = [lease = model.lease(), computed, finish, pending = Pending()] {
           if (!computed.is_pinned) return finish({});
-          lease->HoldPrefix(computed.id, computed.tokens, computed.tenant, [lease, finish, pending](const Result<int64_t>& held) {
-            finish(held ? Status() : tl::unexpected<Error>(held.error()));
-          });
+          lease->HoldPrefix(computed.id, computed.tokens, computed.scope(),
+                            [lease, finish, pending](const Result<int64_t>& held) {
+                              finish(held ? Status() : tl::unexpected<Error>(held.error()));
+                            });
         };
         const auto fail = [call](const Error& error) {
           http::Response response = ErrorReply(error, kRetryAfterSeconds);
@@ -169,7 +171,6 @@ void ContextHandler::Compute(const Call& call, const Context& context, bool is_n
 }
 
 void ContextHandler::List(const Call& call) {
-  EraseExpired();
   Json list = {{"object", "list"}, {"data", Json::array()}};
   for (const Context& context : store_.List(call.principal->cache_salt)) list["data"].push_back(ToJson(context));
   send_(call, JsonReply(200, DumpJson(list)));
@@ -185,7 +186,7 @@ void ContextHandler::Erase(const Call& call, const std::string& id) {
   };
   const bool is_loaded =
       host_.WithLoadedModel(context->model, [context = *context, reply, pending = Pending()](const ModelRegistry::Lease& engine) {
-        engine->ErasePrefix(context.id, context.tokens, context.tenant,
+        engine->ErasePrefix(context.id, context.tokens, context.scope(),
                             [engine, reply, pending](int64_t num_blocks) { reply(num_blocks); });
       });
   if (!is_loaded) reply(0);
@@ -219,7 +220,7 @@ void ContextHandler::Save(const Call& call, const std::string& id) {
   if (!context) return Reply(call, context);
   const bool is_loaded = host_.WithLoadedModel(
       context->model, [this, call, context = *context, pending = Pending()](const ModelRegistry::Lease& engine) {
-        engine->SavePrefix(context.tokens, context.tenant, [this, call, context, engine, pending](const Status& saved) {
+        engine->SavePrefix(context.tokens, context.scope(), [this, call, context, engine, pending](const Status& saved) {
           Reply(call, saved ? Result<Context>(context) : tl::unexpected<Error>(saved.error()));
         });
       });

@@ -34,6 +34,9 @@ class ContextHandler {
   // Waits for what engines still do for it.
   ~ContextHandler();
 
+  // Forgets those that have expired and lets go of what they pinned. To be called now and then.
+  void EraseExpired();
+
   void Create(const Call& call);
   void List(const Call& call);
   void Get(const Call& call, const std::string& id);
@@ -52,7 +55,6 @@ class ContextHandler {
   void Compute(const Call& call, const Context& context, bool is_new);
   void Recompute(const Call& call, const std::string& id, const std::string& new_id, std::optional<bool> pin);
   void Reply(const Call& call, const Result<Context>& context);
-  void EraseExpired();
   // Something an engine does later and calls back for; done when the last copy goes.
   std::shared_ptr<void> Pending();
 

@@ -25,6 +25,7 @@ Json ToJson(const Context& context) {
           {"messages", context.messages},
           {"prompt", context.prompt},
           {"tokens", context.tokens},
+          {"public_tokens", context.num_public_tokens},
           {"ttl", context.ttl_s},
           {"created", context.created_unix_seconds},
           {"expires", context.expires_unix_seconds},
@@ -40,6 +41,7 @@ std::optional<Context> FromJson(const Json& json) {
                    .messages = json.at("messages"),
                    .prompt = json.at("prompt"),
                    .tokens = json.at("tokens"),
+                   .num_public_tokens = json.value("public_tokens", int64_t{0}),  // not in older files
                    .ttl_s = json.at("ttl"),
                    .created_unix_seconds = json.at("created"),
                    .expires_unix_seconds = json.at("expires"),
@@ -107,7 +109,10 @@ Status ContextStore::Keep(Context& context) {
 Result<Context> ContextStore::Add(Context context) {
   const std::lock_guard lock(mutex_);
   int64_t num_of_tenant = 0;
-  for (const auto& [id, other] : contexts_) num_of_tenant += other.tenant == context.tenant ? 1 : 0;
+  const int64_t now = Now();
+  for (const auto& [id, other] : contexts_) {
+    if (other.tenant == context.tenant && other.expires_unix_seconds > now) ++num_of_tenant;
+  }
   if (num_of_tenant >= options_.max_of_tenant) {
     return Fail(ErrorCode::kResourceExhausted,
                 "There are " + std::to_string(num_of_tenant) + " contexts already, as many as there may be; erase one first.");

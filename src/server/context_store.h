@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "json/json.h"
+#include "kvcache/cache_scope.h"
 
 namespace autoglm {
 
@@ -21,13 +22,17 @@ struct Context {
   std::string id;  // "ctx-" and 32 hexadecimal digits
   uint64_t tenant = 0;
   std::string model;
-  Json messages;                // a list; null for a prompt
-  std::string prompt;           // where messages are null
-  std::vector<TokenId> tokens;  // what they were in the model when they were last computed
+  Json messages;                  // a list; null for a prompt
+  std::string prompt;             // where messages are null
+  std::vector<TokenId> tokens;    // what they were in the model when they were last computed
+  int64_t num_public_tokens = 0;  // of these, at that time
   int64_t ttl_s = 0;
   int64_t created_unix_seconds = 0;
   int64_t expires_unix_seconds = 0;  // ttl_s after the last use
   bool is_pinned = true;
+
+  // Where its blocks are.
+  CacheScope scope() const { return {tenant, num_public_tokens}; }
 };
 
 struct ContextStoreOptions {

@@ -77,6 +77,8 @@ TEST_F(ContextStoreTest, MoreThanATenantMayHave_AreRefused) {
   for (const char* id : {"a", "b", "c"}) ASSERT_TRUE(store->Add(Make(id)));
   EXPECT_EQ(store->Add(Make("d")).error().code, ErrorCode::kResourceExhausted);
   EXPECT_TRUE(store->Add(Make("d", 2)));
+  now_ += 100;
+  EXPECT_TRUE(store->Add(Make("d"))) << "expired ones do not count";
 }
 
 }  // namespace

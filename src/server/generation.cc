@@ -67,13 +67,14 @@ tl::expected<std::vector<AnswerChoice>, Refusal> SubmitChoices(const GenerationP
                                                                const std::string& request_id, const RequestTerms& terms) {
   Submission submission{.timeout = terms.timeout, .fingerprint = terms.fingerprint};
   for (const std::vector<TokenId>& prompt : plan.prompts) {
+    const CacheScope scope = model.ScopeOf(terms.cache_salt, prompt);
     for (int64_t choice = 0; choice < plan.params.num_choices; ++choice) {
       submission.requests.push_back({.id = request_id,
                                      .prompt_tokens = prompt,
                                      .sampling = SamplingOf(plan, prompt, model.engine().context_length(), choice),
                                      .priority = terms.priority,
                                      .tenant = terms.tenant,
-                                     .cache_scope = terms.cache_salt,
+                                     .cache_scope = scope,
                                      .target = terms.target});
     }
   }

@@ -41,7 +41,7 @@ Result<std::optional<Duration>> TimeoutOf(const http::Request& request) {
                             kMostTimeoutSeconds, header.substr(0, 40)),
                 "x-request-timeout");
   }
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+  return DurationFromSeconds(seconds);
 }
 
 uint64_t FingerprintOf(const http::Request& request, uint64_t tenant) {

@@ -21,10 +21,11 @@ std::string Fingerprint(std::string_view version, const std::string& name, const
 }  // namespace
 
 ServedModel::ServedModel(ModelRegistry::Lease engine, std::string name, std::shared_ptr<const PromptEncoder> prompt_encoder,
-                         std::string_view version)
+                         std::shared_ptr<const PublicPrefixes> public_prefixes, std::string_view version)
     : engine_(std::move(engine)),
       name_(std::move(name)),
       prompt_encoder_(std::move(prompt_encoder)),
+      public_prefixes_(std::move(public_prefixes)),
       system_fingerprint_(Fingerprint(version, name_, engine_->model())) {}
 
 const Tokenizer& ServedModel::tokenizer() const { return engine_->model().tokenizer(); }

@@ -161,3 +161,34 @@ def test_tenants_do_not_see_each_others_prefixes_or_contexts(keys, start_server)
     assert status == 200
     path = "/v1/contexts/" + json.loads(created)["id"]
     assert server.request("GET", path, headers={"Authorization": f"Bearer {two}"})[0] == 404
+
+
+PUBLIC = "You are the helper of a small harbour. Answer in one short sentence, name the pier where you can, and be kind. " * 4
+
+
+@pytest.mark.parametrize("is_declared", [True, False])
+def test_public_prefix_is_shared_by_tenants_where_it_is_declared(keys, start_server, tmp_path, is_declared):
+    one, two = keys("create", "--name", "one", "--tenant", "one"), keys("create", "--name", "two", "--tenant", "two")
+    (tmp_path / "harbour.txt").write_text(PUBLIC)
+    config = tmp_path / "autoglm.yaml"
+    config.write_text("public_prefixes:\n  - file: harbour.txt\n    as: system\n" if is_declared else "")
+    server = start_server("--config", str(config), "--keys-database", str(keys.database))
+    question = "Where may a sailing boat of nine metres stay for two nights, and what does that cost with water and power?"
+    messages = [{"role": "system", "content": PUBLIC}, {"role": "user", "content": question}]
+    answers = [chat(server, key, messages=messages, temperature=0) for key in (one, two, two)]
+    cached = [answer.usage.prompt_tokens_details.cached_tokens for answer in answers]
+    assert cached[0] == 0
+    assert cached[1] >= 32 if is_declared else cached[1] == 0
+    assert cached[1] <= answers[1].usage.prompt_tokens - 24, "the question is one's own"
+    assert cached[2] > cached[1]
+    assert len({answer.choices[0].message.content for answer in answers}) == 1
+
+
+def test_public_prefix_that_makes_no_sense_stops_the_start(binary, model, tmp_path):
+    config = tmp_path / "autoglm.yaml"
+    for yaml, what in (("public_prefixes:\n  - file: missing.txt\n", "autoglm.yaml:2: file: cannot open"),
+                       ("public_prefixes:\n  - prompt: Once\n    model: nobody\n", "autoglm.yaml:2: model: ")):
+        config.write_text(yaml)
+        refused = subprocess.run([binary, "serve", model, "--port", "0", "--config", config], capture_output=True, text=True, timeout=60)
+        assert refused.returncode != 0
+        assert what in refused.stderr

@@ -4,7 +4,7 @@ import time
 
 import openai
 import pytest
-from serving import Server
+from serving import Server, wait_until
 
 SYSTEM = {"role": "system", "content": "You are a careful assistant who answers in one short sentence. " * 20}
 
@@ -68,6 +68,13 @@ def test_expired_context_is_gone(start_server):
     _, _, context = post(server, "/v1/contexts", {"prompt": "Once upon a time", "ttl": 1})
     time.sleep(2.1)
     assert server.request("GET", f"/v1/contexts/{context['id']}")[0] == 404
+
+
+def test_expired_context_gives_its_memory_back_by_itself(start_server):
+    server = start_server()
+    _, _, context = post(server, "/v1/contexts", {"messages": [SYSTEM], "ttl": 2})
+    assert wait_until(lambda: server.metrics()["autoglm_kv_cache_usage_perc"] > 0, 1)
+    server.wait_for_metric("autoglm_kv_cache_usage_perc", 0)
 
 
 def test_timeout_that_cannot_be_met_is_refused_or_ends_with_504(start_server):
