@@ -48,10 +48,11 @@ struct Arrival {
   std::optional<TimePoint> deadline;
 };
 
-// The names of the prefix's blocks behind those that are in memory.
+// The names of the prefix's own blocks behind those that are in memory: public ones are everybody's.
 std::vector<BlockKey> KeysBehind(const BlockManager& blocks, std::span<const TokenId> tokens, const CacheScope& scope) {
   std::vector<BlockKey> keys = BlockKeysOf(tokens, scope);
-  keys.erase(keys.begin(), keys.begin() + blocks.PeekPrefix(tokens, std::ssize(tokens), scope) / kBlockSizeTokens);
+  const int64_t num_known = blocks.PeekPrefix(tokens, std::ssize(tokens), scope) / kBlockSizeTokens;
+  keys.erase(keys.begin(), keys.begin() + std::min(std::ssize(keys), std::max(num_known, scope.num_public_blocks())));
   return keys;
 }
 

@@ -86,8 +86,7 @@ bool KvTier::Restore(std::span<const TokenId> tokens, const CacheScope& scope, c
   Waiter waiter{.prefix = {.tokens = {tokens.begin(), tokens.end()}, .scope = scope},
                 .cancel = cancel,
                 .resume = std::move(resume),
-                .give_up_at = clock_.Now() + std::chrono::duration_cast<Duration>(
-                                                 std::chrono::duration<double>(std::max(patience, kLeastPatienceSeconds)))};
+                .give_up_at = clock_.Now() + DurationFromSeconds(std::max(patience, kLeastPatienceSeconds))};
   if (!HasToWait(waiter)) return false;
   waiting_.push_back(std::move(waiter));
   return true;
