@@ -108,6 +108,7 @@ class KvTier {
   void FinishReadings();
   void FinishWritings();
   void ResumeWaiters();
+  void CancelUnwanted();
 
   KvPool& pool_;
   BlockManager& blocks_;
