@@ -15,7 +15,7 @@ from serving import Server, wait_until
 WORDS = "time year people way day man thing woman life child world school state family student group country problem hand".split()
 PROMPTS = [" ".join(random.Random(seed).choice(WORDS) for _ in range(300)) + ". In short, this says that" for seed in range(6)]
 FLAGS = ("--kv-memory", "32M")  # the prompts need twice that
-TOKENS = 24
+TOKENS = 16
 
 
 def ask(server, prompt):
@@ -34,7 +34,11 @@ def count(server, name):
     return metrics.get(f"autoglm_kv_disk_{name}_blocks_total", metrics.get(f"autoglm_kv_disk_{name}_total"))
 
 
-def wait_for_files(folder, num_files=40):
+def stored_bytes(folder):
+    return int(subprocess.run(["du", "-s", "--block-size=1", "--exclude=others", str(folder)], capture_output=True, check=False).stdout.split()[0])
+
+
+def wait_for_files(folder, num_files=24):
     assert wait_until(lambda: len(list(folder.rglob("*.kv"))) >= num_files, 20), len(list(folder.rglob("*.kv")))
 
 
@@ -73,7 +77,7 @@ def server(binary, model, tmp_path, folder, request):
     yield server
     begin = time.monotonic()
     server.stop()
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 6
 
 
 def test_a_full_disk(server, folder, faults, expected):
@@ -109,7 +113,7 @@ def test_a_slow_disk(server, folder, faults, expected):
 def test_a_folder_that_is_deleted(server, folder, expected):
     assert ask_all(server) == expected
     wait_for_files(folder)
-    for _ in range(3):
+    for _ in range(2):
         subprocess.run(["rm", "-rf", str(folder)], check=False, stderr=subprocess.DEVNULL)
         assert ask_all(server) == expected
     wait_for_files(folder)  # whole prefixes, not a block of each
@@ -136,7 +140,7 @@ def test_blocks_that_are_damaged_in_place(server, folder, expected):
 def test_a_clock_that_jumps(server, folder, faults, expected):
     assert ask_all(server) == expected
     wait_for_files(folder)
-    for offset_s in (3600, 0, -3600, 0):
+    for offset_s in (3600, -3600):
         read = count(server, "read")
         faults.clock_offset_s = offset_s
         assert ask_all(server) == expected
@@ -154,11 +158,12 @@ def test_a_disk_that_others_fill(binary, model, tmp_path, folder, expected):
     try:
         server = Server(binary, model, tmp_path / "log.json", *FLAGS, "--kv-disk", str(folder))
         assert ask_all(server) == expected
+        before = stored_bytes(folder)
         with open(folder / "others", "ab", buffering=0) as others, pytest.raises(OSError, match="No space"):
             while True:
                 others.write(bytes(1 << 16))
         assert ask_all(server) == expected
-        assert sum(path.stat().st_size for path in folder.rglob("*.kv")) < 24 << 20
+        assert wait_until(lambda: stored_bytes(folder) < before or count(server, "errors") > 0, 5), "others come first"
         server.stop()
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
