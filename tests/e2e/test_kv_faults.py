@@ -1,11 +1,13 @@
 """A disk tier in trouble: streams go on, answers stay the same, the counters say what happened, and the server ends in time."""
 import concurrent.futures
 import errno
+import itertools
 import os
 import random
 import resource
 import shutil
 import subprocess
+import threading
 import time
 
 import pytest
@@ -19,8 +21,18 @@ TOKENS = 16
 
 
 def ask(server, prompt):
-    answer = server.client().completions.create(model="default", prompt=prompt, max_tokens=TOKENS, temperature=0, extra_body={"ignore_eos": True})
+    answer = server.client().completions.create(model="default", prompt=prompt, max_tokens=TOKENS, temperature=0,
+                                                extra_body={"ignore_eos": True}, extra_headers={"X-Request-Timeout": "60"})
     return answer.choices[0].text
+
+
+def longest_gap_s(server):
+    """Between two texts of a stream."""
+    stream = server.client().completions.create(model="default", prompt="Once upon a time", max_tokens=150, temperature=0, stream=True,
+                                                extra_body={"ignore_eos": True})
+    times = [time.monotonic() for chunk in stream if chunk.choices and chunk.choices[0].text]
+    assert len(times) > 50
+    return max(later - earlier for earlier, later in itertools.pairwise(times))
 
 
 def ask_all(server):
@@ -77,7 +89,7 @@ def server(binary, model, tmp_path, folder, request):
     yield server
     begin = time.monotonic()
     server.stop()
-    assert time.monotonic() - begin < 6
+    assert time.monotonic() - begin < 8
 
 
 def test_a_full_disk(server, folder, faults, expected):
@@ -101,13 +113,13 @@ def test_a_slow_disk(server, folder, faults, expected):
     assert ask_all(server) == expected
     wait_for_files(folder)
     read = count(server, "read")
-    faults.delay_ms = 500
-    begin = time.monotonic()
-    assert ask_all(server) == expected
-    seconds = time.monotonic() - begin
+    faults.delay_ms = 600
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        gap_s = pool.submit(longest_gap_s, server)
+        assert ask_all(server) == expected
+        assert gap_s.result() < 0.55, "a step waited for the disk"
     assert faults.num_delayed > 0
     assert count(server, "read") - read < 10, "reading is given up"
-    assert seconds < 15
 
 
 def test_a_folder_that_is_deleted(server, folder, expected):
@@ -140,11 +152,19 @@ def test_blocks_that_are_damaged_in_place(server, folder, expected):
 def test_a_clock_that_jumps(server, folder, faults, expected):
     assert ask_all(server) == expected
     wait_for_files(folder)
-    for offset_s in (3600, -3600):
-        read = count(server, "read")
-        faults.clock_offset_s = offset_s
-        assert ask_all(server) == expected
-        assert count(server, "read") > read
+    read = count(server, "read")
+    stop = threading.Event()
+
+    def jump():
+        while not stop.wait(0.1):
+            faults.clock_offset_s = 3600 if faults.clock_offset_s <= 0 else -3600
+
+    jumping = threading.Thread(target=jump)
+    jumping.start()
+    assert ask_all(server) == expected
+    stop.set()
+    jumping.join()
+    assert count(server, "read") > read
     assert faults.num_clock_reads > 0
     assert count(server, "errors") == count(server, "damaged") == count(server, "dropped") == 0
 
