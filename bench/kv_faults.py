@@ -3,9 +3,9 @@
 
     bench/kv_faults.py [--model MODEL.gguf] [--clients 4] [--seconds 12] [--folder FOLDER] [--out FILE.json]
 
-Clients stream answers about documents which do not all fit into memory, nor all onto the disk, so that blocks are evicted, written, read and
-removed all the time. First a server without the tier: its answers are the reference. Then a server with the tier for each fault, first without
-the fault, then with it, and one that is left alone, whose ratio says what the machine's noise is:
+Clients stream answers about documents which do not all fit into memory, nor all onto the disk, so that blocks are evicted, written, read
+and removed all the time. First a server without the tier: its answers are the reference. Then a server with the tier for each fault,
+first without the fault, then with it, and one that is left alone, whose ratio says what the machine's noise is:
 
     disk full        others take whatever becomes free on a small tmpfs; without the right to mount, writes fail with ENOSPC (a shim)
     disk slow        every call on the folder takes half a second more (a shim)
@@ -13,9 +13,9 @@ the fault, then with it, and one that is left alone, whose ratio says what the m
     blocks damaged   a byte of files is flipped in place, all the time
     clock jumps      the wall clock is an hour ahead, then right again (a shim)
 
-Reported are the gaps between tokens, the time to the first one, answers that were wrong or failed, and what the server counted. The first ratio
-is to the same server before the fault; the second to the server without the tier, which computes everything: a tier in trouble may be no
-worse than none. Drafts are off, so that an event is a token. The exit code is 1 where an answer was wrong or failed, a fault went
+Reported are the gaps between tokens, the time to the first one, answers that were wrong or failed, and what the server counted. The first
+ratio is to the same server before the fault; the second to the server without the tier, which computes everything: a tier in trouble may
+be no worse than none. Drafts are off, so that an event is a token. The exit code is 1 where an answer was wrong or failed, a fault went
 unnoticed, the integrity check at the end failed, or the server took long to end.
 """
 import argparse
@@ -50,7 +50,8 @@ COUNTERS = ("written", "read", "dropped", "damaged")
 
 
 def body_of(content):
-    return json.dumps({"model": "default", "prompt": content, "max_tokens": TOKENS, "temperature": 0, "stream": True, "ignore_eos": True}).encode()
+    return json.dumps({"model": "default", "prompt": content, "max_tokens": TOKENS, "temperature": 0, "stream": True,
+                       "ignore_eos": True}).encode()
 
 
 class Load:
@@ -282,7 +283,8 @@ def main():
             results[name] = run_fault(name, a, Path(work), answers)
             print(name, *results[name]["problems"], sep="\n  ", file=sys.stderr, flush=True)
     facts = machine()
-    print(f"{facts['cpu']}, {facts['cores']} cores, {facts['date']}, {a.model.name}, {version_of(a.binary)}, {a.clients} clients, {a.seconds:g} s each\n")
+    print(f"{facts['cpu']}, {facts['cores']} cores, {facts['date']}, {a.model.name}, {version_of(a.binary)}, {a.clients} clients, "
+          f"{a.seconds:g} s each\n")
     print("| | gap, median ms | P99 ms | to before | to no tier | first token, median ms | answers | wrong | failed "
           "| written | read | dropped | damaged | errors | end, s |\n|" + " --- |" * 15)
     print(row("no tier", without, None, None, None, None))

@@ -258,8 +258,7 @@ Status BlockStore::WriteBlock(const QueuedWrite& write) {
 }
 
 void BlockStore::TrimFolder(int64_t extra_bytes) {
-  const std::optional<StoreFolder::Trimmed> trimmed =
-      folder_.Trim(options_.max_bytes, extra_bytes, [this] { return GoesOn(); });
+  const std::optional<StoreFolder::Trimmed> trimmed = folder_.Trim(options_.max_bytes, extra_bytes, [this] { return GoesOn(); });
   if (!trimmed) return;
   folder_bytes_ = trimmed->num_bytes;
   folder_bytes_max_ = trimmed->max_bytes;
@@ -310,7 +309,8 @@ int64_t BlockStore::ReadChain(const QueuedRead& read) {
     const BlockRead outcome = options_.files->Read(folder_.PathOf(item.key), {folder_.fingerprint(), item.key}, item.block);
     if (outcome != BlockRead::kRead) {
       ForgetBlock(item.key, outcome);
-      if (outcome == BlockRead::kMissing) ForgetMissing(std::span(read.items).subspan(static_cast<size_t>(num_read) + 1), read.cancel);
+      if (outcome == BlockRead::kMissing)
+        ForgetMissing(std::span(read.items).subspan(static_cast<size_t>(num_read) + 1), read.cancel);
       break;
     }
     ++num_read;

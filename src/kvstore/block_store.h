@@ -39,9 +39,9 @@ struct BlockStoreStats {
   int64_t stored_bytes = 0;  // of them
   int64_t num_written = 0;   // blocks, as all below
   int64_t num_read = 0;
-  int64_t num_dropped = 0;  // not written: the queue was full, or the disk
-  int64_t num_damaged = 0;  // files that were not what their names say
-  int64_t num_errors = 0;   // that the system refused to write or to read
+  int64_t num_dropped = 0;           // not written: the queue was full, or the disk
+  int64_t num_damaged = 0;           // files that were not what their names say
+  int64_t num_errors = 0;            // that the system refused to write or to read
   double read_bytes_per_second = 0;  // as long as it takes to read, blocks that were read slowly count for more
 };
 
@@ -67,8 +67,8 @@ class BlockStore {
   BlockStore(const BlockStore&) = delete;
   BlockStore& operator=(const BlockStore&) = delete;
 
-  // Writes what is queued, for a limited time, and removes what was erased; every callback has come when it returns. Nothing may be
-  // queued afterwards. Waits for the file that each thread is at, no matter how long that takes.
+  // Writes what is queued, for a limited time, and removes what was erased; every callback has come when it returns. Nothing may
+  // be queued afterwards. Waits for the file that each thread is at, no matter how long that takes.
   void Stop();
 
   // Whether it is known what is there. Until then the store contains nothing and wants nothing.

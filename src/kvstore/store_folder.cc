@@ -111,7 +111,8 @@ std::optional<std::vector<StoreFolder::FoundFile>> StoreFolder::ListAll(std::vec
   return files;
 }
 
-// A clock that was ahead leaves files which would outlive all that are written after them. They keep their order, and age from now on.
+// A clock that was ahead leaves files which would outlive all that are written after them. They keep their order, and age from
+// now on.
 void StoreFolder::BringBackFromTheFuture(std::vector<FoundFile>& files, const std::vector<std::string>& owners) const {
   const int64_t now_ns = UnixNanoseconds();
   int64_t latest_ns = now_ns;

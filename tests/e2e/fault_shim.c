@@ -1,7 +1,7 @@
 // Preloaded into a server (LD_PRELOAD) to give it a bad disk or a wrong clock: see faults.py, which compiles it.
 //
-// FAULT_FOLDER names the folder whose files are affected, FAULT_CONTROL a file with a `struct Control` that is mapped, so that faults
-// come and go while the server runs.
+// FAULT_FOLDER names the folder whose files are affected, FAULT_CONTROL a file with a `struct Control` that is mapped, so that
+// faults come and go while the server runs.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -44,8 +44,8 @@ __attribute__((constructor)) static void Begin(void) {
   close(fd);
 }
 
-#define REAL(result, name, ...)                                  \
-  static result (*real)(__VA_ARGS__);                            \
+#define REAL(result, name, ...)       \
+  static result (*real)(__VA_ARGS__); \
   if (real == NULL) real = (result(*)(__VA_ARGS__))dlsym(RTLD_NEXT, name)
 
 static int IsBelow(const char* path) { return folder != NULL && path != NULL && strncmp(path, folder, strlen(folder)) == 0; }
@@ -70,26 +70,26 @@ static int Refuses(void) {
   return 1;
 }
 
-#define OPEN(name)                                                     \
-  int name(const char* path, int flags, ...) {                         \
-    REAL(int, #name, const char*, int, ...);                           \
-    va_list rest;                                                      \
-    va_start(rest, flags);                                             \
+#define OPEN(name)                                                                \
+  int name(const char* path, int flags, ...) {                                    \
+    REAL(int, #name, const char*, int, ...);                                      \
+    va_list rest;                                                                 \
+    va_start(rest, flags);                                                        \
     const mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0; \
-    va_end(rest);                                                      \
-    if (IsBelow(path)) Delay();                                        \
-    if (IsBelow(path) && (flags & O_CREAT) && Refuses()) return -1;    \
-    return Own(real(path, flags, mode), path);                         \
+    va_end(rest);                                                                 \
+    if (IsBelow(path)) Delay();                                                   \
+    if (IsBelow(path) && (flags & O_CREAT) && Refuses()) return -1;               \
+    return Own(real(path, flags, mode), path);                                    \
   }
 OPEN(open)
 OPEN(open64)
 
-#define MKOSTEMP(name)                            \
-  int name(char* path, int flags) {               \
-    REAL(int, #name, char*, int);                 \
-    if (IsBelow(path)) Delay();                   \
-    if (IsBelow(path) && Refuses()) return -1;    \
-    return Own(real(path, flags), path);          \
+#define MKOSTEMP(name)                         \
+  int name(char* path, int flags) {            \
+    REAL(int, #name, char*, int);              \
+    if (IsBelow(path)) Delay();                \
+    if (IsBelow(path) && Refuses()) return -1; \
+    return Own(real(path, flags), path);       \
   }
 MKOSTEMP(mkostemp)
 MKOSTEMP(mkostemp64)
@@ -112,30 +112,30 @@ ssize_t write(int fd, const void* from, size_t count) {
   return real(fd, from, count);
 }
 
-#define PREAD(name)                                              \
-  ssize_t name(int fd, void* to, size_t count, off_t at) {       \
-    REAL(ssize_t, #name, int, void*, size_t, off_t);             \
-    if (IsOurs(fd)) Delay();                                     \
-    return real(fd, to, count, at);                              \
+#define PREAD(name)                                        \
+  ssize_t name(int fd, void* to, size_t count, off_t at) { \
+    REAL(ssize_t, #name, int, void*, size_t, off_t);       \
+    if (IsOurs(fd)) Delay();                               \
+    return real(fd, to, count, at);                        \
   }
 PREAD(pread)
 PREAD(pread64)
 
-#define PWRITE(name)                                             \
+#define PWRITE(name)                                               \
   ssize_t name(int fd, const void* from, size_t count, off_t at) { \
-    REAL(ssize_t, #name, int, const void*, size_t, off_t);       \
-    if (IsOurs(fd)) Delay();                                     \
-    if (IsOurs(fd) && Refuses()) return -1;                      \
-    return real(fd, from, count, at);                            \
+    REAL(ssize_t, #name, int, const void*, size_t, off_t);         \
+    if (IsOurs(fd)) Delay();                                       \
+    if (IsOurs(fd) && Refuses()) return -1;                        \
+    return real(fd, from, count, at);                              \
   }
 PWRITE(pwrite)
 PWRITE(pwrite64)
 
-#define ON_DESCRIPTOR(name)     \
-  int name(int fd) {            \
-    REAL(int, #name, int);      \
-    if (IsOurs(fd)) Delay();    \
-    return real(fd);            \
+#define ON_DESCRIPTOR(name)  \
+  int name(int fd) {         \
+    REAL(int, #name, int);   \
+    if (IsOurs(fd)) Delay(); \
+    return real(fd);         \
   }
 ON_DESCRIPTOR(fsync)
 ON_DESCRIPTOR(fdatasync)
