@@ -41,14 +41,14 @@ def free_port():
 class Server:
     """A server process on a free port; `command` has "{port}" where the port goes."""
 
-    def __init__(self, command, ready_path, log_path):
+    def __init__(self, command, ready_path, log_path, env=None):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = Path(log_path)
         command = [str(c).replace("{port}", str(self.port)) for c in command]
         with open(self.log_path, "wb") as log:
             self.started = time.perf_counter()
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
         while not self._answers(ready_path):
             if self.process.poll() is not None or time.perf_counter() - self.started > 120:
                 raise RuntimeError(f"{command[0]} did not start:\n{self.log_path.read_text()[-2000:]}")
@@ -92,8 +92,8 @@ class Server:
         self.stop()
 
 
-def autoglm(binary, model, log_path, *flags):
-    return Server([binary, "serve", model, "--port", "{port}", "--keys-database", "off", *flags], "/ready", log_path)
+def autoglm(binary, model, log_path, *flags, env=None):
+    return Server([binary, "serve", model, "--port", "{port}", "--keys-database", "off", *flags], "/ready", log_path, env)
 
 
 def chat_body(content, max_tokens, **options):

@@ -317,6 +317,7 @@ void AddServeCommand(CLI::App& app, CommandAction& action) {
 
 Result<int> RunServe(const ServeConfig& config, Console& console) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away is an error of that write, not the end of the server
+  std::signal(SIGXFSZ, SIG_IGN);  // so is a file that may grow no further
   AUTOGLM_TRY_VOID(StartLogging(LogOptionsOf(config, console)));
   const LoggingScope logging;
   AUTOGLM_TRY(const std::shared_ptr<const Authenticator> authenticator, MakeAuthenticator(config));

@@ -176,7 +176,15 @@ void KvTier::ResumeWaiters() {
     resumed.push_back(std::move(waiter));
     return true;
   });
+  if (!resumed.empty()) CancelUnwanted();
   for (const Waiter& waiter : resumed) waiter.resume();
+}
+
+// Who waited computes by now what is still being read.
+void KvTier::CancelUnwanted() {
+  for (const auto& reading : readings_) {
+    if (std::ranges::find(waiting_, reading, &Waiter::reading) == waiting_.end()) reading->cancel.Cancel();
+  }
 }
 
 // Every reading brings blocks into the tree or takes a name out of the store's index, so this ends.

@@ -128,6 +128,7 @@ class KvTier {
   void FinishReadings();
   void FinishWritings();
   void ResumeWaiters();
+  void CancelUnwanted();
 
   KvPool& pool_;
   BlockManager& blocks_;

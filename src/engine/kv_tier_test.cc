@@ -210,6 +210,18 @@ TEST_F(KvTierTest, StuckDisk_KeepsNobodyForEver) {
   EXPECT_TRUE(engine->CheckIntegrity());
 }
 
+TEST_F(KvTierTest, NobodyWaitsAnyMore_NothingIsReadFurther) {
+  AnswerTo(*Start(), Ask(300));
+  const auto engine = Start();
+  AnswerTo(*engine, Ask(100, 8, 444));
+  disk_->is_stuck = true;
+  AnswerTo(*engine, Ask(300));
+  disk_->is_stuck = false;
+  WaitUntilWritten(*engine, 3);
+  for (int i = 0; i < 20; ++i) GoRound(*engine);
+  EXPECT_LE(engine->stats().kv_disk.num_read, 1) << "the one that the reader was at";
+}
+
 TEST_F(KvTierTest, CancelledWhileItWaits_EndsAtOnce) {
   AnswerTo(*Start(), Ask(300));
   const auto engine = Start();

@@ -20,6 +20,7 @@ namespace {
 constexpr uint32_t kVersion = 1;
 constexpr std::array<char, 8> kMagic = {'A', 'G', 'L', 'M', 'K', 'V', 'B', 'L'};
 constexpr std::time_t kAbandonedAfterSeconds = 60;
+constexpr int kMaxVanishings = 3;
 constexpr mode_t kFolderMode = 0700;  // keys and values tell what was said
 
 struct Header {
@@ -48,7 +49,8 @@ static_assert(sizeof(Header) == kBlockFileHeaderBytes, "no padding: the header i
 
 tl::unexpected<Error> FailWithErrno(std::string_view action, const std::filesystem::path& path, int error) {
   const bool is_full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  return Fail(is_full ? ErrorCode::kResourceExhausted : ErrorCode::kIo,
+  const ErrorCode other = error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo;
+  return Fail(is_full ? ErrorCode::kResourceExhausted : other,
               fmt::format("cannot {} {}: {}", action, path.string(), std::generic_category().message(error)));
 }
 
@@ -125,6 +127,13 @@ class OpenFile {
   int fd_ = -1;
 };
 
+Status WriteOnce(const std::filesystem::path& path, const Header& header, std::span<const std::byte> payload) {
+  AUTOGLM_TRY(PartFile part, PartFile::Create(path));
+  AUTOGLM_TRY_VOID(part.Append(std::as_bytes(std::span(&header, 1))));
+  AUTOGLM_TRY_VOID(part.Append(payload));
+  return part.Publish(path);
+}
+
 // False at the file's end and where the system refuses: errno is 0 in the first case.
 bool Fill(int fd, std::span<std::byte> bytes) {
   while (!bytes.empty()) {
@@ -149,10 +158,12 @@ std::string KvFingerprint::Hex() const { return fmt::format("{:016x}{:016x}", hi
 Status BlockFiles::Write(const std::filesystem::path& path, const BlockIdentity& identity,
                          std::span<const std::byte> payload) const {
   const Header header = Header::Of(identity, payload);
-  AUTOGLM_TRY(PartFile part, PartFile::Create(path));
-  AUTOGLM_TRY_VOID(part.Append(std::as_bytes(std::span(&header, 1))));
-  AUTOGLM_TRY_VOID(part.Append(payload));
-  return part.Publish(path);
+  Status status = WriteOnce(path, header, payload);
+  // Who deletes the folder just now may take the part file, too.
+  for (int i = 0; i < kMaxVanishings && !status && status.error().code == ErrorCode::kNotFound; ++i) {
+    status = WriteOnce(path, header, payload);
+  }
+  return status;
 }
 
 BlockRead BlockFiles::Read(const std::filesystem::path& path, const BlockIdentity& identity, std::span<std::byte> payload) const {

@@ -48,7 +48,7 @@ class BlockFiles {
   virtual ~BlockFiles() = default;
 
   // Makes the folders that are missing, and replaces the file where there is one. Errors: kResourceExhausted (the disk is full),
-  // kIo. After an error nothing is left.
+  // kIo, kNotFound (somebody keeps deleting the folder). After an error nothing is left.
   virtual Status Write(const std::filesystem::path& path, const BlockIdentity& identity,
                        std::span<const std::byte> payload) const;
   // Fills all of `payload`; what is in it is worth nothing unless the answer is kRead.

@@ -8,8 +8,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <fstream>
+#include <thread>
 #include <vector>
 
 #include "support/temporary_folder.h"
@@ -111,6 +113,23 @@ TEST_F(BlockFileTest, FullDisk_IsAnErrorAndLeavesNothing) {
   waitpid(child, &status, 0);
   EXPECT_EQ(WEXITSTATUS(status), 7);
   EXPECT_EQ(NumFiles(), 0);
+}
+
+TEST_F(BlockFileTest, FolderThatIsDeletedMeanwhile_IsMadeAgain) {
+  std::atomic<bool> stop{false};
+  std::thread deleter([&] {
+    std::error_code error;
+    while (!stop) std::filesystem::remove_all(folder_.path() / "a", error);
+  });
+  int num_written = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const Status status = BlockFiles().Write(path_, identity_, Payload());
+    num_written += status ? 1 : 0;
+    EXPECT_TRUE(status || status.error().code == ErrorCode::kNotFound) << status.error().message;
+  }
+  stop = true;
+  deleter.join();
+  EXPECT_GT(num_written, 1900) << "four tries each";
 }
 
 TEST_F(BlockFileTest, PartFiles_GoWhenNobodyWritesThem) {

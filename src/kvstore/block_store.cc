@@ -15,8 +15,10 @@ namespace autoglm {
 namespace {
 
 constexpr double kAssumedReadBytesPerSecond = 500e6;
-// What a chain's speed counts for in the mean of all.
-constexpr double kNewest = 0.3;
+// The guess counts for so many blocks.
+constexpr double kAssumedBlocks = 8;
+// What is left of the older chains' weight with each new one.
+constexpr double kOlder = 0.7;
 constexpr double kDoubt = 0.05;
 // Chains whose use is not marked yet; beyond them the oldest are forgotten.
 constexpr size_t kMaxUsed = 64;
@@ -50,7 +52,8 @@ BlockStore::BlockStore(BlockStoreOptions options, const KvFingerprint& fingerpri
       clock_(clock),
       folder_(options_.folder, fingerprint),
       charged_bytes_(StoreFolder::ChargedBytes(block_bytes + kBlockFileHeaderBytes)) {
-  stats_.read_bytes_per_second = kAssumedReadBytesPerSecond;
+  read_bytes_ = kAssumedBlocks * static_cast<double>(block_bytes_);
+  read_seconds_ = read_bytes_ / kAssumedReadBytesPerSecond;
 }
 
 void BlockStore::Stop() {
@@ -150,17 +153,19 @@ void BlockStore::Erase(std::span<const BlockKey> keys) {
 
 double BlockStore::read_bytes_per_second() const {
   const std::lock_guard lock(mutex_);
-  return stats_.read_bytes_per_second;
+  return read_bytes_ / read_seconds_;
 }
 
 void BlockStore::DoubtReadSpeed() {
   const std::lock_guard lock(mutex_);
-  stats_.read_bytes_per_second += kDoubt * (kAssumedReadBytesPerSecond - stats_.read_bytes_per_second);
+  const double believed = read_bytes_ / kAssumedReadBytesPerSecond;
+  if (read_seconds_ > believed) read_seconds_ = std::max(believed, read_seconds_ / (1 + kDoubt));
 }
 
 BlockStoreStats BlockStore::stats() const {
   const std::lock_guard lock(mutex_);
   BlockStoreStats stats = stats_;
+  stats.read_bytes_per_second = read_bytes_ / read_seconds_;
   stats.num_stored = std::ssize(index_);
   stats.stored_bytes = stats.num_stored * (block_bytes_ + kBlockFileHeaderBytes);
   return stats;
@@ -176,7 +181,10 @@ void BlockStore::WriterMain() {
   Lock lock(mutex_);
   while (true) {
     write_work_.wait(lock, [this] { return is_stopping_ || !erased_.empty() || !writes_.empty() || !used_.empty(); });
-    if (is_stopping_ && clock_.Now() >= stop_at_) DropWrites(lock);
+    if (IsOverdueLocked()) {
+      used_.clear();
+      DropWrites(lock);
+    }
     if (!erased_.empty()) {
       EraseFiles(lock);
     } else if (!writes_.empty()) {
@@ -186,12 +194,18 @@ void BlockStore::WriterMain() {
       const std::vector<BlockKey> chain = std::move(used_.front());
       used_.pop_front();
       lock.unlock();
-      folder_.MarkUsed(chain);
+      folder_.MarkUsed(chain, [this] { return GoesOn(); });
       lock.lock();
     } else if (is_stopping_) {
       return;
     }
   }
+}
+
+// Whether there is time for another file.
+bool BlockStore::GoesOn() const {
+  const std::lock_guard lock(mutex_);
+  return !IsOverdueLocked();
 }
 
 void BlockStore::FillIndex() {
@@ -219,6 +233,7 @@ void BlockStore::WriteNext(Lock& lock) {
     ++stats_.num_errors;
     ++stats_.num_dropped;
     paused_until_ = clock_.Now() + options_.pause_after_error;
+    folder_bytes_max_ = 0;  // others may have filled the disk: look first
   }
   lock.unlock();
   write.done();
@@ -231,6 +246,7 @@ Status BlockStore::WriteBlock(const QueuedWrite& write) {
   if (access(path.c_str(), F_OK) == 0) return {};  // another process was quicker
   if (folder_bytes_ + charged_bytes_ > folder_bytes_max_ || bytes_since_look_ > options_.max_bytes / kLooksPerBound) {
     TrimFolder(charged_bytes_);
+    if (!GoesOn()) return Fail(ErrorCode::kCancelled, "the store ends");
     if (folder_bytes_ + charged_bytes_ > folder_bytes_max_) {
       return Fail(ErrorCode::kResourceExhausted, "no block fits into the bound or onto the disk");
     }
@@ -242,12 +258,16 @@ Status BlockStore::WriteBlock(const QueuedWrite& write) {
 }
 
 void BlockStore::TrimFolder(int64_t extra_bytes) {
-  const StoreFolder::Trimmed trimmed = folder_.Trim(options_.max_bytes, extra_bytes);
-  folder_bytes_ = trimmed.num_bytes;
-  folder_bytes_max_ = trimmed.max_bytes;
+  const std::optional<StoreFolder::Trimmed> trimmed = folder_.Trim(options_.max_bytes, extra_bytes, [this] { return GoesOn(); });
+  if (!trimmed) return;
+  folder_bytes_ = trimmed->num_bytes;
+  folder_bytes_max_ = trimmed->max_bytes;
   bytes_since_look_ = 0;
+  // Others may have written and deleted files.
+  std::unordered_set<BlockKey, BlockKeyHash> index(trimmed->own_left.begin(), trimmed->own_left.end());
   const std::lock_guard lock(mutex_);
-  for (const BlockKey& key : trimmed.own_removed) index_.erase(key);
+  for (const BlockKey& key : erased_) index.erase(key);
+  index_.swap(index);
 }
 
 void BlockStore::EraseFiles(Lock& lock) {
@@ -284,15 +304,13 @@ int64_t BlockStore::ReadChain(const QueuedRead& read) {
   const TimePoint begin = clock_.Now();
   int64_t num_read = 0;
   for (const ReadItem& item : read.items) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (is_stopping_) break;
-    }
-    if (read.cancel.IsCancelled()) break;
+    if (IsStopping() || read.cancel.IsCancelled()) break;
     AUTOGLM_CHECK(std::ssize(item.block) == block_bytes_);
     const BlockRead outcome = options_.files->Read(folder_.PathOf(item.key), {folder_.fingerprint(), item.key}, item.block);
     if (outcome != BlockRead::kRead) {
       ForgetBlock(item.key, outcome);
+      if (outcome == BlockRead::kMissing)
+        ForgetMissing(std::span(read.items).subspan(static_cast<size_t>(num_read) + 1), read.cancel);
       break;
     }
     ++num_read;
@@ -301,8 +319,8 @@ int64_t BlockStore::ReadChain(const QueuedRead& read) {
   const std::lock_guard lock(mutex_);
   stats_.num_read += num_read;
   if (num_read > 0 && seconds > 0) {
-    const double speed = static_cast<double>(num_read * block_bytes_) / seconds;
-    stats_.read_bytes_per_second += kNewest * (speed - stats_.read_bytes_per_second);
+    read_bytes_ = kOlder * read_bytes_ + static_cast<double>(num_read * block_bytes_);
+    read_seconds_ = kOlder * read_seconds_ + seconds;
   }
   return num_read;
 }
@@ -313,6 +331,21 @@ void BlockStore::ForgetBlock(const BlockKey& key, BlockRead why) {
   index_.erase(key);
   if (why == BlockRead::kDamaged) ++stats_.num_damaged;
   if (why == BlockRead::kFailed) ++stats_.num_errors;
+}
+
+// Who deletes files deletes many. A chain would else be written anew one block for each time that it is asked for.
+void BlockStore::ForgetMissing(std::span<const ReadItem> items, const CancelToken& cancel) {
+  for (const ReadItem& item : items) {
+    if (IsStopping() || cancel.IsCancelled()) return;
+    if (access(folder_.PathOf(item.key).c_str(), F_OK) == 0) continue;
+    const std::lock_guard lock(mutex_);
+    index_.erase(item.key);
+  }
+}
+
+bool BlockStore::IsStopping() const {
+  const std::lock_guard lock(mutex_);
+  return is_stopping_;
 }
 
 }  // namespace autoglm

@@ -39,10 +39,10 @@ struct BlockStoreStats {
   int64_t stored_bytes = 0;  // of them
   int64_t num_written = 0;   // blocks, as all below
   int64_t num_read = 0;
-  int64_t num_dropped = 0;  // not written: the queue was full, or the disk
-  int64_t num_damaged = 0;  // files that were not what their names say
-  int64_t num_errors = 0;   // that the system refused to write or to read
-  double read_bytes_per_second = 0;
+  int64_t num_dropped = 0;           // not written: the queue was full, or the disk
+  int64_t num_damaged = 0;           // files that were not what their names say
+  int64_t num_errors = 0;            // that the system refused to write or to read
+  double read_bytes_per_second = 0;  // as long as it takes to read, blocks that were read slowly count for more
 };
 
 // Blocks of one model in files. Two threads of its own do the work, one writes and one reads, from bounded queues; no call waits
@@ -67,7 +67,8 @@ class BlockStore {
   BlockStore(const BlockStore&) = delete;
   BlockStore& operator=(const BlockStore&) = delete;
 
-  // Writes what is queued, for a limited time; every callback has come when it returns. Nothing may be queued afterwards.
+  // Writes what is queued, for a limited time, and removes what was erased; every callback has come when it returns. Nothing may
+  // be queued afterwards. Waits for the file that each thread is at, no matter how long that takes.
   void Stop();
 
   // Whether it is known what is there. Until then the store contains nothing and wants nothing.
@@ -121,10 +122,14 @@ class BlockStore {
   void EraseFiles(Lock& lock);
   void DropWrites(Lock& lock);
   bool IsPausedLocked() const { return clock_.Now() < paused_until_; }
+  bool IsOverdueLocked() const { return is_stopping_ && clock_.Now() >= stop_at_; }
+  bool GoesOn() const;
 
   void ReaderMain();
   int64_t ReadChain(const QueuedRead& read);
   void ForgetBlock(const BlockKey& key, BlockRead why);
+  void ForgetMissing(std::span<const ReadItem> items, const CancelToken& cancel);
+  bool IsStopping() const;
 
   const BlockStoreOptions options_;
   const int64_t block_bytes_;
@@ -151,6 +156,9 @@ class BlockStore {
   std::deque<std::vector<BlockKey>> used_;
   std::vector<BlockKey> erased_;
   BlockStoreStats stats_;
+  // Of chains that were read, the older the less they count.
+  double read_bytes_ = 0;
+  double read_seconds_ = 0;
 
   std::thread writer_;
   std::thread reader_;

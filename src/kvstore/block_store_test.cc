@@ -227,6 +227,29 @@ TEST_F(BlockStoreTest, FolderThatIsDeleted_IsMadeAgain) {
   EXPECT_EQ(store->stats().num_errors, 0);
 }
 
+TEST_F(BlockStoreTest, FilesThatAreDeleted_AreFoundOutTogether) {
+  const auto store = Open();
+  Write(*store, 0, 6);
+  for (uint64_t i = 1; i < 5; ++i) std::filesystem::remove(PathOf(i));
+  EXPECT_EQ(Read(*store, {0, 1, 2, 3, 4, 5}), 1);
+  for (uint64_t i = 1; i < 5; ++i) EXPECT_TRUE(store->Wants(Key(i))) << i;
+  EXPECT_TRUE(store->Contains(Key(5)));
+}
+
+TEST_F(BlockStoreTest, AfterAnError_LooksAtWhatIsThere) {
+  const auto store = Open();
+  Write(*store, 0, 2);
+  disk_->is_full = true;
+  Write(*store, 2);
+  disk_->is_full = false;
+  Write(*Open(), 3);  // by another process
+  std::filesystem::remove(PathOf(0));
+  clock_.Advance(std::chrono::seconds(31));
+  Write(*store, 4);
+  EXPECT_TRUE(store->Wants(Key(0)));
+  for (uint64_t i : {1, 3, 4}) EXPECT_TRUE(store->Contains(Key(i))) << i;
+}
+
 TEST_F(BlockStoreTest, FullDisk_PausesWritingForAWhile) {
   const auto store = Open();
   disk_->is_full = true;
@@ -333,7 +356,7 @@ TEST_F(BlockStoreTest, FolderThatCannotBeMade_IsAnErrorAtOnce) {
 TEST_F(BlockStoreTest, ReadSpeed_IsMeasuredAndDoubtedWhileItIsNot) {
   const auto store = *BlockStore::Open({.folder = root_, .files = disk_}, "a model", kBlockBytes, Clock::Real());
   const double guess = store->read_bytes_per_second();
-  EXPECT_EQ(guess, 500e6);
+  EXPECT_DOUBLE_EQ(guess, 500e6);
   Write(*store, 0);
   disk_->read_delay = std::chrono::milliseconds(5);
   for (int i = 0; i < 10; ++i) EXPECT_EQ(Read(*store, {0}), 1);
@@ -342,7 +365,15 @@ TEST_F(BlockStoreTest, ReadSpeed_IsMeasuredAndDoubtedWhileItIsNot) {
   store->DoubtReadSpeed();
   EXPECT_GT(store->read_bytes_per_second(), measured);
   for (int i = 0; i < 1000; ++i) store->DoubtReadSpeed();
-  EXPECT_LE(store->read_bytes_per_second(), guess);
+  EXPECT_DOUBLE_EQ(store->read_bytes_per_second(), guess);
+}
+
+TEST_F(BlockStoreTest, ReadSpeed_OneSlowChainIsBelieved) {
+  const auto store = *BlockStore::Open({.folder = root_, .files = disk_}, "a model", kBlockBytes, Clock::Real());
+  Write(*store, 0, 4);
+  disk_->read_delay = std::chrono::milliseconds(20);
+  EXPECT_EQ(Read(*store, {0, 1, 2, 3}), 4);
+  EXPECT_LT(store->read_bytes_per_second(), 10e6) << "1 MB/s, and the guess";
 }
 
 }  // namespace

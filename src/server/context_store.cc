@@ -51,6 +51,13 @@ std::optional<Context> FromJson(const Json& json) {
   }
 }
 
+std::function<int64_t()> SteadyUnixClock() {
+  const auto opened = std::chrono::system_clock::now().time_since_epoch();
+  return [opened, begin = std::chrono::steady_clock::now()] {
+    return std::chrono::floor<std::chrono::seconds>(opened + (std::chrono::steady_clock::now() - begin)).count();
+  };
+}
+
 tl::unexpected<Error> Unknown(const std::string& id) {
   return Fail(ErrorCode::kNotFound, "There is no context '" + id + "', or it has expired.", "context");
 }
@@ -58,6 +65,7 @@ tl::unexpected<Error> Unknown(const std::string& id) {
 }  // namespace
 
 Result<std::unique_ptr<ContextStore>> ContextStore::Open(ContextStoreOptions options) {
+  if (!options.unix_now) options.unix_now = SteadyUnixClock();
   std::unique_ptr<ContextStore> store(new ContextStore(std::move(options)));
   const std::filesystem::path& folder = store->options_.folder;
   if (folder.empty()) return store;
@@ -80,11 +88,6 @@ void ContextStore::ReadFolder() {
     std::optional<Context> context = json ? FromJson(*json) : std::nullopt;
     if (context && PathOf(context->id) == entry.path()) contexts_[context->id] = *context;
   }
-}
-
-int64_t ContextStore::Now() const {
-  if (options_.unix_now) return options_.unix_now();
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 // With the mutex held.

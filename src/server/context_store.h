@@ -38,7 +38,9 @@ struct Context {
 struct ContextStoreOptions {
   std::filesystem::path folder;  // where contexts survive a restart, one JSON file each; empty: nowhere
   int64_t max_of_tenant = 256;
-  std::function<int64_t()> unix_now;  // seconds; null: the system's clock
+  // Seconds; null: the system's clock as it was when the store was opened, and a steady one from there, so that a clock that is
+  // set meanwhile ends no context.
+  std::function<int64_t()> unix_now;
 };
 
 // The contexts of a server. Any thread.
@@ -63,7 +65,7 @@ class ContextStore {
  private:
   explicit ContextStore(ContextStoreOptions options) : options_(std::move(options)) {}
   void ReadFolder();
-  int64_t Now() const;
+  int64_t Now() const { return options_.unix_now(); }
   std::map<std::string, Context>::iterator FindLive(const std::string& id, uint64_t tenant);
   Status Keep(Context& context);
   std::filesystem::path PathOf(const std::string& id) const { return options_.folder / (id + ".json"); }
