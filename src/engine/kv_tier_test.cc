@@ -219,7 +219,7 @@ TEST_F(KvTierTest, NobodyWaitsAnyMore_NothingIsReadFurther) {
   disk_->is_stuck = false;
   WaitUntilWritten(*engine, 3);
   for (int i = 0; i < 20; ++i) GoRound(*engine);
-  EXPECT_LE(engine->stats().kv_disk.num_read, 1) << "the one that the reader was at";
+  EXPECT_LE(engine->stats().kv_tier.disk.num_read, 1) << "the one that the reader was at";
 }
 
 TEST_F(KvTierTest, CancelledWhileItWaits_EndsAtOnce) {

@@ -262,6 +262,7 @@ class SharedBlocksTest : public SchedulerPlanTest {
 
 TEST_F(SharedBlocksTest, ChoicesOfAShortPrompt_ComputeItOnce) {
   std::vector<Sequence*> choices;
+  choices.reserve(4);
   for (int i = 0; i < 4; ++i) choices.push_back(&Add(MakeRequest(30)));
   Step();
   EXPECT_EQ(Planned(*choices[0]), 30);

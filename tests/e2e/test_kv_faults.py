@@ -2,6 +2,7 @@
 import concurrent.futures
 import errno
 import itertools
+import json
 import os
 import random
 import resource
@@ -153,6 +154,8 @@ def test_a_clock_that_jumps(server, folder, faults, expected):
     assert ask_all(server) == expected
     wait_for_files(folder)
     read = count(server, "read")
+    _, _, made = server.request("POST", "/v1/contexts", json.dumps({"prompt": PROMPTS[0], "ttl": 60}))
+    context = json.loads(made)["id"]
     stop = threading.Event()
 
     def jump():
@@ -166,6 +169,7 @@ def test_a_clock_that_jumps(server, folder, faults, expected):
     jumping.join()
     assert count(server, "read") > read
     assert faults.num_clock_reads > 0
+    assert server.request("GET", f"/v1/contexts/{context}")[0] == 200, "an hour ahead is no hour later"
     assert count(server, "errors") == count(server, "damaged") == count(server, "dropped") == 0
 
 
