@@ -209,8 +209,9 @@ bool KvTier::HasToUnpack(const Prefix& prefix) {
 // --- downwards
 
 void KvTier::Keep(std::span<const TokenId> tokens, const CacheScope& scope) {
+  if (store_ == nullptr) return;
   const int64_t most = MostToHold();
-  if (store_ == nullptr || most <= 0) return;
+  if (most <= 0) return;
   Writing writing{.table = blocks_.HoldPrefix(tokens, most * kBlockSizeTokens, scope),
                   .num_left = std::make_shared<std::atomic<int64_t>>(0)};
   if (writing.table.num_blocks() > 0) store_->MarkUsed(blocks_.KeysOf(writing.table));

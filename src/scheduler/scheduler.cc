@@ -216,7 +216,8 @@ void Scheduler::PlanOrPreempt(Sequence& sequence, int64_t num_tokens) {
 void Scheduler::PlanPrompts(int64_t budget, bool has_streams) {
   // Until steps with streams have been seen, those without tell what a prompt costs.
   const PromptCost& cost = has_streams && prompt_cost_with_decode_.is_known() ? prompt_cost_with_decode_ : prompt_cost_;
-  const double most_seconds = has_streams ? options_.budget.prompt_seconds_with_decode : options_.budget.prompt_seconds;
+  const double most_seconds =
+      has_streams ? budget_share_ * options_.budget.prompt_seconds_with_decode : options_.budget.prompt_seconds;
   double seconds = most_seconds > 0 ? most_seconds : std::numeric_limits<double>::infinity();
   if (pause_from_ != Duration::max()) seconds = std::min(seconds, kMostSecondsOfPause);
   int64_t least = kLeastPromptTokens;
@@ -256,7 +257,13 @@ bool Scheduler::PlanSlice(Sequence& sequence, int64_t num_tokens) {
   return true;
 }
 
+// A plan that was not carried out kept streams waiting for another reason than its length.
 void Scheduler::ForgetPlan() {
+  if (!plan_.empty()) streams_served_.reset();
+  ClearPlan();
+}
+
+void Scheduler::ClearPlan() {
   plan_.slices.clear();
   plan_.num_tokens = 0;
 }
@@ -337,10 +344,10 @@ void Scheduler::Preempt(Sequence& sequence) {
 std::vector<SequenceUpdate> Scheduler::Commit(const StepResult& result) {
   const auto num_samples = std::ranges::count_if(plan_.slices, &SequenceSlice::samples);
   AUTOGLM_CHECK(num_samples == std::ssize(result.num_sampled));
-  LearnFrom(result);
+  const TimePoint now = clock_.Now();
+  LearnFrom(result, now);
   std::vector<SequenceUpdate> updates;
   updates.reserve(result.sampled.size());
-  const TimePoint now = clock_.Now();
   double service = 0;
   auto sampled = result.sampled.begin();
   auto num_sampled = result.num_sampled.begin();
@@ -361,7 +368,7 @@ std::vector<SequenceUpdate> Scheduler::Commit(const StepResult& result) {
     sampled = end;
   }
   waiting_.LearnRate(service, result.seconds);
-  ForgetPlan();
+  ClearPlan();
   SettleRunning();
   return updates;
 }
@@ -378,7 +385,7 @@ double Scheduler::Charge(Sequence& sequence, int64_t num_answer_tokens) {
   return service;
 }
 
-void Scheduler::LearnFrom(const StepResult& result) {
+void Scheduler::LearnFrom(const StepResult& result, TimePoint now) {
   auto num_sampled = result.num_sampled.begin();
   int64_t num_drafted = 0;
   int64_t num_streams = 0;
@@ -398,6 +405,7 @@ void Scheduler::LearnFrom(const StepResult& result) {
     slice.sequence->speculator->Learn(num_accepted, acceptance_);
   }
   speculation_.num_drafted += num_drafted;
+  if (result.seconds > 0) KeepGapsWithinBudget(prompts.tokens > 0, num_streams, now);
   LearnSlowdown(prompts, num_streams, result.seconds);
   if (prompts.tokens == 0) {
     decode_cost_.Observe(num_streams, num_drafted, result.seconds);
@@ -407,6 +415,22 @@ void Scheduler::LearnFrom(const StepResult& result) {
     // Where streams wait for memory, prompts may seem to cost less than nothing: that is as good as very little.
     const double added = result.seconds - decode_cost_.PlainSeconds(num_streams);
     prompt_cost_with_decode_.Observe(prompts, std::max(added, 0.02 * result.seconds));
+  }
+}
+
+// Less is planned at once where streams waited too long for their tokens, and more again little by little: one gap in a hundred
+// or so is too long then, whatever the reason why predictions err.
+void Scheduler::KeepGapsWithinBudget(bool has_prompts, int64_t num_streams, TimePoint now) {
+  constexpr double kLess = 0.95;
+  constexpr double kMore = 0.0005;
+  constexpr double kLeast = 0.6;
+  const double allowed = options_.budget.prompt_seconds_with_decode;
+  const auto last = std::exchange(streams_served_, num_streams > 0 ? std::optional(now) : std::nullopt);
+  if (!last || !has_prompts || num_streams == 0 || allowed <= 0) return;
+  if (Seconds(now - *last) > decode_cost_.PlainSeconds(num_streams) + allowed) {
+    budget_share_ = std::max(kLeast, kLess * budget_share_);
+  } else {
+    budget_share_ = std::min(1.0, budget_share_ + kMore);
   }
 }
 

@@ -49,6 +49,9 @@ struct SpeculationStats {
 // Continuous batching over a token budget. There is no prefill phase and no decode phase: each step hands out its budget so
 // that the tokens computed catch up with the tokens there are.
 //
+//  0. What prompts may add to a step with streams is kept to in nearly all of them, not on average: where steps turn out longer
+//  than
+//     predicted, less is planned.
 //  1. Streams first, one token each. Where there are more streams than budget they take turns. What budget they leave goes to
 //     drafts of streams that repeat themselves (speculation.h), while there are free blocks for them.
 //  2. Then prompts, in line (below), in chunks. A prompt that cannot be finished in this step leaves a quarter
@@ -139,6 +142,7 @@ class Scheduler {
   void PlanOrPreempt(Sequence& sequence, int64_t num_tokens);
   [[nodiscard]] bool PlanSlice(Sequence& sequence, int64_t num_tokens);
   void ForgetPlan();
+  void ClearPlan();
 
   void ArrangeLine();
   Sequence* NextInLine();
@@ -147,11 +151,12 @@ class Scheduler {
 
   void Start(Sequence& sequence);
   void Preempt(Sequence& sequence);
-  void LearnFrom(const StepResult& result);
+  void LearnFrom(const StepResult& result, TimePoint now);
   double Charge(Sequence& sequence, int64_t num_answer_tokens);
   double ExpectedAnswerTokens(int64_t max_tokens, int64_t num_generated) const;
   double Slowdown() const;
   LoadEstimate CostsNow() const;
+  void KeepGapsWithinBudget(bool has_prompts, int64_t num_streams, TimePoint now);
   void LearnSlowdown(const PromptWork& prompts, int64_t num_streams, double seconds);
   bool ComesTooLate(const Sequence& sequence, TimePoint now, const LoadEstimate& costs) const;
   SequenceUpdate AppendToken(Sequence& sequence, TokenId token, TimePoint now);
@@ -187,10 +192,12 @@ class Scheduler {
   PromptCost prompt_cost_with_decode_;            // beyond what the streams take alone
   AcceptanceRates acceptance_ = {0.7, 0.5, 0.2};  // that new sequences begin with
   SpeculationStats speculation_;
-  double seconds_taken_ = 0;       // by steps, each worth less with every later one
-  double seconds_predicted_ = 0;   // the same, as EstimateLoad would have said
-  double mean_answer_tokens_ = 0;  // of answers that ended; 0: none has
-  Place last_turn_;                // of the stream that had the last turn when there were more streams than budget
+  double seconds_taken_ = 0;      // by steps, each worth less with every later one
+  double seconds_predicted_ = 0;  // the same, as EstimateLoad would have said
+  double budget_share_ = 0.85;    // of the seconds that prompts may add to streams' steps which are planned for; at first a guess
+  std::optional<TimePoint> streams_served_;  // when the last step ended, if it had streams
+  double mean_answer_tokens_ = 0;            // of answers that ended; 0: none has
+  Place last_turn_;                          // of the stream that had the last turn when there were more streams than budget
 };
 
 }  // namespace autoglm

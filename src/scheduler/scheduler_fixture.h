@@ -51,6 +51,7 @@ class SchedulerTest : public testing::Test {
     ExpectIntegrity();
     StepResult result = runner_->Run(plan);
     result.seconds = step_seconds_ = SecondsOf(plan);
+    clock_.Advance(DurationFromSeconds(step_seconds_ * time_between_steps_));
     auto updates = scheduler_->Commit(result);
     ExpectIntegrity();
     return updates;
@@ -100,7 +101,8 @@ class SchedulerTest : public testing::Test {
   std::vector<SequenceSlice> last_plan_;
   double seconds_per_step_ = 0;
   double seconds_per_token_ = 0;
-  double step_seconds_ = 0;  // of the last step
+  double time_between_steps_ = 0;  // that passes on the clock, in steps' own seconds
+  double step_seconds_ = 0;        // of the last step
   TokenId next_first_ = 0;
 };
 
