@@ -11,6 +11,7 @@ at their first return, answers that were accepted and lost, and the server's mem
 import argparse
 import asyncio
 import json
+import os
 import random
 import statistics
 import sys
@@ -85,12 +86,25 @@ class Overload:
             await asyncio.sleep(retry_after)
 
 
+class Processors:
+    """How much of the machine the server and this client compute."""
+    def __init__(self, server):
+        self.server, self.began = server, (time.perf_counter(), server.cpu_seconds(), time.process_time())
+
+    def shares(self):
+        seconds, server, client = (b - a for a, b in zip(self.began, (time.perf_counter(), self.server.cpu_seconds(), time.process_time())))
+        return f"server {server / seconds / os.cpu_count():.0%}, client {client / seconds / os.cpu_count():.0%}"
+
+
 async def run(server, a, rng):
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=900), connector=connector) as http:
         await capacity(http, server, rng, 5)
+        processors = Processors(server)
         most = await capacity(http, server, rng, 40)
+        print(f"processors: {processors.shares()}", file=sys.stderr)
         print(f"capacity {most:.2f} requests/s", file=sys.stderr, flush=True)
+        processors = Processors(server)
         started = time.perf_counter()
         overload = Overload(a.timeout, started + 60 * a.minutes)
         memory, tasks = [], []
@@ -101,8 +115,9 @@ async def run(server, a, rng):
             if time.perf_counter() >= next_sample:
                 memory.append(server.memory_bytes() / 2**20)
                 next_sample += 10
+        shares = processors.shares()
         await asyncio.gather(*tasks)
-        return most, overload, memory
+        return most, overload, memory, shares
 
 
 def main():
@@ -116,7 +131,7 @@ def main():
     check_files(a.binary, a.model)
     with tempfile.TemporaryDirectory() as folder:
         with autoglm(a.binary, a.model, Path(folder) / "server.log", "--max-queue-seconds", a.queue_seconds) as server:
-            most, overload, memory = asyncio.run(run(server, a, random.Random(1)))
+            most, overload, memory, shares = asyncio.run(run(server, a, random.Random(1)))
             idle = server.metric("autoglm_num_requests_running") + server.metric("autoglm_num_requests_waiting")
     facts = machine()
     goodput = overload.good / (60 * a.minutes)
@@ -126,6 +141,7 @@ def main():
     print(f"- goodput {goodput:.2f} requests/s, {goodput / most:.0%} of capacity; late {overload.late}, accepted and lost {overload.lost}, left in the server {idle:.0f}")
     print(f"- of {overload.returned} that obeyed Retry-After, {overload.taken_at_first_return} were taken at their first return "
           f"({overload.taken_at_first_return / max(1, overload.returned):.0%})")
+    print(f"- processors meanwhile: {shares}")
     half = len(memory) // 2
     print(f"- memory {statistics.median(memory[:half]):.0f} MiB in the first half, {statistics.median(memory[half:]):.0f} in the second, {max(memory):.0f} at most")
 

@@ -18,6 +18,9 @@ constexpr double kLeastGraceSeconds = 5;
 constexpr double kGraceShare = 0.2;
 // Of the backlog that it may be: predictions err, and a promise is kept nevertheless.
 constexpr double kMostForPromised = 1.5;
+// With less than this inside, the engine would soon have nothing to do while it waits for those who were promised room: others
+// may go ahead of them.
+constexpr double kRunsDrySeconds = 2;
 // An engine with more to do than it can always stands at the edge of what it lets in, so that half of the answers would be late
 // whenever predictions err: they are to be there in this part of the timeout.
 constexpr double kTimely = 0.6;
@@ -109,7 +112,9 @@ tl::expected<void, Refusal> Admission::Admit(const AdmissionAsk& ask) {
     Forget(ask.fingerprint);
   }
   // Who was promised room does not stand behind other promises, and is let in a little further.
-  const Work before = is_promised ? Work() : promised_;
+  const bool runs_dry = InsideSeconds() + work.seconds < std::min(kRunsDrySeconds, limits_.max_backlog_seconds / 4);
+  Work before = is_promised ? Work() : promised_;
+  if (runs_dry) before = {.num_requests = before.num_requests};  // their places stay theirs
   const double late = SecondsTooLate(ask, before, is_promised ? kTimelyIfPromised : kTimely);
   const double max_backlog = limits_.max_backlog_seconds * (is_promised ? kMostForPromised : 1);
   const double seconds = std::max(late, SecondsToRoom(work, before, max_backlog));

@@ -103,6 +103,18 @@ TEST_F(AdmissionTest, PromiseNobodyComesFor_Ends) {
   EXPECT_EQ(admission_.num_promised(), 0);
 }
 
+TEST_F(AdmissionTest, EngineThatWouldRunDry_TakesOthersBeforeThePromised) {
+  EXPECT_TRUE(Admit(Ask(0, 6000)));
+  EXPECT_FALSE(Admit(Ask(1, 9000)));
+  admission_.Entered(6000);
+  admission_.Update(Load(3));
+  EXPECT_FALSE(Admit(Ask(2, 500))) << "3 s of work, and 9.25 s promised";
+  admission_.Update(Load(0.5));
+  EXPECT_TRUE(Admit(Ask(3, 500)));
+  EXPECT_FALSE(Admit(Ask(4, 1500))) << "so much it has to do now";
+  EXPECT_EQ(admission_.num_promised(), 3);
+}
+
 TEST_F(AdmissionTest, TimeoutThatCannotBeMet_IsRefusedAtOnce) {
   AdmissionAsk ask = Ask(0, 2000);  // 2 s and 100 tokens of 10 ms
   ask.timeout = Milliseconds(2900);
