@@ -59,7 +59,7 @@ void AddBenchCommands(CLI::App& app, CommandAction& action) {
 void AddCommands(CLI::App& app, CommandAction& action) {
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_help_flag("-h,--help", "show this help");
-  app.set_version_flag("--version", VersionText(), "show version, compiler and instruction set");
+  app.set_version_flag("--version", VersionText() + "\n", "show version, compiler and instruction set");
   app.require_subcommand(1);
   AddServeCommand(app, action);
   AddChatCommand(app, action);

@@ -19,6 +19,6 @@ std::string Compiler() {
 
 std::string_view Version() { return AUTOGLM_VERSION; }
 
-std::string VersionText() { return fmt::format("autoglm {} ({}, {})\n", Version(), Compiler(), IsaName(DetectIsa())); }
+std::string VersionText() { return fmt::format("autoglm {} ({}, {})", Version(), Compiler(), IsaName(DetectIsa())); }
 
 }  // namespace autoglm
