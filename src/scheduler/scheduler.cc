@@ -422,9 +422,10 @@ void Scheduler::LearnFrom(const StepResult& result, TimePoint now) {
 // or so is too long then, whatever the reason why predictions err.
 void Scheduler::KeepGapsWithinBudget(bool has_prompts, int64_t num_streams, TimePoint now) {
   constexpr double kLess = 0.95;
-  constexpr double kMore = 0.0005;
+  constexpr double kMore = 0.0002;
   constexpr double kLeast = 0.6;
-  const double allowed = options_.budget.prompt_seconds_with_decode;
+  constexpr double kUntilSent = 0.08;  // of what is allowed goes by before a token has reached its reader
+  const double allowed = (1 - kUntilSent) * options_.budget.prompt_seconds_with_decode;
   const auto last = std::exchange(streams_served_, num_streams > 0 ? std::optional(now) : std::nullopt);
   if (!last || !has_prompts || num_streams == 0 || allowed <= 0) return;
   if (Seconds(now - *last) > decode_cost_.PlainSeconds(num_streams) + allowed) {
