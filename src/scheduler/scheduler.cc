@@ -418,7 +418,7 @@ void Scheduler::LearnFrom(const StepResult& result, TimePoint now) {
   }
 }
 
-// Less is planned at once where streams waited too long for their tokens, and more again little by little: one gap in a hundred
+// Less is planned at once where streams waited too long for their tokens, and more again little by little: one gap in 250
 // or so is too long then, whatever the reason why predictions err.
 void Scheduler::KeepGapsWithinBudget(bool has_prompts, int64_t num_streams, TimePoint now) {
   constexpr double kLess = 0.95;
