@@ -65,6 +65,10 @@ class KvTierTest : public testing::Test {
     EXPECT_TRUE(stream) << stream.error().message;
     return WaitFor(*stream);
   }
+  // Computes so many prompts that share nothing.
+  static void Flood(Engine& engine, TokenId num_prompts) {
+    for (TokenId i = 1; i <= num_prompts; ++i) AnswerTo(engine, Ask(300, 8, i * 77));
+  }
   // Stats are as of the last step: an integrity check makes the thread go round.
   static void GoRound(Engine& engine) {
     EXPECT_TRUE(engine.CheckIntegrity());
@@ -125,7 +129,7 @@ TEST_F(KvTierTest, EvictedPrefix_ComesBack) {
   const auto engine = Start(options);
   const Answer first = AnswerTo(*engine, Ask(180));
   WaitUntilWritten(*engine, 5);
-  for (TokenId i = 1; i < 6; ++i) AnswerTo(*engine, Ask(300, 8, i * 77));
+  Flood(*engine, 5);
   const Answer again = AnswerTo(*engine, Ask(180));
   EXPECT_EQ(again.tokens, first.tokens);
   EXPECT_GT(again.num_cached, 0);
@@ -140,7 +144,7 @@ TEST_F(KvTierTest, CompressedPrefix_ComesBackBitForBit) {
     const auto engine =
         Start({.num_threads = 2, .kv_memory_bytes = 24 * kBlockBytes, .kv_tier = {.compressed_bytes = 4 << 20}}, load);
     const Answer first = AnswerTo(*engine, Ask(180));
-    for (TokenId i = 1; i < 12; ++i) AnswerTo(*engine, Ask(300, 8, i * 77));
+    Flood(*engine, 11);
     const Answer again = AnswerTo(*engine, Ask(180));
     EXPECT_EQ(again.tokens, first.tokens);
     // No more than that is sure: so small a model may be computed as quickly as it is unpacked.
@@ -154,7 +158,7 @@ TEST_F(KvTierTest, CompressedPrefix_ComesBackBitForBit) {
 TEST_F(KvTierTest, CompressedPrefixThatIsErased_IsForgotten) {
   const auto engine = Start({.num_threads = 2, .kv_memory_bytes = 24 * kBlockBytes, .kv_tier = {.compressed_bytes = 1 << 20}});
   AnswerTo(*engine, Ask(180));
-  for (TokenId i = 1; i < 6; ++i) AnswerTo(*engine, Ask(300, 8, i * 77));
+  Flood(*engine, 5);
   std::promise<int64_t> erased;
   engine->ErasePrefix("", Ask(180).prompt_tokens, 0, [&](int64_t count) { erased.set_value(count); });
   erased.get_future().wait();
@@ -168,7 +172,7 @@ TEST_F(KvTierTest, CompressedAndOnTheDisk_EachHasItsPart) {
   const auto engine = Start(options);
   const Answer first = AnswerTo(*engine, Ask(180));
   WaitUntilWritten(*engine, 5);
-  for (TokenId i = 1; i < 6; ++i) AnswerTo(*engine, Ask(300, 8, i * 77));
+  Flood(*engine, 5);
   const Answer again = AnswerTo(*engine, Ask(180));
   EXPECT_EQ(again.tokens, first.tokens);
   EXPECT_GE(again.num_cached, 32);

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 
 #include "kvcache/block_table.h"
 
@@ -22,6 +24,11 @@ struct CacheScope {
   int64_t num_public_blocks() const { return num_public_tokens / kBlockSizeTokens; }
   // Of the i-th block of the sequence.
   uint64_t SaltOf(int64_t i) const { return i < num_public_blocks() ? kPublicSalt : salt; }
+  // How many first tokens of two sequences may be shared, where they are equal.
+  int64_t MostShared(const CacheScope& other) const {
+    if (salt == other.salt) return std::numeric_limits<int64_t>::max();
+    return std::min(num_public_tokens, other.num_public_tokens);
+  }
 
   bool operator==(const CacheScope&) const = default;
 };

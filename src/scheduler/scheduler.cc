@@ -288,10 +288,8 @@ bool Scheduler::IsComputedInLine(const Sequence& sequence) const {
     if (other->place() > sequence.place()) return false;
     const auto differs = std::ranges::mismatch(sequence.tokens, other->tokens).in1;
     const int64_t num_wanted = sequence.num_tokens() - 1;
-    int64_t num_equal = std::min(differs - sequence.tokens.begin(), num_wanted);
-    if (const CacheScope& scope = sequence.request.cache_scope; other->request.cache_scope.salt != scope.salt) {
-      num_equal = std::min({num_equal, scope.num_public_tokens, other->request.cache_scope.num_public_tokens});
-    }
+    const int64_t num_equal = std::min(
+        {differs - sequence.tokens.begin(), num_wanted, sequence.request.cache_scope.MostShared(other->request.cache_scope)});
     if (num_equal / kBlockSizeTokens > other->num_computed / kBlockSizeTokens) return true;
     return blocks_.copies() && num_equal == num_wanted && num_equal - other->num_computed >= kLeastAwaitedTokens;
   });

@@ -49,14 +49,12 @@ struct SpeculationStats {
 // Continuous batching over a token budget. There is no prefill phase and no decode phase: each step hands out its budget so
 // that the tokens computed catch up with the tokens there are.
 //
-//  0. What prompts may add to a step with streams is kept to in nearly all of them, not on average: where steps turn out longer
-//  than
-//     predicted, less is planned.
 //  1. Streams first, one token each. Where there are more streams than budget they take turns. What budget they leave goes to
 //     drafts of streams that repeat themselves (speculation.h), while there are free blocks for them.
 //  2. Then prompts, in line (below), in chunks. A prompt that cannot be finished in this step leaves a quarter
 //     of what budget it found to the prompts behind it, the next of those again a quarter of its share, and so on: the first
-//     prompt keeps three quarters of the speed, and a short prompt behind long ones starts at once.
+//     prompt keeps three quarters of the speed, and a short prompt behind long ones starts at once. What they may add to a step
+//     with streams is kept to in nearly all steps, not on average: where gaps turn out longer, less is planned.
 //  3. A prompt starts with the blocks its prefix has in the cache, and only when all blocks of the rest are there and one
 //     more for each running sequence to grow into. Nobody overtakes the oldest prompt that waits for blocks.
 //  4. A waiting prompt that shares blocks, or all it has, with an older one which is at work on them starts when they are in the
@@ -66,8 +64,7 @@ struct SpeculationStats {
 //     prompt that finds no blocks just waits; only when nothing at all could run in a step do the last make room for the
 //     first. The first in line is thus never preempted, and it always ends.
 //  6. While a prompt that is a level or more ahead of them is computed, streams and prompts wait: every other step is for it
-//  alone,
-//     and no longer than a quarter of a second. A short urgent prompt thus takes one short step.
+//     alone, and no longer than a quarter of a second. A short urgent prompt thus takes one short step.
 //  7. The first that waits takes the room of running sequences of lower priority which stand behind it, the last first.
 //
 // The line. A request is due when its class wants it answered (arrival + Request::target), later by what its own prompt takes, so
