@@ -112,7 +112,10 @@ def text_events(server, body, timeout_s=60):
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=timeout_s)
     try:
         connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
-        for line in connection.getresponse():
+        response = connection.getresponse()
+        if response.status != 200:
+            raise RuntimeError(f"{response.status}: {response.read().decode(errors='replace')[:500]}")
+        for line in response:
             if line.startswith(b"data: {") and (json.loads(line[6:]).get("choices") or [{}])[0].get("delta", {}).get("content"):
                 yield time.perf_counter()
     finally:

@@ -47,6 +47,13 @@ double Admission::WorkSeconds(int64_t num_prompt_tokens, int64_t num_answer_toke
          static_cast<double>(num_answer_tokens) * load_.seconds_per_answer_token;
 }
 
+// As much of it as counts against the bound.
+Admission::Work Admission::WorkOf(const AdmissionAsk& ask) const {
+  double seconds = WorkSeconds(ask.num_prompt_tokens, ExpectedAnswerTokens(ask));
+  if (limits_.max_backlog_seconds > 0) seconds = std::min(seconds, limits_.max_backlog_seconds / 2);
+  return {.num_requests = ask.num_requests, .num_prompt_tokens = ask.num_prompt_tokens, .seconds = seconds};
+}
+
 // Of one that began at once.
 double Admission::OwnSeconds(const AdmissionAsk& ask) const {
   const double answer = static_cast<double>(ExpectedAnswerTokens(ask)) / static_cast<double>(ask.num_requests);
@@ -97,9 +104,7 @@ tl::expected<void, Refusal> Admission::Admit(const AdmissionAsk& ask) {
                                         OwnSeconds(ask), Seconds(*ask.timeout))},
                 WholeSeconds(load_.backlog_seconds)});
   }
-  const Work work{.num_requests = ask.num_requests,
-                  .num_prompt_tokens = ask.num_prompt_tokens,
-                  .seconds = WorkSeconds(ask.num_prompt_tokens, ExpectedAnswerTokens(ask))};
+  const Work work = WorkOf(ask);
   const auto promise = promises_.find(ask.fingerprint);
   const bool is_promised = ask.fingerprint != 0 && promise != promises_.end();
   if (is_promised) {

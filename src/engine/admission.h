@@ -15,9 +15,11 @@ namespace autoglm {
 
 // How much an engine takes on. What is beyond comes back later.
 struct AdmissionLimits {
-  int64_t max_requests = 320;        // that wait and run
-  int64_t max_running = 64;          // of them
-  double max_backlog_seconds = 120;  // of work that they are predicted to be; 0: any. One alone is always taken
+  int64_t max_requests = 320;  // that wait and run
+  int64_t max_running = 64;    // of them
+  // Of work that they are predicted to be; 0: any. One that is more than half of it counts as half: it is taken as well, and has
+  // to wait longer than others.
+  double max_backlog_seconds = 120;
 };
 
 // What asks to come in, all or nothing.
@@ -78,6 +80,7 @@ class Admission {
   int64_t ExpectedAnswerTokens() const;
   int64_t ExpectedAnswerTokens(const AdmissionAsk& ask) const;
   double WorkSeconds(int64_t num_prompt_tokens, int64_t num_answer_tokens) const;
+  Work WorkOf(const AdmissionAsk& ask) const;
   double InsideSeconds() const;
   double OwnSeconds(const AdmissionAsk& ask) const;
   double SecondsTooLate(const AdmissionAsk& ask, const Work& promised, double timely) const;

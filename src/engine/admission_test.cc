@@ -64,12 +64,21 @@ TEST_F(AdmissionTest, MoreAnswersAtOnceThanPlaces_NeverFit) {
 
 TEST_F(AdmissionTest, WorkBeyondTheBound_IsRefused_AndSaysWhenThereIsRoom) {
   EXPECT_TRUE(Admit(Ask(0, 6000)));
-  EXPECT_FALSE(Admit(Ask(1, 6000)));
-  EXPECT_EQ(last_.retry_after_seconds, 3) << "6.25 s inside, 6.25 s more, 10 s allowed";
+  EXPECT_FALSE(Admit(Ask(1, 4500)));
+  EXPECT_EQ(last_.retry_after_seconds, 1) << "6.25 s inside, 4.75 s more, 10 s allowed";
   EXPECT_FALSE(Admit(Ask(2, 500))) << "the room that there is is promised";
 }
 
 TEST_F(AdmissionTest, OneAlone_IsTakenHoweverLargeItIs) { EXPECT_TRUE(Admit(Ask(0, 1'000'000))); }
+
+TEST_F(AdmissionTest, LargeOne_IsTakenBesideOthers_WhereHalfOfTheRoomIsFree) {
+  EXPECT_TRUE(Admit(Ask(0, 5000)));
+  EXPECT_FALSE(Admit(Ask(0, 1'000'000))) << "5.25 s inside";
+  EXPECT_EQ(last_.retry_after_seconds, 1);
+  admission_.Entered(5000);
+  admission_.Update(Load(4.9));
+  EXPECT_TRUE(Admit(Ask(0, 1'000'000)));
+}
 
 TEST_F(AdmissionTest, WhatHasEntered_IsNotCountedTwice) {
   EXPECT_TRUE(Admit(Ask(0, 6000)));
@@ -105,10 +114,11 @@ TEST_F(AdmissionTest, PromiseNobodyComesFor_Ends) {
 
 TEST_F(AdmissionTest, EngineThatWouldRunDry_TakesOthersBeforeThePromised) {
   EXPECT_TRUE(Admit(Ask(0, 6000)));
-  EXPECT_FALSE(Admit(Ask(1, 9000)));
+  EXPECT_FALSE(Admit(Ask(1, 4500)));
+  EXPECT_FALSE(Admit(Ask(2, 4500)));
   admission_.Entered(6000);
   admission_.Update(Load(3));
-  EXPECT_FALSE(Admit(Ask(2, 500))) << "3 s of work, and 9.25 s promised";
+  EXPECT_FALSE(Admit(Ask(0, 500))) << "3 s of work, and 9.5 s promised";
   admission_.Update(Load(0.5));
   EXPECT_TRUE(Admit(Ask(3, 500)));
   EXPECT_FALSE(Admit(Ask(4, 1500))) << "so much it has to do now";

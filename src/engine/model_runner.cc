@@ -9,6 +9,7 @@ namespace autoglm {
 
 const StepResult* ModelRunner::Run(const StepPlan& plan, const std::atomic<bool>& interrupt) {
   const TimePoint started = Clock::Real().Now();
+  const bool loads_weights = !model_.lm().load_progress().is_complete();
   FillSlices(plan);
   if (!model_.lm().Forward(slices_, kv_, pool_, logits_, &interrupt)) return nullptr;
 
@@ -18,7 +19,8 @@ const StepResult* ModelRunner::Run(const StepPlan& plan, const std::atomic<bool>
   for (const SequenceSlice& slice : plan.slices) {
     if (slice.samples) Sample(slice, rest);
   }
-  result_.seconds = Seconds(Clock::Real().Now() - started);
+  // What it takes to load weights says nothing of later steps.
+  result_.seconds = loads_weights ? 0 : Seconds(Clock::Real().Now() - started);
   return &result_;
 }
 
