@@ -78,14 +78,14 @@ void ThreadPool::WorkerLoop(int member) {
   }
 }
 
-void ThreadPool::Barrier() {
-  if (num_threads_ == 1) return;
-  const uint32_t phase = barrier_phase_.load(std::memory_order_relaxed);
-  if (barrier_arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<uint32_t>(num_threads_)) {
-    barrier_arrived_.store(0, std::memory_order_relaxed);
-    barrier_phase_.store(phase + 1, std::memory_order_release);
-    return;
-  }
+bool ThreadPool::IsLastAtBarrier(uint32_t phase) {
+  if (barrier_arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 != static_cast<uint32_t>(num_threads_)) return false;
+  barrier_arrived_.store(0, std::memory_order_relaxed);
+  barrier_phase_.store(phase + 1, std::memory_order_release);
+  return true;
+}
+
+void ThreadPool::WaitForBarrier(uint32_t phase) {
   SpinUntil([&] { return barrier_phase_.load(std::memory_order_acquire) != phase; });
 }
 

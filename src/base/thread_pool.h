@@ -30,7 +30,19 @@ class ThreadPool {
   }
 
   // Inside a task: waits until every member has called Barrier the same number of times.
-  void Barrier();
+  void Barrier() {
+    Barrier([] { return false; });
+  }
+  // The same, and calls meanwhile() until that is false or the others are there.
+  template <typename Meanwhile>
+  void Barrier(Meanwhile&& meanwhile) {
+    if (num_threads_ == 1) return;
+    const uint32_t phase = barrier_phase_.load(std::memory_order_relaxed);
+    if (IsLastAtBarrier(phase)) return;
+    while (barrier_phase_.load(std::memory_order_acquire) == phase && meanwhile()) {
+    }
+    WaitForBarrier(phase);
+  }
 
   // Hands out 0, 1, 2, ... to the members of a task; ResetItems before Run. See ItemClaims for several phases in a task.
   void ResetItems() { next_item_.store(0, std::memory_order_relaxed); }
@@ -40,6 +52,8 @@ class ThreadPool {
   using TaskFunction = void (*)(void* context, int member);
   void RunTask(TaskFunction function, void* context);
   void WorkerLoop(int member);
+  bool IsLastAtBarrier(uint32_t phase);
+  void WaitForBarrier(uint32_t phase);
 
   const int num_threads_;
   TaskFunction task_ = nullptr;

@@ -36,6 +36,23 @@ TEST(ThreadPool, Barrier_SeparatesPhases) {
   EXPECT_EQ(mismatches, 0);
 }
 
+TEST(ThreadPool, Barrier_CallsMeanwhileUntilItIsDoneOrTheOthersAreThere) {
+  ThreadPool pool(2);
+  std::atomic<int> calls{0};
+  pool.Run([&](int member) {
+    if (member == 0) {
+      pool.Barrier([&] { return ++calls < 5; });
+    } else {
+      while (calls < 5) std::this_thread::yield();
+      pool.Barrier([&] {
+        ADD_FAILURE() << "the others are there";
+        return false;
+      });
+    }
+  });
+  EXPECT_EQ(calls, 5);
+}
+
 TEST(ItemClaims, EveryPhase_HandsOutEachItemOnce) {
   ThreadPool pool(3);
   constexpr int kPhases = 50;

@@ -14,8 +14,8 @@ constexpr int64_t kTokensPerMemberByTokens = 16;
 constexpr int64_t kMaxChunkTokens = 11 * kMaxTileTokens;
 // From this many tokens a member on, it gets two chunks: the second ones even out unequal attention and a disturbed core.
 constexpr int64_t kTokensForTwoChunks = 8 * kMaxTileTokens;
-// Panels a member claims at once.
-constexpr int64_t kPanelsPerClaim = 4;
+// Of the panels that are claimed, a member takes so many bytes at once.
+constexpr int64_t kClaimBytes = 16 << 10;
 
 // As even as possible, so that no member waits for the last chunk.
 int64_t ChunkTokens(int64_t num_tokens, int num_threads) {
@@ -24,8 +24,6 @@ int64_t ChunkTokens(int64_t num_tokens, int num_threads) {
       std::max<int64_t>((per_member + kMaxChunkTokens - 1) / kMaxChunkTokens, per_member >= kTokensForTwoChunks ? 2 : 1);
   return (num_tokens + chunks * num_threads - 1) / (chunks * num_threads);
 }
-
-int64_t NumClaims(int64_t num_panels) { return (num_panels + kPanelsPerClaim - 1) / kPanelsPerClaim; }
 
 }  // namespace
 
@@ -199,10 +197,11 @@ void ForwardPass::AttendByRows(int member, ItemClaims& claims, const LayerView& 
   const ActivationBuffer& normed =
       Prepare(member, claims, num_tokens_, {&weights.query, &weights.key, &weights.value},
               [&](ActivationBuffer& out, int64_t tile) { FillNormTile(own, {weights.attention_norm.data()}, out, tile); });
-  for (int64_t unit; (unit = claims.Next(num_qkv_units())) != ItemClaims::kNone;) {
-    ProjectQkvUnit(own, layer, unit, normed, {0, num_tokens_});
-  }
-  pool_.Barrier();
+  ShareOfQkv().ForEachRun(member, claims, [&](int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; ++unit) ProjectQkvUnit(own, layer, unit, normed, {0, num_tokens_});
+  });
+  own.ahead.Expect({OwnRun(member, weights.output)});
+  BarrierAskingAhead(member);
 
   if (HasManyTokens()) {
     const int64_t num_tiles = (num_tokens_ + kMaxTileTokens - 1) / kMaxTileTokens;
@@ -212,9 +211,12 @@ void ForwardPass::AttendByRows(int member, ItemClaims& claims, const LayerView& 
     }
   } else {
     const auto num_units = static_cast<int64_t>(attention_units_.size());
-    for (int64_t unit; (unit = claims.Next(num_units)) != ItemClaims::kNone;) AttendUnit(own, layer, attention_units_[unit]);
+    for (int64_t unit; (unit = claims.Next(num_units)) != ItemClaims::kNone;) {
+      AttendUnit(own, layer, attention_units_[unit]);
+      own.ahead.Ask();
+    }
   }
-  pool_.Barrier();
+  BarrierAskingAhead(member);
 
   const ActivationBuffer& attended =
       Prepare(member, claims, num_tokens_, {&weights.output}, [&](ActivationBuffer& out, int64_t tile) {
@@ -230,7 +232,8 @@ void ForwardPass::AttendByRows(int member, ItemClaims& claims, const LayerView& 
         }
         out.FillTile(kernels_, tile, rows, query_width());
       });
-  AddByRows(own, claims, weights.output, attended, weights.post_attention_norm);
+  own.ahead.Expect({OwnRun(member, weights.mlp.gate), OwnRun(member, weights.mlp.up)});
+  AddByRows(member, claims, weights.output, attended, weights.post_attention_norm);
 }
 
 void ForwardPass::MlpByRows(int member, ItemClaims& claims, const LayerView& layer) {
@@ -249,17 +252,17 @@ void ForwardPass::MlpByRows(int member, ItemClaims& claims, const LayerView& lay
     const ActivationBuffer& normed =
         Prepare(member, claims, num_tokens_, {&mlp.gate, &mlp.up},
                 [&](ActivationBuffer& out, int64_t tile) { FillNormTile(own, {weights.mlp_norm.data()}, out, tile); });
-    for (int64_t claim; (claim = claims.Next(NumClaims(mlp.gate.num_panels()))) != ItemClaims::kNone;) {
-      const int64_t panel = claim * kPanelsPerClaim;
-      GateUpUnit(own, mlp, panel, std::min(panel + kPanelsPerClaim, mlp.gate.num_panels()), normed, num_tokens_, mlp_);
-    }
-    pool_.Barrier();
+    ShareOf(mlp.gate).ForEachRun(
+        member, claims, [&](int64_t begin, int64_t end) { GateUpUnit(own, mlp, begin, end, normed, num_tokens_, mlp_); });
+    own.ahead.Expect({OwnRun(member, mlp.down)});
+    BarrierAskingAhead(member);
 
     const ActivationBuffer& activated =
         Prepare(member, claims, num_tokens_, {&mlp.down}, [&](ActivationBuffer& out, int64_t tile) {
           out.FillTile(kernels_, tile, mlp_ + out.tiling().Begin(tile) * mlp.width(), mlp.width());
         });
-    AddByRows(own, claims, mlp.down, activated, weights.post_mlp_norm);
+    ExpectStep(member, layer.index + 1);
+    AddByRows(member, claims, mlp.down, activated, weights.post_mlp_norm);
   }
   if (!weights.is_moe()) return;
   AddExperts(own, claims, layer);
@@ -267,21 +270,46 @@ void ForwardPass::MlpByRows(int member, ItemClaims& claims, const LayerView& lay
 }
 
 // x += norm(matrix . input), without the norm where there is none. Ends with a barrier.
-void ForwardPass::AddByRows(MemberBuffers& own, ItemClaims& claims, const PackedMatrix& matrix, const ActivationBuffer& input,
+void ForwardPass::AddByRows(int member, ItemClaims& claims, const PackedMatrix& matrix, const ActivationBuffer& input,
                             std::span<const float> post_norm) {
+  MemberBuffers& own = buffers_.members[member];
   float* out = post_norm.empty() ? x_ : sublayer_;
   const Epilogue epilogue = post_norm.empty() ? Epilogue::kAdd : Epilogue::kStore;
-  for (int64_t claim; (claim = claims.Next(NumClaims(matrix.num_panels()))) != ItemClaims::kNone;) {
-    const int64_t panel = claim * kPanelsPerClaim;
-    Multiply(own, matrix, panel, std::min(panel + kPanelsPerClaim, matrix.num_panels()), input, out, config_.hidden_size,
-             epilogue);
-  }
-  pool_.Barrier();
+  ShareOf(matrix).ForEachRun(member, claims, [&](int64_t begin, int64_t end) {
+    Multiply(own, matrix, begin, end, input, out, config_.hidden_size, epilogue);
+  });
+  BarrierAskingAhead(member);
   if (post_norm.empty()) return;
   for (int64_t token; (token = claims.Next(num_tokens_)) != ItemClaims::kNone;) {
     AddNormed(own, sublayer_ + token * config_.hidden_size, post_norm, {token, token + 1});
   }
-  pool_.Barrier();
+  BarrierAskingAhead(member);
+}
+
+RowShare ForwardPass::ShareOf(const PackedMatrix& matrix) const {
+  return {matrix.num_panels(), pool_.num_threads(), std::max<int64_t>(1, kClaimBytes / matrix.view().panel_bytes)};
+}
+
+std::span<const std::byte> ForwardPass::OwnRun(int member, const PackedMatrix& matrix) const {
+  if (matrix.rows() == 0) return {};
+  const RowShare share = ShareOf(matrix);
+  const PanelView& view = matrix.view();
+  return {view.data + share.own_begin(member) * view.panel_bytes, static_cast<size_t>(share.own_units() * view.panel_bytes)};
+}
+
+// What the step begins with.
+void ForwardPass::ExpectStep(int member, int64_t step) {
+  WeightsAhead& ahead = buffers_.members[member].ahead;
+  if (step == config_.num_layers) {
+    ahead.Expect({OwnRun(member, weights_.lm_head)});
+    return;
+  }
+  ahead.Expect({OwnQkvRun(member, weights_.layers[static_cast<size_t>(step)])});
+}
+
+void ForwardPass::BarrierAskingAhead(int member) {
+  WeightsAhead& ahead = buffers_.members[member].ahead;
+  pool_.Barrier([&] { return ahead.Ask(); });
 }
 
 void ForwardPass::StepByTokens(int member, ItemClaims& claims, int64_t step) {
@@ -345,21 +373,15 @@ void ForwardPass::ComputeLogits(int member, ItemClaims& claims) {
   const RowSource source{weights_.final_norm.data(), 0, logits_tokens_.data()};
   const ActivationBuffer& normed = Prepare(member, claims, num_rows, {&weights_.lm_head},
                                            [&](ActivationBuffer& out, int64_t tile) { FillNormTile(own, source, out, tile); });
-  const int64_t num_panels = weights_.lm_head.num_panels();
-  // The vocabulary is long: larger claims, the same evenness.
-  const int64_t panels_per_claim = 16 * kPanelsPerClaim;
-  const int64_t num_claims = (num_panels + panels_per_claim - 1) / panels_per_claim;
-  for (int64_t claim; (claim = claims.Next(num_claims)) != ItemClaims::kNone;) {
-    const int64_t panel = claim * panels_per_claim;
-    const int64_t panel_end = std::min(panel + panels_per_claim, num_panels);
-    Multiply(own, weights_.lm_head, panel, panel_end, normed, logits_, config_.vocab_size, Epilogue::kStore);
-    if (config_.logits_softcap == 0) continue;
-    const int64_t first = panel * kPanelRows;
-    const int64_t count = std::min(panel_end * kPanelRows, config_.vocab_size) - first;
+  ShareOf(weights_.lm_head).ForEachRun(member, claims, [&](int64_t begin, int64_t end) {
+    Multiply(own, weights_.lm_head, begin, end, normed, logits_, config_.vocab_size, Epilogue::kStore);
+    if (config_.logits_softcap == 0) return;
+    const int64_t first = begin * kPanelRows;
+    const int64_t count = std::min(end * kPanelRows, config_.vocab_size) - first;
     for (int64_t row = 0; row < num_rows; ++row) {
       kernels_.soft_cap(logits_ + row * config_.vocab_size + first, config_.logits_softcap, count);
     }
-  }
+  });
 }
 
 void ForwardPass::Capture(int member, int64_t layer) {

@@ -70,8 +70,14 @@ class ForwardPass {
   void StepByRows(int member, ItemClaims& claims, int64_t step);
   void AttendByRows(int member, ItemClaims& claims, const LayerView& layer);
   void MlpByRows(int member, ItemClaims& claims, const LayerView& layer);
-  void AddByRows(MemberBuffers& own, ItemClaims& claims, const PackedMatrix& matrix, const ActivationBuffer& input,
+  void AddByRows(int member, ItemClaims& claims, const PackedMatrix& matrix, const ActivationBuffer& input,
                  std::span<const float> post_norm);
+  RowShare ShareOf(const PackedMatrix& matrix) const;
+  RowShare ShareOfQkv() const { return {num_qkv_units(), pool_.num_threads(), 1}; }
+  std::span<const std::byte> OwnRun(int member, const PackedMatrix& matrix) const;
+  std::span<const std::byte> OwnQkvRun(int member, const LayerWeights& weights) const;
+  void ExpectStep(int member, int64_t step);
+  void BarrierAskingAhead(int member);
   void StepByTokens(int member, ItemClaims& claims, int64_t step);
   void FinishLayerByTokens(MemberBuffers& own, const LayerView& layer, TokenRange range, int64_t chunk_tokens);
   void AddByTokens(MemberBuffers& own, const PackedMatrix& matrix, std::span<const float> post_norm, TokenRange range);

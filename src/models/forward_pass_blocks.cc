@@ -83,6 +83,17 @@ int64_t ForwardPass::num_qkv_units() const {
   return (query_width() + rows - 1) / rows + 2 * ((kv_width() + rows - 1) / rows);
 }
 
+// What a member reads first of query, key and value; nothing where that is not of the query.
+std::span<const std::byte> ForwardPass::OwnQkvRun(int member, const LayerWeights& weights) const {
+  const RowShare share = ShareOfQkv();
+  const PanelView& view = weights.query.view();
+  const int64_t unit_bytes = UnitRows(config_) / kPanelRows * view.panel_bytes;
+  const int64_t begin = share.own_begin(member) * unit_bytes;
+  const int64_t end = std::min(begin + share.own_units() * unit_bytes, weights.query.num_bytes());
+  if (begin >= end) return {};
+  return {view.data + begin, static_cast<size_t>(end - begin)};
+}
+
 void ForwardPass::ProjectQkvUnit(MemberBuffers& own, const LayerView& layer, int64_t unit, const ActivationBuffer& x,
                                  TokenRange range) {
   const int64_t unit_rows = UnitRows(config_);

@@ -7,6 +7,7 @@
 #include "kernels/kernel_table.h"
 #include "models/model_config.h"
 #include "models/moe_router.h"
+#include "models/row_share.h"
 #include "weights/packed_matrix.h"
 
 namespace autoglm {
@@ -79,6 +80,7 @@ struct MemberBuffers {
   GrowingBuffer attention;    // queries and states of a tile of rows
   GrowingBuffer later_state;  // state of a later range, before it is joined
   GrowingBuffer sublayer;     // what attention or MLP of a chunk gives before its norm; an expert's answer
+  WeightsAhead ahead;
   RouterScratch router;
   std::vector<const std::byte*> blocks;
   std::vector<int64_t> first_visible, visible;

@@ -21,7 +21,7 @@ template <PackedFormat kFormat, typename Tiles>
     const int64_t count = end - g < kTileGroups ? end - g : kTileGroups;
     tiles.Multiply(values + g * kGroupColumns, x.columns, source.lines + g * 512, count, dots);
     for (int64_t i = 0; i < count; ++i) {
-      const F32x16 scale = HasRowScale(kFormat) ? Zero() : source.Scale(g + i);
+      const F32x16 scale = HasRowScale(kFormat) ? Zero() : source.Scale({}, g + i);
       const int64_t group_at = at + (g + i) * width;
       for (int64_t t = 0; t < width; ++t) {
         I32x16 sum = LoadI32(dots[i][t]);
@@ -32,7 +32,7 @@ template <PackedFormat kFormat, typename Tiles>
         } else {
           total = Fma(ToF32(sum), Mul(scale, Set1(x.scales[group_at + t])), total);
         }
-        if constexpr (HasMinimum(kFormat)) total = Fma(source.Minimum(g + i), Set1(x.scaled_sums[group_at + t]), total);
+        if constexpr (HasMinimum(kFormat)) total = Fma(source.Minimum({}, g + i), Set1(x.scaled_sums[group_at + t]), total);
         Store(totals + t * kPanelRows, total);
       }
     }

@@ -64,6 +64,7 @@ static inline I32x16 LoadI32(const void* p) {
   const __m256i* half = static_cast<const __m256i*>(p);
   return {_mm256_loadu_si256(half), _mm256_loadu_si256(half + 1)};
 }
+static inline I32x16 InRegister(I32x16 a) { return a; }
 static inline void StoreI32(void* p, I32x16 a) {
   __m256i* half = static_cast<__m256i*>(p);
   _mm256_storeu_si256(half, a.lo);
@@ -73,6 +74,11 @@ static inline I32x16 Set1I32(int32_t a) { return {_mm256_set1_epi32(a), _mm256_s
 static inline I32x16 AddI32(I32x16 a, I32x16 b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
 static inline I32x16 SubI32(I32x16 a, I32x16 b) { return {_mm256_sub_epi32(a.lo, b.lo), _mm256_sub_epi32(a.hi, b.hi)}; }
 static inline I32x16 And(I32x16 a, I32x16 b) { return {_mm256_and_si256(a.lo, b.lo), _mm256_and_si256(a.hi, b.hi)}; }
+// a | (b & mask)
+static inline I32x16 MergeBits(I32x16 a, I32x16 b, int32_t mask) {
+  const I32x16 masked = And(b, Set1I32(mask));
+  return {_mm256_or_si256(a.lo, masked.lo), _mm256_or_si256(a.hi, masked.hi)};
+}
 template <int kBits>
 static inline I32x16 ShiftLeft(I32x16 a) {
   return {_mm256_slli_epi32(a.lo, kBits), _mm256_slli_epi32(a.hi, kBits)};
@@ -80,6 +86,10 @@ static inline I32x16 ShiftLeft(I32x16 a) {
 template <int kBits>
 static inline I32x16 ShiftRight(I32x16 a) {
   return {_mm256_srli_epi32(a.lo, kBits), _mm256_srli_epi32(a.hi, kBits)};
+}
+template <int kBits>
+static inline I32x16 ShiftRightSigned(I32x16 a) {
+  return {_mm256_srai_epi32(a.lo, kBits), _mm256_srai_epi32(a.hi, kBits)};
 }
 static inline I32x16 ShiftRightBy(I32x16 a, int bits) {
   const __m128i count = _mm_cvtsi32_si128(bits);

@@ -45,11 +45,20 @@ static inline void StoreFirst(float* p, F32x16 a, int count) {
 
 static inline F32x16 LoadF16(const void* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)))}; }
 static inline I32x16 LoadI32(const void* p) { return {_mm512_loadu_si512(p)}; }
+// What was loaded stays in a register instead of being loaded again by each instruction that needs it.
+static inline I32x16 InRegister(I32x16 a) {
+  __asm__("" : "+v"(a.v));
+  return a;
+}
 static inline void StoreI32(void* p, I32x16 a) { _mm512_storeu_si512(p, a.v); }
 static inline I32x16 Set1I32(int32_t a) { return {_mm512_set1_epi32(a)}; }
 static inline I32x16 AddI32(I32x16 a, I32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
 static inline I32x16 SubI32(I32x16 a, I32x16 b) { return {_mm512_sub_epi32(a.v, b.v)}; }
 static inline I32x16 And(I32x16 a, I32x16 b) { return {_mm512_and_si512(a.v, b.v)}; }
+// a | (b & mask)
+static inline I32x16 MergeBits(I32x16 a, I32x16 b, int32_t mask) {
+  return {_mm512_ternarylogic_epi32(a.v, b.v, _mm512_set1_epi32(mask), 0xf8)};
+}
 template <int kBits>
 static inline I32x16 ShiftLeft(I32x16 a) {
   return {_mm512_slli_epi32(a.v, kBits)};
@@ -57,6 +66,10 @@ static inline I32x16 ShiftLeft(I32x16 a) {
 template <int kBits>
 static inline I32x16 ShiftRight(I32x16 a) {
   return {_mm512_srli_epi32(a.v, kBits)};
+}
+template <int kBits>
+static inline I32x16 ShiftRightSigned(I32x16 a) {
+  return {_mm512_srai_epi32(a.v, kBits)};
 }
 static inline I32x16 ShiftRightBy(I32x16 a, int bits) { return {_mm512_srl_epi32(a.v, _mm_cvtsi32_si128(bits))}; }
 static inline I32x16 LoadU8(const void* p) { return {_mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)))}; }

@@ -171,6 +171,30 @@ static inline const int32_t* StartsOf(const QuantizedActivations& x, int64_t at)
   return nullptr;
 }
 
+// So few tokens have two sums each for a group's products, of its lower and its upper lines: a product that waits for the one
+// before it keeps others out of the processor's queue. And lines are loaded once for both: loading is what binds one token.
+inline constexpr int kFewTokens = 3;
+template <PackedFormat kFormat, int kTokens>
+inline constexpr bool kGoesByPairs = kTokens <= kFewTokens && kWordLines<MaxWeightOf(kFormat)> == 1;
+
+// Adds the products of lines 0 to 3 of group g to `lower`, one sum for each token of the piece, and those of the others to
+// `upper`.
+template <PackedFormat kFormat, int kTokens, typename Source>
+[[gnu::always_inline]] static inline void AddPairsOfLines(const Source& source, int64_t g, const QuantizedActivations& x,
+                                                          const Piece& piece, I32x16 (&lower)[kTokens],
+                                                          I32x16 (&upper)[kTokens]) {
+  constexpr int kMaxWeight = MaxWeightOf(kFormat);
+  const int64_t width = WidthOf<kTokens>(piece.width);
+  const int8_t* values = x.values + piece.b * x.columns + QuadAt(x.columns, width, g * 8, piece.first);
+  source.ForEachPair(g, [&](auto j, I32x16 lower_line, I32x16 upper_line) {
+#pragma GCC unroll 12
+    for (int t = 0; t < kTokens; ++t) {
+      lower[t] = DotU8I8<kMaxWeight>(lower[t], lower_line, values + QuadAt(x.columns, width, j.value, t));
+      upper[t] = DotU8I8<kMaxWeight>(upper[t], upper_line, values + QuadAt(x.columns, width, 4 + j.value, t));
+    }
+  });
+}
+
 // Adds lines [kBegin, kEnd) of group g to the integer sums of tokens [kFirst, kFirst + kCount) of kTokens.
 template <PackedFormat kFormat, int kBegin, int kEnd, int kTokens, int kFirst, int kCount, typename Source>
 [[gnu::always_inline]] static inline void AddLines(const Source& source, int64_t g, const QuantizedActivations& x,
@@ -207,9 +231,9 @@ template <PackedFormat kFormat, int kBegin, int kEnd, int kTokens, int kFirst, i
 
 // Adds group g, of a format with two scales, to the sums of tokens [kFirst, kEnd).
 template <PackedFormat kFormat, int kFirst, int kEnd, int kTokens, typename Source>
-[[gnu::always_inline]] static inline void AddTwoScales(const Source& source, int64_t g, const QuantizedActivations& x,
-                                                       const Piece& piece, const int32_t* starts, const float* x_scales,
-                                                       F32x16 (&sums)[kTokens]) {
+[[gnu::always_inline]] static inline void AddTwoScales(const Source& source, const typename Source::BlockScales& block, int64_t g,
+                                                       const QuantizedActivations& x, const Piece& piece, const int32_t* starts,
+                                                       const float* x_scales, F32x16 (&sums)[kTokens]) {
   constexpr int kCount = kEnd - kFirst;
   if constexpr (kCount > 0) {
     const int64_t width = WidthOf<kTokens>(piece.width);
@@ -218,13 +242,13 @@ template <PackedFormat kFormat, int kFirst, int kEnd, int kTokens, typename Sour
 #pragma GCC unroll 12
     for (int t = 0; t < kCount; ++t) dots[t] = Set1I32(starts[kFirst + t]);
     AddLines<kFormat, 0, 4, kTokens, kFirst>(source, g, x, piece, dots);
-    const F32x16 lower_scale = source.Scale(g);
+    const F32x16 lower_scale = source.Scale(block, g);
 #pragma GCC unroll 12
     for (int t = 0; t < kCount; ++t) scaled[t] = Mul(ToF32(dots[t]), lower_scale);
 #pragma GCC unroll 12
     for (int t = 0; t < kCount; ++t) dots[t] = Set1I32(starts[width + kFirst + t]);
     AddLines<kFormat, 4, 8, kTokens, kFirst>(source, g, x, piece, dots);
-    const F32x16 upper_scale = source.UpperScale(g);
+    const F32x16 upper_scale = source.UpperScale(block, g);
 #pragma GCC unroll 12
     for (int t = 0; t < kCount; ++t) {
       scaled[t] = Fma(ToF32(dots[t]), upper_scale, scaled[t]);
@@ -233,49 +257,96 @@ template <PackedFormat kFormat, int kFirst, int kEnd, int kTokens, typename Sour
   }
 }
 
-// Adds groups [g, end) to the sums of a piece.
+// The same for few tokens.
+template <PackedFormat kFormat, int kTokens, typename Source>
+[[gnu::always_inline]] static inline void AddTwoScalesByPairs(const Source& source, const typename Source::BlockScales& block,
+                                                              int64_t g, const QuantizedActivations& x, const Piece& piece,
+                                                              const int32_t* starts, const float* x_scales,
+                                                              F32x16 (&sums)[kTokens]) {
+  const int64_t width = WidthOf<kTokens>(piece.width);
+  I32x16 lower[kTokens];
+  I32x16 upper[kTokens];
+#pragma GCC unroll 12
+  for (int t = 0; t < kTokens; ++t) {
+    lower[t] = Set1I32(starts[t]);
+    upper[t] = Set1I32(starts[width + t]);
+  }
+  AddPairsOfLines<kFormat>(source, g, x, piece, lower, upper);
+  const F32x16 lower_scale = source.Scale(block, g);
+  const F32x16 upper_scale = source.UpperScale(block, g);
+#pragma GCC unroll 12
+  for (int t = 0; t < kTokens; ++t) {
+    const F32x16 scaled = Fma(ToF32(upper[t]), upper_scale, Mul(ToF32(lower[t]), lower_scale));
+    sums[t] = Fma(scaled, Set1(x_scales[t]), sums[t]);
+  }
+}
+
+// Adds group g to the sums of a piece.
+template <PackedFormat kFormat, int kTokens, typename Source>
+[[gnu::always_inline]] static inline void AddGroup(const Source& source, const typename Source::BlockScales& block, int64_t g,
+                                                   const QuantizedActivations& x, const Piece& piece, F32x16 (&sums)[kTokens]) {
+  const int64_t width = WidthOf<kTokens>(piece.width);
+  const int64_t at = piece.b * (x.columns / kGroupColumns) + piece.first + g * width;
+  const float* x_scales = x.scales + at;
+  source.Prefetch(g);
+  if constexpr (HasTwoScales(kFormat)) {
+    const int32_t* starts = x.half_starts_32 + (at - piece.first) * 2 + piece.first;
+    if constexpr (kGoesByPairs<kFormat, kTokens>) {
+      AddTwoScalesByPairs<kFormat>(source, block, g, x, piece, starts, x_scales, sums);
+    } else {
+      // Half of the tokens at a time: three registers for each of twelve are more than there are.
+      constexpr int kHalf = kTokens / 2;
+      AddTwoScales<kFormat, 0, kHalf>(source, block, g, x, piece, starts, x_scales, sums);
+      AddTwoScales<kFormat, kHalf, kTokens>(source, block, g, x, piece, starts, x_scales, sums);
+    }
+    return;
+  }
+  I32x16 dots[kTokens];
+  if constexpr (ZeroPointOf(kFormat) == 0 || (ZeroPointOf(kFormat) == 128 && kTakesOff128)) {
+#pragma GCC unroll 12
+    for (int t = 0; t < kTokens; ++t) dots[t] = Set1I32(0);
+  } else {
+    const int32_t* starts = StartsOf<kFormat>(x, at);
+#pragma GCC unroll 12
+    for (int t = 0; t < kTokens; ++t) dots[t] = Set1I32(starts[t]);
+  }
+  if constexpr (kGoesByPairs<kFormat, kTokens>) {
+    I32x16 upper[kTokens];
+#pragma GCC unroll 12
+    for (int t = 0; t < kTokens; ++t) upper[t] = Set1I32(0);
+    AddPairsOfLines<kFormat>(source, g, x, piece, dots, upper);
+#pragma GCC unroll 12
+    for (int t = 0; t < kTokens; ++t) dots[t] = AddI32(dots[t], Source::kUpperTimes16 ? ShiftRightSigned<4>(upper[t]) : upper[t]);
+  } else {
+    AddLines<kFormat, 0, 8, kTokens, 0>(source, g, x, piece, dots);
+  }
+  if constexpr (HasRowScale(kFormat)) {
+#pragma GCC unroll 12
+    for (int t = 0; t < kTokens; ++t) sums[t] = Fma(ToF32(dots[t]), Set1(x_scales[t]), sums[t]);
+  } else {
+    const F32x16 scale = source.Scale(block, g);
+#pragma GCC unroll 12
+    for (int t = 0; t < kTokens; ++t) sums[t] = Fma(ToF32(dots[t]), Mul(scale, Set1(x_scales[t])), sums[t]);
+  }
+  if constexpr (HasMinimum(kFormat)) {
+    const F32x16 minimum = source.Minimum(block, g);
+    const float* scaled_sums = x.scaled_sums + at;
+#pragma GCC unroll 12
+    for (int t = 0; t < kTokens; ++t) sums[t] = Fma(minimum, Set1(scaled_sums[t]), sums[t]);
+  }
+}
+
+// Adds groups [g, end) to the sums of a piece; g begins a block.
 template <PackedFormat kFormat, int kTokens, typename Source>
 [[gnu::noinline]] static void AddGroups(const Source source, int64_t g, int64_t end, const QuantizedActivations& x,
                                         const Piece piece, float* totals) {
+  constexpr int64_t kGroupsPerBlock = PartsOf(kFormat).groups_per_block;
   F32x16 sums[kTokens];
   LoadSums(totals, sums);
-  const int64_t width = WidthOf<kTokens>(piece.width);
-  const int64_t at = piece.b * (x.columns / kGroupColumns) + piece.first;
-  for (; g < end; ++g) {
-    source.Prefetch(g);
-    const float* x_scales = x.scales + at + g * width;
-    I32x16 dots[kTokens];
-    if constexpr (HasTwoScales(kFormat)) {
-      const int32_t* starts = x.half_starts_32 + (at - piece.first + g * width) * 2 + piece.first;
-      // Half of the tokens at a time: three registers for each of twelve are more than there are.
-      constexpr int kHalf = kTokens / 2;
-      AddTwoScales<kFormat, 0, kHalf>(source, g, x, piece, starts, x_scales, sums);
-      AddTwoScales<kFormat, kHalf, kTokens>(source, g, x, piece, starts, x_scales, sums);
-      continue;
-    }
-    if constexpr (ZeroPointOf(kFormat) == 0 || (ZeroPointOf(kFormat) == 128 && kTakesOff128)) {
-#pragma GCC unroll 12
-      for (int t = 0; t < kTokens; ++t) dots[t] = Set1I32(0);
-    } else {
-      const int32_t* starts = StartsOf<kFormat>(x, at + g * width);
-#pragma GCC unroll 12
-      for (int t = 0; t < kTokens; ++t) dots[t] = Set1I32(starts[t]);
-    }
-    AddLines<kFormat, 0, 8, kTokens, 0>(source, g, x, piece, dots);
-    if constexpr (HasRowScale(kFormat)) {
-#pragma GCC unroll 12
-      for (int t = 0; t < kTokens; ++t) sums[t] = Fma(ToF32(dots[t]), Set1(x_scales[t]), sums[t]);
-    } else {
-      const F32x16 scale = source.Scale(g);
-#pragma GCC unroll 12
-      for (int t = 0; t < kTokens; ++t) sums[t] = Fma(ToF32(dots[t]), Mul(scale, Set1(x_scales[t])), sums[t]);
-    }
-    if constexpr (HasMinimum(kFormat)) {
-      const F32x16 minimum = source.Minimum(g);
-      const float* scaled_sums = x.scaled_sums + at + g * width;
-#pragma GCC unroll 12
-      for (int t = 0; t < kTokens; ++t) sums[t] = Fma(minimum, Set1(scaled_sums[t]), sums[t]);
-    }
+  while (g < end) {
+    const auto block = source.BlockOf(g);
+    const int64_t block_end = end - g < kGroupsPerBlock ? end : g + kGroupsPerBlock;
+    for (; g < block_end; ++g) AddGroup<kFormat>(source, block, g, x, piece, sums);
   }
   StoreSums(totals, sums);
 }
@@ -429,12 +500,13 @@ static void GemmInt16(const GemmTask& task, const PairActivations& x) {
 template <PackedFormat kFormat>
 static void DecodeQuantizedGroup(const std::byte* panel, int64_t g, float* lines) {
   const PackedSource<kFormat> source{panel};
+  const auto block = source.BlockOf(g);
   const F32x16 zero_point = Set1(static_cast<float>(ZeroPointOf(kFormat)));
   const I32x16 byte = Set1I32(0xff);
   const auto decode = [&](I32x16 q, F32x16 scale, float* line) {
     const F32x16 value = ToF32(And(q, byte));
     if constexpr (HasMinimum(kFormat)) {
-      Store(line, Add(Mul(value, scale), source.Minimum(g)));
+      Store(line, Add(Mul(value, scale), source.Minimum(block, g)));
     } else {
       Store(line, Mul(Sub(value, zero_point), scale));
     }
@@ -445,9 +517,9 @@ static void DecodeQuantizedGroup(const std::byte* panel, int64_t g, float* lines
     decode(ShiftRight<16>(quad), scale, first + 32);
     decode(ShiftRight<24>(quad), scale, first + 48);
   };
-  const F32x16 scale = source.Scale(g);
+  const F32x16 scale = source.Scale(block, g);
   F32x16 upper_scale = scale;
-  if constexpr (HasTwoScales(kFormat)) upper_scale = source.UpperScale(g);
+  if constexpr (HasTwoScales(kFormat)) upper_scale = source.UpperScale(block, g);
   ForEachIndex<0, 8>(
       [&](auto i) { decode_quad(source.template Line<i.value>(g), i.value < 4 ? scale : upper_scale, lines + i.value * 64); });
 }

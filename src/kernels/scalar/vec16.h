@@ -91,6 +91,7 @@ static inline I32x16 LoadI32(const void* p) {
   std::memcpy(result.v, p, sizeof(result.v));
   return result;
 }
+static inline I32x16 InRegister(I32x16 a) { return a; }
 static inline void StoreI32(void* p, I32x16 a) { std::memcpy(p, a.v, sizeof(a.v)); }
 static inline I32x16 Set1I32(int32_t a) {
   return MakeI32([&](int) { return a; });
@@ -104,6 +105,10 @@ static inline I32x16 SubI32(I32x16 a, I32x16 b) {
 static inline I32x16 And(I32x16 a, I32x16 b) {
   return MakeI32([&](int i) { return a.v[i] & b.v[i]; });
 }
+// a | (b & mask)
+static inline I32x16 MergeBits(I32x16 a, I32x16 b, int32_t mask) {
+  return MakeI32([&](int i) { return a.v[i] | (b.v[i] & mask); });
+}
 template <int kBits>
 static inline I32x16 ShiftLeft(I32x16 a) {
   return MakeI32([&](int i) { return static_cast<uint32_t>(a.v[i]) << kBits; });
@@ -111,6 +116,10 @@ static inline I32x16 ShiftLeft(I32x16 a) {
 template <int kBits>
 static inline I32x16 ShiftRight(I32x16 a) {
   return MakeI32([&](int i) { return static_cast<uint32_t>(a.v[i]) >> kBits; });
+}
+template <int kBits>
+static inline I32x16 ShiftRightSigned(I32x16 a) {
+  return MakeI32([&](int i) { return a.v[i] >> kBits; });
 }
 static inline I32x16 ShiftRightBy(I32x16 a, int bits) {
   return MakeI32([&](int i) { return static_cast<uint32_t>(a.v[i]) >> bits; });

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+
+#include "base/thread_pool.h"
+#include "weights/packed_matrix.h"
+
+namespace autoglm {
+
+// How the units of a matrix (panels, or several of them) are shared out by rows: most of them in one run for each member, which
+// it reads as one stream and knows beforehand, and the rest in claims, which even out what one does slower than another.
+class RowShare {
+ public:
+  RowShare(int64_t num_units, int num_members, int64_t units_per_claim)
+      : num_units_(num_units),
+        units_per_claim_(units_per_claim),
+        own_units_(num_units * 3 / 4 / num_members),
+        first_claimed_(own_units_ * num_members) {}
+
+  int64_t own_begin(int member) const { return member * own_units_; }
+  int64_t own_units() const { return own_units_; }
+
+  // Calls body(first unit, end) for this member's run and for what it claims.
+  template <typename Body>
+  void ForEachRun(int member, ItemClaims& claims, const Body& body) const {
+    if (own_units_ > 0) body(own_begin(member), own_begin(member) + own_units_);
+    const int64_t num_claims = (num_units_ - first_claimed_ + units_per_claim_ - 1) / units_per_claim_;
+    for (int64_t claim; (claim = claims.Next(num_claims)) != ItemClaims::kNone;) {
+      const int64_t begin = first_claimed_ + claim * units_per_claim_;
+      body(begin, std::min(begin + units_per_claim_, num_units_));
+    }
+  }
+
+ private:
+  int64_t num_units_;
+  int64_t units_per_claim_;
+  int64_t own_units_;  // of each member
+  int64_t first_claimed_;
+};
+
+// Weights that a member will read next, asked for while it waits for others: they come from memory into its second-level cache.
+class WeightsAhead {
+ public:
+  // Where the reading of up to two matrices will begin.
+  void Expect(std::initializer_list<std::span<const std::byte>> streams) {
+    at_ = 0;
+    first_ = second_ = {};
+    if (streams.size() > 0) first_ = Beginning(streams.begin()[0]);
+    if (streams.size() > 1) second_ = Beginning(streams.begin()[1]);
+  }
+  // Asks for a few lines; false when there is nothing more to ask for.
+  bool Ask() {
+    for (const size_t end = at_ + kLinesAtOnce * kLineBytes; at_ < end; at_ += kLineBytes) {
+      if (at_ < first_.size()) __builtin_prefetch(first_.data() + at_, 0, 2);
+      if (at_ < second_.size()) __builtin_prefetch(second_.data() + at_, 0, 2);
+    }
+    return at_ < first_.size();
+  }
+
+ private:
+  static constexpr size_t kLineBytes = 64;
+  static constexpr size_t kLinesAtOnce = 8;
+  static constexpr size_t kMostBytes = 64 << 10;  // of a stream
+
+  static std::span<const std::byte> Beginning(std::span<const std::byte> stream) {
+    return stream.first(std::min(stream.size(), kMostBytes));
+  }
+
+  std::span<const std::byte> first_, second_;
+  size_t at_ = 0;
+};
+
+}  // namespace autoglm
