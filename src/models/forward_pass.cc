@@ -197,9 +197,12 @@ void ForwardPass::AttendByRows(int member, ItemClaims& claims, const LayerView& 
   const ActivationBuffer& normed =
       Prepare(member, claims, num_tokens_, {&weights.query, &weights.key, &weights.value},
               [&](ActivationBuffer& out, int64_t tile) { FillNormTile(own, {weights.attention_norm.data()}, out, tile); });
-  ShareOfQkv().ForEachRun(member, claims, [&](int64_t begin, int64_t end) {
-    for (int64_t unit = begin; unit < end; ++unit) ProjectQkvUnit(own, layer, unit, normed, {0, num_tokens_});
-  });
+  ShareOfQkv().ForEachRun(
+      member, claims,
+      [&](int64_t begin, int64_t end) {
+        for (int64_t unit = begin; unit < end; ++unit) ProjectQkvUnit(own, layer, unit, normed, {0, num_tokens_});
+      },
+      [&](int64_t unit) { AskForQkvUnit(weights, unit); });
   own.ahead.Expect({OwnRun(member, weights.output)});
   BarrierAskingAhead(member);
 
@@ -253,7 +256,11 @@ void ForwardPass::MlpByRows(int member, ItemClaims& claims, const LayerView& lay
         Prepare(member, claims, num_tokens_, {&mlp.gate, &mlp.up},
                 [&](ActivationBuffer& out, int64_t tile) { FillNormTile(own, {weights.mlp_norm.data()}, out, tile); });
     ShareOf(mlp.gate).ForEachRun(
-        member, claims, [&](int64_t begin, int64_t end) { GateUpUnit(own, mlp, begin, end, normed, num_tokens_, mlp_); });
+        member, claims, [&](int64_t begin, int64_t end) { GateUpUnit(own, mlp, begin, end, normed, num_tokens_, mlp_); },
+        [&](int64_t panel) {
+          AskForPanel(mlp.gate, panel);
+          AskForPanel(mlp.up, panel);
+        });
     own.ahead.Expect({OwnRun(member, mlp.down)});
     BarrierAskingAhead(member);
 
@@ -275,9 +282,10 @@ void ForwardPass::AddByRows(int member, ItemClaims& claims, const PackedMatrix& 
   MemberBuffers& own = buffers_.members[member];
   float* out = post_norm.empty() ? x_ : sublayer_;
   const Epilogue epilogue = post_norm.empty() ? Epilogue::kAdd : Epilogue::kStore;
-  ShareOf(matrix).ForEachRun(member, claims, [&](int64_t begin, int64_t end) {
-    Multiply(own, matrix, begin, end, input, out, config_.hidden_size, epilogue);
-  });
+  ShareOf(matrix).ForEachRun(
+      member, claims,
+      [&](int64_t begin, int64_t end) { Multiply(own, matrix, begin, end, input, out, config_.hidden_size, epilogue); },
+      [&](int64_t panel) { AskForPanel(matrix, panel); });
   BarrierAskingAhead(member);
   if (post_norm.empty()) return;
   for (int64_t token; (token = claims.Next(num_tokens_)) != ItemClaims::kNone;) {
@@ -290,6 +298,7 @@ RowShare ForwardPass::ShareOf(const PackedMatrix& matrix) const {
   return {matrix.num_panels(), pool_.num_threads(), std::max<int64_t>(1, kClaimBytes / matrix.view().panel_bytes)};
 }
 
+// The panels that a member has for itself.
 std::span<const std::byte> ForwardPass::OwnRun(int member, const PackedMatrix& matrix) const {
   if (matrix.rows() == 0) return {};
   const RowShare share = ShareOf(matrix);
@@ -373,15 +382,19 @@ void ForwardPass::ComputeLogits(int member, ItemClaims& claims) {
   const RowSource source{weights_.final_norm.data(), 0, logits_tokens_.data()};
   const ActivationBuffer& normed = Prepare(member, claims, num_rows, {&weights_.lm_head},
                                            [&](ActivationBuffer& out, int64_t tile) { FillNormTile(own, source, out, tile); });
-  ShareOf(weights_.lm_head).ForEachRun(member, claims, [&](int64_t begin, int64_t end) {
-    Multiply(own, weights_.lm_head, begin, end, normed, logits_, config_.vocab_size, Epilogue::kStore);
-    if (config_.logits_softcap == 0) return;
-    const int64_t first = begin * kPanelRows;
-    const int64_t count = std::min(end * kPanelRows, config_.vocab_size) - first;
-    for (int64_t row = 0; row < num_rows; ++row) {
-      kernels_.soft_cap(logits_ + row * config_.vocab_size + first, config_.logits_softcap, count);
-    }
-  });
+  ShareOf(weights_.lm_head)
+      .ForEachRun(
+          member, claims,
+          [&](int64_t begin, int64_t end) {
+            Multiply(own, weights_.lm_head, begin, end, normed, logits_, config_.vocab_size, Epilogue::kStore);
+            if (config_.logits_softcap == 0) return;
+            const int64_t first = begin * kPanelRows;
+            const int64_t count = std::min(end * kPanelRows, config_.vocab_size) - first;
+            for (int64_t row = 0; row < num_rows; ++row) {
+              kernels_.soft_cap(logits_ + row * config_.vocab_size + first, config_.logits_softcap, count);
+            }
+          },
+          [&](int64_t panel) { AskForPanel(weights_.lm_head, panel); });
 }
 
 void ForwardPass::Capture(int member, int64_t layer) {

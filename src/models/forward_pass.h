@@ -76,6 +76,7 @@ class ForwardPass {
   RowShare ShareOfQkv() const { return {num_qkv_units(), pool_.num_threads(), 1}; }
   std::span<const std::byte> OwnRun(int member, const PackedMatrix& matrix) const;
   std::span<const std::byte> OwnQkvRun(int member, const LayerWeights& weights) const;
+  void AskForQkvUnit(const LayerWeights& weights, int64_t unit) const;
   void ExpectStep(int member, int64_t step);
   void BarrierAskingAhead(int member);
   void StepByTokens(int member, ItemClaims& claims, int64_t step);
@@ -99,6 +100,13 @@ class ForwardPass {
   void FillAll(ActivationBuffer& out, std::initializer_list<const PackedMatrix*> users, int64_t num_rows,
                const FillTile& fill_tile);
   int64_t num_qkv_units() const;
+  // Rows [first_row, end_row) of query, key or value.
+  struct QkvUnit {
+    const PackedMatrix& matrix;
+    int64_t first_row;
+    int64_t end_row;
+  };
+  QkvUnit QkvUnitOf(const LayerWeights& weights, int64_t unit) const;
   void ProjectQkvUnit(MemberBuffers& own, const LayerView& layer, int64_t unit, const ActivationBuffer& x, TokenRange range);
   // Heads [first_head, first_head + num_heads) of the rows of `range`.
   struct HeadRows {

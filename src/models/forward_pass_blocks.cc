@@ -83,32 +83,43 @@ int64_t ForwardPass::num_qkv_units() const {
   return (query_width() + rows - 1) / rows + 2 * ((kv_width() + rows - 1) / rows);
 }
 
-// What a member reads first of query, key and value; nothing where that is not of the query.
+// What a member reads first of query, key and value.
 std::span<const std::byte> ForwardPass::OwnQkvRun(int member, const LayerWeights& weights) const {
   const RowShare share = ShareOfQkv();
-  const PanelView& view = weights.query.view();
-  const int64_t unit_bytes = UnitRows(config_) / kPanelRows * view.panel_bytes;
-  const int64_t begin = share.own_begin(member) * unit_bytes;
-  const int64_t end = std::min(begin + share.own_units() * unit_bytes, weights.query.num_bytes());
-  if (begin >= end) return {};
-  return {view.data + begin, static_cast<size_t>(end - begin)};
+  if (share.own_units() == 0) return {};
+  const QkvUnit place = QkvUnitOf(weights, share.own_begin(member));
+  const PackedMatrix& matrix = place.matrix;
+  const int64_t begin = place.first_row / kPanelRows * matrix.view().panel_bytes;
+  const int64_t own_bytes = share.own_units() * UnitRows(config_) / kPanelRows * matrix.view().panel_bytes;
+  return {matrix.view().data + begin, static_cast<size_t>(std::min(own_bytes, matrix.num_bytes() - begin))};
+}
+
+ForwardPass::QkvUnit ForwardPass::QkvUnitOf(const LayerWeights& weights, int64_t unit) const {
+  const int64_t unit_rows = UnitRows(config_);
+  const PackedMatrix* matrix = &weights.query;
+  for (const PackedMatrix* next : {&weights.key, &weights.value}) {
+    const int64_t num_units = (matrix->rows() + unit_rows - 1) / unit_rows;
+    if (unit < num_units) break;
+    unit -= num_units;
+    matrix = next;
+  }
+  return {*matrix, unit * unit_rows, std::min((unit + 1) * unit_rows, matrix->rows())};
+}
+
+void ForwardPass::AskForQkvUnit(const LayerWeights& weights, int64_t unit) const {
+  const QkvUnit place = QkvUnitOf(weights, unit);
+  AskForPanel(place.matrix, place.first_row / kPanelRows);
 }
 
 void ForwardPass::ProjectQkvUnit(MemberBuffers& own, const LayerView& layer, int64_t unit, const ActivationBuffer& x,
                                  TokenRange range) {
-  const int64_t unit_rows = UnitRows(config_);
-  const int64_t query_units = (query_width() + unit_rows - 1) / unit_rows;
-  const int64_t kv_units = (kv_width() + unit_rows - 1) / unit_rows;
-  const bool is_query = unit < query_units;
-  const bool is_key = !is_query && unit < query_units + kv_units;
   const LayerWeights& weights = layer.weights;
-  const PackedMatrix& matrix = is_query ? weights.query : (is_key ? weights.key : weights.value);
+  const auto [matrix, first_row, end_row] = QkvUnitOf(weights, unit);
+  const bool is_query = &matrix == &weights.query;
+  const bool is_key = &matrix == &weights.key;
   const std::span<const float> bias = is_query ? weights.query_bias : (is_key ? weights.key_bias : weights.value_bias);
-  const int64_t index = is_query ? unit : (is_key ? unit - query_units : unit - query_units - kv_units);
   float* out = is_query ? query_ : (is_key ? key_ : value_);
 
-  const int64_t first_row = index * unit_rows;
-  const int64_t end_row = std::min(first_row + unit_rows, matrix.rows());
   Multiply(own, matrix, first_row / kPanelRows, (end_row + kPanelRows - 1) / kPanelRows, x, out + range.begin * matrix.rows(),
            matrix.rows(), Epilogue::kStore);
   for (int64_t token = range.begin; !bias.empty() && token < range.end; ++token) {

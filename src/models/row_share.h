@@ -18,20 +18,27 @@ class RowShare {
   RowShare(int64_t num_units, int num_members, int64_t units_per_claim)
       : num_units_(num_units),
         units_per_claim_(units_per_claim),
-        own_units_(num_units * 3 / 4 / num_members),
+        own_units_(num_units * 7 / 8 / num_members),
         first_claimed_(own_units_ * num_members) {}
 
   int64_t own_begin(int member) const { return member * own_units_; }
   int64_t own_units() const { return own_units_; }
 
-  // Calls body(first unit, end) for this member's run and for what it claims.
-  template <typename Body>
-  void ForEachRun(int member, ItemClaims& claims, const Body& body) const {
-    if (own_units_ > 0) body(own_begin(member), own_begin(member) + own_units_);
+  // Calls body(first unit, end) for this member's run and for what it claims, and next(first unit) of a claim when the work
+  // before it begins.
+  template <typename Body, typename Next>
+  void ForEachRun(int member, ItemClaims& claims, const Body& body, const Next& next) const {
     const int64_t num_claims = (num_units_ - first_claimed_ + units_per_claim_ - 1) / units_per_claim_;
-    for (int64_t claim; (claim = claims.Next(num_claims)) != ItemClaims::kNone;) {
-      const int64_t begin = first_claimed_ + claim * units_per_claim_;
-      body(begin, std::min(begin + units_per_claim_, num_units_));
+    int64_t begin = own_begin(member);
+    int64_t end = begin + own_units_;
+    while (true) {
+      const int64_t claim = claims.Next(num_claims);
+      const int64_t claimed = first_claimed_ + claim * units_per_claim_;
+      if (claim != ItemClaims::kNone) next(claimed);
+      if (begin < end) body(begin, end);
+      if (claim == ItemClaims::kNone) break;
+      begin = claimed;
+      end = std::min(begin + units_per_claim_, num_units_);
     }
   }
 
@@ -41,6 +48,13 @@ class RowShare {
   int64_t own_units_;  // of each member
   int64_t first_claimed_;
 };
+
+// Asks for the first lines of a panel: from there on, products ask for what is next themselves.
+inline void AskForPanel(const PackedMatrix& matrix, int64_t panel) {
+  constexpr int64_t kBytes = 4096;
+  const std::byte* lines = matrix.view().data + panel * matrix.view().panel_bytes;
+  for (int64_t at = 0; at < kBytes; at += 64) __builtin_prefetch(lines + at, 0, 2);
+}
 
 // Weights that a member will read next, asked for while it waits for others: they come from memory into its second-level cache.
 class WeightsAhead {

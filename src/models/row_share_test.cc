@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
 #include <atomic>
 #include <vector>
 
@@ -18,10 +17,13 @@ TEST(RowShare, EveryUnit_BelongsToOneMember) {
       pool.Run([&](int member) {
         ItemClaims claims(pool);
         const RowShare share(num_units, num_members, 3);
-        share.ForEachRun(member, claims, [&](int64_t begin, int64_t end) {
-          ASSERT_LT(begin, end);
-          for (int64_t unit = begin; unit < end; ++unit) ++taken[static_cast<size_t>(unit)];
-        });
+        share.ForEachRun(
+            member, claims,
+            [&](int64_t begin, int64_t end) {
+              ASSERT_LT(begin, end);
+              for (int64_t unit = begin; unit < end; ++unit) ++taken[static_cast<size_t>(unit)];
+            },
+            [&](int64_t unit) { EXPECT_EQ(taken[static_cast<size_t>(unit)], 0) << "before its work"; });
       });
       for (const auto& count : taken) EXPECT_EQ(count, 1) << num_units << " units, " << num_members << " members";
     }
@@ -30,8 +32,8 @@ TEST(RowShare, EveryUnit_BelongsToOneMember) {
 
 TEST(RowShare, MostUnits_AreInRunsKnownBeforehand) {
   const RowShare share(100, 4, 1);
-  EXPECT_EQ(share.own_units(), 18);
-  EXPECT_EQ(share.own_begin(3), 54);
+  EXPECT_EQ(share.own_units(), 21);
+  EXPECT_EQ(share.own_begin(3), 63);
 }
 
 TEST(WeightsAhead, AsksForTheBeginningsAndThenNoMore) {
