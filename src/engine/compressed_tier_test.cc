@@ -39,6 +39,7 @@ class CompressedTierTest : public testing::Test {
     BlockTable table;
     EXPECT_TRUE(kv_->blocks().Grow(table, std::ssize(tokens)));
     std::vector<Block> contents;
+    contents.reserve(table.blocks.size());
     for (const BlockIndex block : table.blocks) {
       for (std::byte& byte : kv_->pool().Block(block)) byte = static_cast<std::byte>(random_());
       contents.push_back(Content(block));
@@ -57,6 +58,7 @@ class CompressedTierTest : public testing::Test {
   std::vector<Block> InMemory(std::span<const TokenId> tokens, const CacheScope& scope = {}) {
     BlockTable table = kv_->blocks().HoldPrefix(tokens, std::ssize(tokens), scope);
     std::vector<Block> contents;
+    contents.reserve(table.blocks.size());
     for (const BlockIndex block : table.blocks) contents.push_back(Content(block));
     kv_->blocks().Release(table);
     return contents;
