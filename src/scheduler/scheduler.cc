@@ -422,7 +422,7 @@ void Scheduler::KeepGapsWithinBudget(bool has_prompts, int64_t num_streams, Time
   constexpr double kLess = 0.95;
   constexpr double kMore = 0.0002;
   constexpr double kLeast = 0.6;
-  constexpr double kUntilSent = 0.08;  // of what is allowed goes by before a token has reached its reader
+  constexpr double kUntilSent = 0.11;  // of what is allowed goes by before a token has reached its reader
   const double allowed = (1 - kUntilSent) * options_.budget.prompt_seconds_with_decode;
   const auto last = std::exchange(streams_served_, num_streams > 0 ? std::optional(now) : std::nullopt);
   if (!last || !has_prompts || num_streams == 0 || allowed <= 0) return;
