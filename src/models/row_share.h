@@ -49,11 +49,13 @@ class RowShare {
   int64_t first_claimed_;
 };
 
+inline constexpr size_t kCacheLineBytes = 64;
+
 // Asks for the first lines of a panel: from there on, products ask for what is next themselves.
 inline void AskForPanel(const PackedMatrix& matrix, int64_t panel) {
-  constexpr int64_t kBytes = 4096;
+  constexpr size_t kBytes = 4096;
   const std::byte* lines = matrix.view().data + panel * matrix.view().panel_bytes;
-  for (int64_t at = 0; at < kBytes; at += 64) __builtin_prefetch(lines + at, 0, 2);
+  for (size_t at = 0; at < kBytes; at += kCacheLineBytes) __builtin_prefetch(lines + at, 0, 2);
 }
 
 // Weights that a member will read next, asked for while it waits for others: they come from memory into its second-level cache.
@@ -68,7 +70,7 @@ class WeightsAhead {
   }
   // Asks for a few lines; false when there is nothing more to ask for.
   bool Ask() {
-    for (const size_t end = at_ + kLinesAtOnce * kLineBytes; at_ < end; at_ += kLineBytes) {
+    for (const size_t end = at_ + kLinesAtOnce * kCacheLineBytes; at_ < end; at_ += kCacheLineBytes) {
       if (at_ < first_.size()) __builtin_prefetch(first_.data() + at_, 0, 2);
       if (at_ < second_.size()) __builtin_prefetch(second_.data() + at_, 0, 2);
     }
@@ -76,7 +78,6 @@ class WeightsAhead {
   }
 
  private:
-  static constexpr size_t kLineBytes = 64;
   static constexpr size_t kLinesAtOnce = 8;
   static constexpr size_t kMostBytes = 64 << 10;  // of a stream
 

@@ -174,8 +174,8 @@ static inline const int32_t* StartsOf(const QuantizedActivations& x, int64_t at)
 // So few tokens have two sums each for a group's products, of its lower and its upper lines: a product that waits for the one
 // before it keeps others out of the processor's queue. And lines are loaded once for both: loading is what binds one token.
 inline constexpr int kFewTokens = 3;
-template <PackedFormat kFormat, int kTokens>
-inline constexpr bool kGoesByPairs = kTokens <= kFewTokens && kWordLines<MaxWeightOf(kFormat)> == 1;
+template <PackedFormat kFormat, int kTokens, typename Source>
+inline constexpr bool kGoesByPairs = Source::kHasPairs && kTokens <= kFewTokens && kWordLines<MaxWeightOf(kFormat)> == 1;
 
 // Adds the products of lines 0 to 3 of group g to `lower`, one sum for each token of the piece, and those of the others to
 // `upper`.
@@ -291,7 +291,7 @@ template <PackedFormat kFormat, int kTokens, typename Source>
   source.Prefetch(g);
   if constexpr (HasTwoScales(kFormat)) {
     const int32_t* starts = x.half_starts_32 + (at - piece.first) * 2 + piece.first;
-    if constexpr (kGoesByPairs<kFormat, kTokens>) {
+    if constexpr (kGoesByPairs<kFormat, kTokens, Source>) {
       AddTwoScalesByPairs<kFormat>(source, block, g, x, piece, starts, x_scales, sums);
     } else {
       // Half of the tokens at a time: three registers for each of twelve are more than there are.
@@ -310,7 +310,7 @@ template <PackedFormat kFormat, int kTokens, typename Source>
 #pragma GCC unroll 12
     for (int t = 0; t < kTokens; ++t) dots[t] = Set1I32(starts[t]);
   }
-  if constexpr (kGoesByPairs<kFormat, kTokens>) {
+  if constexpr (kGoesByPairs<kFormat, kTokens, Source>) {
     I32x16 upper[kTokens];
 #pragma GCC unroll 12
     for (int t = 0; t < kTokens; ++t) upper[t] = Set1I32(0);

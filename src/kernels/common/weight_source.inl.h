@@ -88,7 +88,8 @@ struct PackedSource {
   }
 
   // Calls body(tag of j, line j, line 4 + j) for j in [0, 4), loading everything once. Upper lines are times 16 where that saves
-  // shifting them.
+  // shifting them. Other sources, which only many tokens meet, have no such thing.
+  static constexpr bool kHasPairs = true;
   static constexpr bool kUpperTimes16 =
       !HasBytes(kFormat) && !HasFifthBits(kFormat) && !HasTwoScales(kFormat) && kFormat != PackedFormat::kIq4;
   template <typename Body>
@@ -139,16 +140,12 @@ struct ExpandedSource {
   float* scales;   // [groups][16]: Scale
   float* seconds;  // [groups][16]: Minimum or UpperScale
 
-  static constexpr bool kUpperTimes16 = false;
+  static constexpr bool kHasPairs = false;
   struct BlockScales {};
   BlockScales BlockOf(int64_t) const { return {}; }
   F32x16 Scale(BlockScales, int64_t g) const { return Load(scales + g * 16); }
   F32x16 Minimum(BlockScales, int64_t g) const { return Load(seconds + g * 16); }
   F32x16 UpperScale(BlockScales, int64_t g) const { return Load(seconds + g * 16); }
-  template <typename Body>
-  void ForEachPair(int64_t g, const Body& body) const {
-    ForEachIndex<0, 4>([&](auto j) { body(j, Line<j.value>(g), Line<4 + j.value>(g)); });
-  }
   template <int i>
   I32x16 Line(int64_t g) const {
     return LoadI32(lines + g * 512 + i * 64);
@@ -163,17 +160,13 @@ struct ExpandingSource {
   PackedSource<kFormat> packed;
   ExpandedSource<kFormat> expanded;
 
-  static constexpr bool kUpperTimes16 = false;
+  static constexpr bool kHasPairs = false;
   using BlockScales = typename PackedSource<kFormat>::BlockScales;
   BlockScales BlockOf(int64_t g) const { return packed.BlockOf(g); }
   F32x16 Scale(const BlockScales& block, int64_t g) const { return Keep(expanded.scales + g * 16, packed.Scale(block, g)); }
   F32x16 Minimum(const BlockScales& block, int64_t g) const { return Keep(expanded.seconds + g * 16, packed.Minimum(block, g)); }
   F32x16 UpperScale(const BlockScales& block, int64_t g) const {
     return Keep(expanded.seconds + g * 16, packed.UpperScale(block, g));
-  }
-  template <typename Body>
-  void ForEachPair(int64_t g, const Body& body) const {
-    ForEachIndex<0, 4>([&](auto j) { body(j, Line<j.value>(g), Line<4 + j.value>(g)); });
   }
   template <int i>
   I32x16 Line(int64_t g) const {
