@@ -75,7 +75,11 @@ class KvTierTest : public testing::Test {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   static void WaitUntilWritten(Engine& engine, int64_t num_blocks) {
-    while (engine.stats().kv_tier.disk.num_written < num_blocks) GoRound(engine);
+    const auto give_up_at = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (engine.stats().kv_tier.disk.num_written < num_blocks) {
+      ASSERT_LT(std::chrono::steady_clock::now(), give_up_at) << "not written";
+      GoRound(engine);
+    }
   }
 
   std::vector<std::filesystem::path> Files() const {

@@ -258,15 +258,21 @@ Status BlockStore::WriteBlock(const QueuedWrite& write) {
 }
 
 void BlockStore::TrimFolder(int64_t extra_bytes) {
+  {
+    const std::lock_guard lock(mutex_);
+    forgotten_.clear();
+  }
   const std::optional<StoreFolder::Trimmed> trimmed = folder_.Trim(options_.max_bytes, extra_bytes, [this] { return GoesOn(); });
   if (!trimmed) return;
   folder_bytes_ = trimmed->num_bytes;
   folder_bytes_max_ = trimmed->max_bytes;
   bytes_since_look_ = 0;
-  // Others may have written and deleted files.
+  // Others may have written and deleted files, and the reader may have removed some that were seen.
   std::unordered_set<BlockKey, BlockKeyHash> index(trimmed->own_left.begin(), trimmed->own_left.end());
   const std::lock_guard lock(mutex_);
   for (const BlockKey& key : erased_) index.erase(key);
+  for (const BlockKey& key : forgotten_) index.erase(key);
+  forgotten_.clear();
   index_.swap(index);
 }
 
@@ -328,7 +334,7 @@ int64_t BlockStore::ReadChain(const QueuedRead& read) {
 void BlockStore::ForgetBlock(const BlockKey& key, BlockRead why) {
   if (why != BlockRead::kMissing) (void)unlink(folder_.PathOf(key).c_str());
   const std::lock_guard lock(mutex_);
-  index_.erase(key);
+  ForgetLocked(key);
   if (why == BlockRead::kDamaged) ++stats_.num_damaged;
   if (why == BlockRead::kFailed) ++stats_.num_errors;
 }
@@ -339,8 +345,12 @@ void BlockStore::ForgetMissing(std::span<const ReadItem> items, const CancelToke
     if (IsStopping() || cancel.IsCancelled()) return;
     if (access(folder_.PathOf(item.key).c_str(), F_OK) == 0) continue;
     const std::lock_guard lock(mutex_);
-    index_.erase(item.key);
+    ForgetLocked(item.key);
   }
+}
+
+void BlockStore::ForgetLocked(const BlockKey& key) {
+  if (index_.erase(key) > 0) forgotten_.push_back(key);
 }
 
 bool BlockStore::IsStopping() const {

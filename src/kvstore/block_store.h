@@ -128,6 +128,7 @@ class BlockStore {
   void ReaderMain();
   int64_t ReadChain(const QueuedRead& read);
   void ForgetBlock(const BlockKey& key, BlockRead why);
+  void ForgetLocked(const BlockKey& key);
   void ForgetMissing(std::span<const ReadItem> items, const CancelToken& cancel);
   bool IsStopping() const;
 
@@ -155,6 +156,7 @@ class BlockStore {
   std::deque<QueuedRead> reads_;
   std::deque<std::vector<BlockKey>> used_;
   std::vector<BlockKey> erased_;
+  std::vector<BlockKey> forgotten_;  // by the reader, since the last look at the folder began
   BlockStoreStats stats_;
   // Of chains that were read, the older the less they count.
   double read_bytes_ = 0;

@@ -128,6 +128,19 @@ TEST_F(BlockStoreTest, Chain_EndsAtTheFirstThatIsMissing) {
   EXPECT_TRUE(store->Wants(Key(3)));
 }
 
+// The writer looks at what is there while the reader removes what is damaged: what was seen and then removed is not there.
+TEST_F(BlockStoreTest, FileRemovedDuringALook_IsForgotten) {
+  constexpr uint64_t kNumFiles = 3000;
+  for (uint64_t i = 0; i < kNumFiles; ++i) {
+    std::filesystem::create_directories(PathOf(i).parent_path());
+    std::ofstream(PathOf(i)) << "damaged";
+  }
+  const auto store = Open();
+  for (uint64_t i = 0; i < kNumFiles; ++i) EXPECT_EQ(Read(*store, {i}), 0);
+  Write(*store, 1);  // the writer is done with looking
+  for (uint64_t i = 2; i < kNumFiles; ++i) ASSERT_TRUE(store->Wants(Key(i))) << i;
+}
+
 TEST_F(BlockStoreTest, DamagedFile_IsRemovedCountedAndWrittenAnew) {
   const auto store = Open();
   Write(*store, 1, 2);
