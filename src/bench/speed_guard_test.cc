@@ -38,7 +38,7 @@ class Product {
     std::memset(panels_.get(), 0, static_cast<size_t>(kPanels * PanelBytes(format, kColumns)));
     ActivationNeeds needs;
     needs.Add(format, Arithmetic::kFast);
-    activations_.Reserve(num_tokens, kColumns, needs);
+    activations_.Reserve(num_tokens, kColumns, needs, kernels);
     const std::vector<float> rows(static_cast<size_t>(kMaxTileTokens * kColumns), 0.5f);
     for (int64_t tile = 0; tile < activations_.tiling().num_tiles(); ++tile) {
       activations_.FillTile(kernels, tile, rows.data(), kColumns);
@@ -108,6 +108,7 @@ TEST(SpeedGuard, Products_ReachTheirShareOfThePeak) {
       {Isa::kAvx512Bf16, PackedFormat::kQ6K, PeakOp::kInt8, 0.30, 0.20},
       {Isa::kAvx512Bf16, PackedFormat::kBf16, PeakOp::kBf16, 0.50, 0.40},
       {Isa::kAvx512Bf16, PackedFormat::kI16, PeakOp::kInt16, 0.45, 0.40},
+      {Isa::kAmx, PackedFormat::kBf16, PeakOp::kBf16, 0.20, 0.05},
       {Isa::kAvx512, PackedFormat::kQ4, PeakOp::kInt8, 0.40, 0.35},
       {Isa::kAvx2, PackedFormat::kQ4, PeakOp::kInt8, 0.22, 0.22},
   };

@@ -11,9 +11,8 @@ namespace autoglm {
 // Instruction-set paths, slowest first. A path's results are bit-identical on every machine that can run it.
 enum class Isa { kScalar, kAvx2, kAvx512, kAvx512Bf16, kAmx };
 
-// The path for this machine: the last that it supports, but kAmx, which nobody has measured yet and must be asked for. kAvx2
-// means AVX2, FMA and F16C; kAvx512 means F, BW, DQ, VL and VNNI; kAvx512Bf16 means BF16 products too; kAmx means these and 8-bit
-// matrix tiles, which the system must grant.
+// The path for this machine: the last that it supports. kAvx2 means AVX2, FMA and F16C; kAvx512 means F, BW, DQ, VL and VNNI;
+// kAvx512Bf16 means BF16 products too; kAmx means these and matrix tiles of bytes and of BF16, which the system must grant.
 Isa DetectIsa();
 std::vector<Isa> SupportedIsas();
 std::string_view IsaName(Isa isa);

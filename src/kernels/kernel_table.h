@@ -16,15 +16,20 @@ struct PanelView {
   const std::byte* data = nullptr;
 };
 
-// Tokens are multiplied in tiles of up to 12: the widest that keeps every accumulator in a register.
-inline constexpr int64_t kMaxTileTokens = 12;
+// Tokens are multiplied in tiles of up to KernelTable::tile_tokens; no path has wider ones than these.
+inline constexpr int64_t kMaxTileTokens = 16;
 
 // How `num_tokens` are cut into tiles: as few as possible, their widths within one of each other, wider ones first.
 struct Tiling {
+  Tiling() = default;
+  // `max_width`: KernelTable::tile_tokens of the path that fills the tiles.
+  constexpr Tiling(int64_t tokens, int64_t width) : num_tokens(tokens), max_width(width) {}
+
   int64_t num_tokens = 0;
+  int64_t max_width = kMaxTileTokens;
 
   // Always inlined: files of different instruction sets must not share a compiled copy.
-  [[gnu::always_inline]] int64_t num_tiles() const { return (num_tokens + kMaxTileTokens - 1) / kMaxTileTokens; }
+  [[gnu::always_inline]] int64_t num_tiles() const { return (num_tokens + max_width - 1) / max_width; }
   [[gnu::always_inline]] int64_t Begin(int64_t tile) const {
     const int64_t base = num_tokens / num_tiles();
     const int64_t wider = num_tokens % num_tiles();
@@ -42,7 +47,7 @@ ActivationKind KindFor(PackedFormat format, Arithmetic arithmetic);
 
 // Activations of some tokens, quantised to 8 bits with one scale per (token, group of 32 columns). Each tile of `width` tokens
 // starting at token b is stored at token offset b of every array:
-//   values  [columns/4][width][4] int8, at b * columns. Paths with matrix tiles (AMX) have [width][columns].
+//   values  [columns/4][width][4] int8, at b * columns. Paths with matrix tiles (AMX) have [columns/32][width][32].
 //   scales  [columns/32][width] f32, at b * columns/32                  (value = q * scale)
 // and of the same shape, as the formats in use ask for (null where none does):
 //   starts_8, starts_16, starts_128   i32: -8, -16, -128 times the sum of q over the group
@@ -61,7 +66,8 @@ struct QuantizedActivations {
 };
 
 // Activations as pairs of columns, BF16 or int16: each tile is [columns/2 rounded up][width][2], at b * pairs. int16 has scales
-// [groups][width] f32, at b * groups.
+// [groups][width] f32, at b * groups. BF16 of paths with matrix tiles (AMX) is [groups][width][32], zero behind the columns, at
+// b * groups * 32.
 struct PairActivations {
   Tiling tiling;
   int64_t columns = 0;
@@ -123,7 +129,7 @@ struct AttentionTask {
   int64_t range_begin = 0;  // token index, a multiple of kAttentionRangeTokens
   int64_t num_rows = 0;
   const float* queries = nullptr;          // [num_rows][head_dim], scaled, zero in the padding
-  uint16_t* bf16_queries = nullptr;        // scratch of the same size, where keys are BF16
+  uint16_t* bf16_queries = nullptr;        // scratch, [num_rows rounded up to a multiple of 16][head_dim], where keys are BF16
   const int64_t* first_visible = nullptr;  // [num_rows], above 0 where a sliding window has moved on
   const int64_t* visible = nullptr;        // [num_rows], counted from token 0
   float score_cap = 0;                     // above 0: a score becomes cap * tanh(score / cap), as in Gemma 2
@@ -135,9 +141,11 @@ struct AttentionTask {
 // The products whose rate bounds a machine: bench/machine_peaks.h.
 enum class PeakOp { kInt8, kInt16, kBf16, kF32 };
 
-// The functions of one instruction-set path. All of them compute the same operations in the same order on every path.
+// The functions of one instruction-set path. All of them compute the same operations in the same order on every path, but what
+// kAmx multiplies in BF16: its order is the tiles' own.
 struct KernelTable {
   Isa isa = Isa::kScalar;
+  int64_t tile_tokens = kMaxTileTokens;
 
   // out = x / sqrt(mean(x^2) + eps) * weight, [n].
   void (*rms_norm)(const float* x, const float* weight, int64_t n, float eps, float* out) = nullptr;
@@ -165,7 +173,8 @@ struct KernelTable {
   // A panel of kF16 as one of kI16, which is zero before.
   void (*pack_int16)(const std::byte* halves, int64_t columns, std::byte* panel) = nullptr;
   void (*gemm_int16)(const GemmTask& task, const PairActivations& activations) = nullptr;
-  // BF16 weights times BF16 activations: sum = fma(x[k], w[k], fma(x[k + 1], w[k + 1], sum)) over pairs in order.
+  // BF16 weights times BF16 activations: sum = fma(x[k], w[k], fma(x[k + 1], w[k + 1], sum)) over pairs in order. On matrix
+  // tiles: sum += (the even columns' products, one after the other) + (the odd columns'), over groups of 32 in order.
   void (*gemm_bf16)(const GemmTask& task, const PairActivations& activations) = nullptr;
   // Any weights decoded to float times float activations: one sum over k in order.
   void (*gemm_float)(const GemmTask& task, const FloatActivations& activations) = nullptr;

@@ -180,7 +180,7 @@ using Kind = ActivationKind;
 // Activations of some tokens in one form, as the kernels of `kernels` write them.
 struct TestActivations {
   TestActivations(const KernelTable& kernels, const std::vector<float>& x, int64_t columns, Kind kind)
-      : tiling{static_cast<int64_t>(x.size()) / columns},
+      : tiling(static_cast<int64_t>(x.size()) / columns, kernels.tile_tokens),
         groups(tiling.num_tokens * ((columns + 31) / 32)),
         values(groups * 32 * 4 + 64),
         words(groups * 4 * 7 + 64) {
@@ -263,6 +263,8 @@ double RelativeError(const std::vector<float>& got, const std::vector<float>& ex
 class Kernels : public testing::TestWithParam<Isa> {
  protected:
   const KernelTable& kernels() const { return GetKernels(GetParam()); }
+  // The path in plain loops that computes the same in BF16.
+  const KernelTable& bf16_reference() const { return GetParam() == Isa::kAmx ? EmulatedAmxKernels() : GetKernels(Isa::kScalar); }
 };
 INSTANTIATE_TEST_SUITE_P(Isa, Kernels, testing::ValuesIn(SupportedIsas()),
                          [](const auto& path) { return std::string(IsaName(path.param)); });
@@ -338,10 +340,10 @@ TEST_P(Kernels, PairProducts_CloseToPlainProduct_AnyColumns) {
 TEST_P(Kernels, PairProducts_BitsEqualScalarPath) {
   Random random(32);
   for (const auto& [format, kind] : {std::pair(PackedFormat::kBf16, Kind::kBf16), std::pair(PackedFormat::kI16, Kind::kInt16)}) {
-    for (const int64_t tokens : {1, 2, 7, 12, 13, 31}) {
+    for (const int64_t tokens : {1, 2, 7, 12, 13, 31, 70}) {
       TestMatrix matrix(format, 50, 1056, 9);
       const std::vector<float> x = RandomFloats(random, tokens * 1056);
-      EXPECT_EQ(Product(kernels(), matrix, x, kind), Product(GetKernels(Isa::kScalar), matrix, x, kind)) << tokens;
+      EXPECT_EQ(Product(kernels(), matrix, x, kind), Product(bf16_reference(), matrix, x, kind)) << tokens;
     }
   }
 }
@@ -414,7 +416,7 @@ TEST_P(Kernels, Product_OfATokenDoesNotDependOnItsBatch) {
 TEST(AmxKernels, QuantizedProduct_BitsEqualScalarPath) {
   Random random(12);
   for (const PackedFormat format : kQuantizedFormats) {
-    for (const int64_t tokens : {1, 4, 5, 7, 12, 13, 31, 100}) {
+    for (const int64_t tokens : {1, 4, 8, 9, 13, 16, 17, 31, 200}) {
       const int64_t columns = 5 * std::max<int64_t>(32, ColumnMultiple(format));
       TestMatrix matrix(format, 50, columns, 9);
       const std::vector<float> x = RandomFloats(random, tokens * columns);
@@ -556,7 +558,7 @@ std::vector<float> Attend(const KernelTable& kernels, const TestCache& cache, Kv
   const std::vector<int64_t> first_visible = variant.FirstVisible(visible);
   std::vector<float> padded(static_cast<size_t>(rows * cache.padded)), out(static_cast<size_t>(rows * cache.head_dim));
   for (int64_t r = 0; r < rows; ++r) std::copy_n(&queries[r * cache.head_dim], cache.head_dim, &padded[r * cache.padded]);
-  std::vector<uint16_t> bf16_queries(padded.size());
+  std::vector<uint16_t> bf16_queries((rows + 15) / 16 * 16 * cache.padded);
   std::vector<float> m(rows), l(rows * 16), acc(rows * cache.padded), m2(rows), l2(rows * 16), acc2(rows * cache.padded);
   const int64_t end = *std::max_element(visible.begin(), visible.end());
   for (int64_t begin = 0; begin < end; begin += kAttentionRangeTokens) {
@@ -669,7 +671,7 @@ TEST_P(Kernels, Attention_BitsEqualScalarPath) {
     EXPECT_EQ(std::memcmp(cache.memory.memory.get(), scalar_cache.memory.memory.get(), 17 * 2 * cache.half_bytes), 0);
     for (const AttentionVariant& variant : std::vector<AttentionVariant>{{}, {50, 4}}) {
       EXPECT_EQ(Attend(kernels(), cache, type, queries, visible, variant),
-                Attend(GetKernels(Isa::kScalar), cache, type, queries, visible, variant));
+                Attend(bf16_reference(), cache, type, queries, visible, variant));
     }
   }
 }

@@ -11,17 +11,20 @@ namespace {
 constexpr int64_t kTokensPerMemberByTokens = 16;
 // Widest chunk: its activations of one layer stay within a second-level cache of 1 to 2 MiB, and the weights are decoded seldom
 // enough for that to cost a few percent.
-constexpr int64_t kMaxChunkTokens = 11 * kMaxTileTokens;
+constexpr int64_t kMaxChunkTokens = 132;
+// Matrix tiles multiply so fast that reading the weights once a chunk would take as long.
+constexpr int64_t kMaxChunkTokensOnTiles = 384;
 // From this many tokens a member on, it gets two chunks: the second ones even out unequal attention and a disturbed core.
-constexpr int64_t kTokensForTwoChunks = 8 * kMaxTileTokens;
+constexpr int64_t kTokensForTwoChunks = 96;
 // Of the panels that are claimed, a member takes so many bytes at once.
 constexpr int64_t kClaimBytes = 16 << 10;
 
 // As even as possible, so that no member waits for the last chunk.
-int64_t ChunkTokens(int64_t num_tokens, int num_threads) {
+int64_t ChunkTokens(int64_t num_tokens, int num_threads, Isa isa) {
   const int64_t per_member = (num_tokens + num_threads - 1) / num_threads;
-  const int64_t chunks =
-      std::max<int64_t>((per_member + kMaxChunkTokens - 1) / kMaxChunkTokens, per_member >= kTokensForTwoChunks ? 2 : 1);
+  const int64_t most = isa == Isa::kAmx ? kMaxChunkTokensOnTiles : kMaxChunkTokens;
+  const bool takes_two = isa != Isa::kAmx && per_member >= kTokensForTwoChunks;
+  const int64_t chunks = std::max<int64_t>((per_member + most - 1) / most, takes_two ? 2 : 1);
   return (num_tokens + chunks * num_threads - 1) / (chunks * num_threads);
 }
 
@@ -136,7 +139,7 @@ ForwardPass::LayerView ForwardPass::View(int64_t layer) const {
 template <typename FillTile>
 const ActivationBuffer& ForwardPass::Prepare(int member, ItemClaims& claims, int64_t num_rows,
                                              std::initializer_list<const PackedMatrix*> users, const FillTile& fill_tile) {
-  if (num_rows <= kMaxTileTokens) {
+  if (num_rows <= kernels_.tile_tokens) {
     ActivationBuffer& own = buffers_.members[member].activations;
     ReserveActivations(own, num_rows, users);
     fill_tile(own, 0);
@@ -323,7 +326,7 @@ void ForwardPass::BarrierAskingAhead(int member) {
 
 void ForwardPass::StepByTokens(int member, ItemClaims& claims, int64_t step) {
   MemberBuffers& own = buffers_.members[member];
-  const int64_t chunk_tokens = ChunkTokens(num_tokens_, pool_.num_threads());
+  const int64_t chunk_tokens = ChunkTokens(num_tokens_, pool_.num_threads(), kernels_.isa);
   const int64_t num_chunks = (num_tokens_ + chunk_tokens - 1) / chunk_tokens;
   const auto project_qkv = [&](const LayerView& layer, TokenRange range) {
     const LayerWeights& weights = layer.weights;

@@ -43,7 +43,8 @@ AttentionTask ForwardPass::MakeAttentionTask(MemberBuffers& own, const LayerView
   const int64_t heads = config_.heads_per_kv_head();
   const int64_t num_rows = range.size() * heads;
   const int64_t dim = padded_head_dim();
-  float* memory = own.attention.Get<float>(num_rows * (2 * dim + 32 + dim / 2));
+  const int64_t rounded_rows = (num_rows + 15) / 16 * 16;
+  float* memory = own.attention.Get<float>(num_rows * (2 * dim + 32) + rounded_rows * dim / 2);
   AttentionTask task{.half_head_bytes = kv_.layout().half_head_bytes(),
                      .kv_type = kv_.layout().type,
                      .head_dim = dim,

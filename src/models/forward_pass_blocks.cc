@@ -75,7 +75,7 @@ void ForwardPass::ReserveActivations(ActivationBuffer& out, int64_t num_tokens,
                                      std::initializer_list<const PackedMatrix*> users) {
   ActivationNeeds needs;
   for (const PackedMatrix* matrix : users) needs.Add(matrix->format(), arithmetic_);
-  out.Reserve(num_tokens, (*users.begin())->columns(), needs);
+  out.Reserve(num_tokens, (*users.begin())->columns(), needs, kernels_);
 }
 
 int64_t ForwardPass::num_qkv_units() const {

@@ -24,7 +24,7 @@ void ForwardPass::RouteTokens(MemberBuffers& own, ItemClaims& claims, const Laye
     kernels_.rms_norm(x_ + token * hidden, layer.weights.mlp_norm.data(), hidden, config_.rms_norm_eps, row);
     // In floats whatever the arithmetic is: a rounding error here sends the token to another expert.
     ActivationBuffer& input = own.activations;
-    input.Reserve(1, hidden, {.floats = true});
+    input.Reserve(1, hidden, {.floats = true}, kernels_);
     input.FillTile(kernels_, 0, row, hidden);
     const PackedMatrix& router = layer.weights.router;
     kernels_.gemm_float({.weights = router.view(),

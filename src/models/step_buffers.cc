@@ -27,11 +27,14 @@ void ActivationNeeds::Add(PackedFormat format, Arithmetic arithmetic) {
   if (ZeroPointOf(format) == 128) starts_128 = true;
 }
 
+// Matrix tiles read a row and some scales more than there may be.
+constexpr int64_t kReadBeyondBytes = 64;
+
 void ActivationBuffer::ReserveQuantized(int64_t num_tokens, int64_t columns) {
   const int64_t count = num_tokens * (columns / kGroupColumns);
   // Values first (64-byte aligned), then arrays of 4-byte elements.
   const int64_t value_bytes = (num_tokens * columns + 63) / 64 * 64;
-  std::byte* memory = quantized_memory_.Get<std::byte>(value_bytes + 7 * count * 4);
+  std::byte* memory = quantized_memory_.Get<std::byte>(value_bytes + 7 * count * 4 + kReadBeyondBytes);
   auto* next = reinterpret_cast<float*>(memory + value_bytes);
   const auto take = [&next, count](bool is_needed, int64_t times = 1) {
     float* array = is_needed ? next : nullptr;
@@ -47,8 +50,8 @@ void ActivationBuffer::ReserveQuantized(int64_t num_tokens, int64_t columns) {
   quantized_.scaled_sums = take(needs_.scaled_sums);
 }
 
-void ActivationBuffer::Reserve(int64_t num_tokens, int64_t columns, const ActivationNeeds& needs) {
-  tiling_ = Tiling{num_tokens};
+void ActivationBuffer::Reserve(int64_t num_tokens, int64_t columns, const ActivationNeeds& needs, const KernelTable& kernels) {
+  tiling_ = Tiling(num_tokens, kernels.tile_tokens);
   needs_ = needs;
   if (needs.int8) ReserveQuantized(num_tokens, columns);
   if (needs.int16) {
@@ -61,7 +64,8 @@ void ActivationBuffer::Reserve(int64_t num_tokens, int64_t columns, const Activa
               .scales = reinterpret_cast<float*>(memory + num_values * 2)};
   }
   if (needs.bf16) {
-    bf16_ = {.tiling = tiling_, .columns = columns, .values = bf16_memory_.Get<uint16_t>(num_tokens * ((columns + 1) / 2 * 2))};
+    const int64_t num_values = num_tokens * ((columns + kGroupColumns - 1) / kGroupColumns * kGroupColumns);
+    bf16_ = {.tiling = tiling_, .columns = columns, .values = bf16_memory_.Get<uint16_t>(num_values + kReadBeyondBytes / 2)};
   }
   if (needs.floats) {
     floats_ = {.tiling = tiling_, .columns = columns, .values = float_memory_.Get<float>(num_tokens * ((columns + 1) / 2 * 2))};

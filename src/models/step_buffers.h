@@ -44,7 +44,7 @@ struct ActivationNeeds {
 class ActivationBuffer {
  public:
   // Makes room; the views are valid until the next Reserve.
-  void Reserve(int64_t num_tokens, int64_t columns, const ActivationNeeds& needs);
+  void Reserve(int64_t num_tokens, int64_t columns, const ActivationNeeds& needs, const KernelTable& kernels);
 
   const QuantizedActivations& quantized() const { return quantized_; }
   const PairActivations& int16() const { return int16_; }

@@ -21,7 +21,7 @@ namespace {
 std::vector<float> Unpack(const PackedMatrix& matrix, Isa isa) {
   const KernelTable& kernels = GetKernels(isa);
   const int64_t columns = matrix.columns();
-  const Tiling tiling{columns};
+  const Tiling tiling(columns, kernels.tile_tokens);
   std::vector<float> unit(static_cast<size_t>(columns * columns));
   for (int64_t k = 0; k < columns; ++k) unit[static_cast<size_t>(k * columns + k)] = 1;
   const AlignedBuffer memory = AllocateAligned(columns * columns * 4);

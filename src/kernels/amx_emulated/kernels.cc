@@ -11,20 +11,28 @@ namespace autoglm::amx_emulated {
 
 // Tokens that one pass over a panel's weights serves; more would not fit into the registers.
 inline constexpr int kGemmTokens = 1;
-// Whether a tile's 8-bit activations stand token by token, as matrix tiles want them.
+// Tokens of a tile, as activations are laid out.
+inline constexpr int kTileTokens = 16;
+// Whether a tile's activations of a group stand token by token, as matrix tiles want them.
 inline constexpr bool kTokenMajor = true;
 #define AUTOGLM_PATH_ISA Isa::kAmx
+#define AUTOGLM_INLINE
 
 // clang-format off: the order matters.
 #include "kernels/scalar/vec16.h"
 #include "kernels/common/elementwise.inl.h"
 #include "kernels/common/weight_source.inl.h"
 #include "kernels/common/gemm.inl.h"
-#include "kernels/amx/gemm.inl.h"
 #include "kernels/amx/emulated_tiles.h"
-#define AUTOGLM_GEMM_QUANTIZED GemmQuantizedByTiles<EmulatedTiles>
+#include "kernels/amx/gemm.inl.h"
 #include "kernels/common/attention.inl.h"
+#include "kernels/amx/attention.inl.h"
 #include "kernels/common/peaks.inl.h"
+#include "kernels/amx/peaks.inl.h"
+#define AUTOGLM_GEMM_QUANTIZED GemmQuantizedByTiles<EmulatedTiles>
+#define AUTOGLM_GEMM_BF16 GemmBf16ByTiles<EmulatedTiles>
+#define AUTOGLM_ATTENTION_RANGE AttentionRangeByTiles<EmulatedTiles>
+#define AUTOGLM_RUN_PEAK RunPeakByTiles<EmulatedTiles>
 #include "kernels/common/table.inl.h"
 // clang-format on
 

@@ -74,6 +74,7 @@ static inline I32x16 Set1I32(int32_t a) { return {_mm256_set1_epi32(a), _mm256_s
 static inline I32x16 AddI32(I32x16 a, I32x16 b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
 static inline I32x16 SubI32(I32x16 a, I32x16 b) { return {_mm256_sub_epi32(a.lo, b.lo), _mm256_sub_epi32(a.hi, b.hi)}; }
 static inline I32x16 And(I32x16 a, I32x16 b) { return {_mm256_and_si256(a.lo, b.lo), _mm256_and_si256(a.hi, b.hi)}; }
+static inline I32x16 Xor(I32x16 a, I32x16 b) { return {_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)}; }
 // a | (b & mask)
 static inline I32x16 MergeBits(I32x16 a, I32x16 b, int32_t mask) {
   const I32x16 masked = And(b, Set1I32(mask));

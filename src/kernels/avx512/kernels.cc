@@ -11,7 +11,9 @@ namespace autoglm::avx512 {
 
 // Tokens that one pass over a panel's weights serves; more would not fit into the registers.
 inline constexpr int kGemmTokens = 12;
-// Whether a tile's 8-bit activations stand token by token, as matrix tiles want them.
+// Tokens of a tile, as activations are laid out.
+inline constexpr int kTileTokens = 12;
+// Whether a tile's activations of a group stand token by token, as matrix tiles want them.
 inline constexpr bool kTokenMajor = false;
 #define AUTOGLM_PATH_ISA Isa::kAvx512
 

@@ -55,6 +55,7 @@ static inline I32x16 Set1I32(int32_t a) { return {_mm512_set1_epi32(a)}; }
 static inline I32x16 AddI32(I32x16 a, I32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
 static inline I32x16 SubI32(I32x16 a, I32x16 b) { return {_mm512_sub_epi32(a.v, b.v)}; }
 static inline I32x16 And(I32x16 a, I32x16 b) { return {_mm512_and_si512(a.v, b.v)}; }
+static inline I32x16 Xor(I32x16 a, I32x16 b) { return {_mm512_xor_si512(a.v, b.v)}; }
 // a | (b & mask)
 static inline I32x16 MergeBits(I32x16 a, I32x16 b, int32_t mask) {
   return {_mm512_ternarylogic_epi32(a.v, b.v, _mm512_set1_epi32(mask), 0xf8)};

@@ -232,19 +232,40 @@ static inline void Softmax(const AttentionTask& task, const std::byte* const* bl
   Store(sum, total);
 }
 
-// Rows [row, row + kRows) over the blocks of one chunk, whose first token is `begin`.
-template <KvType kType, int kRows>
-static void AttendChunk(const AttentionTask& task, const std::byte* const* blocks, int64_t begin, int64_t row) {
+// How many tokens of the chunk at `begin` some of the rows [row, row + num_rows) see, counted from its first; 0: none.
+static inline int64_t MostVisible(const AttentionTask& task, int64_t begin, int64_t row, int64_t num_rows) {
   int64_t most_visible = 0;
   int64_t least_first = kSoftmaxTokens;
-  for (int r = 0; r < kRows; ++r) {
-    const int64_t visible = task.visible[row + r] - begin;
-    const int64_t first = task.first_visible[row + r] - begin;
+  for (int64_t r = row; r < row + num_rows; ++r) {
+    const int64_t visible = task.visible[r] - begin;
+    const int64_t first = task.first_visible[r] - begin;
     most_visible = visible > most_visible ? visible : most_visible;
     least_first = first < least_first ? first : least_first;
   }
-  if (most_visible <= 0 || least_first >= kSoftmaxTokens) return;
-  if (most_visible > kSoftmaxTokens) most_visible = kSoftmaxTokens;
+  if (most_visible <= 0 || least_first >= kSoftmaxTokens) return 0;
+  return most_visible < kSoftmaxTokens ? most_visible : kSoftmaxTokens;
+}
+
+// Scores of a row over the first num_blocks blocks of the chunk at `begin` become weights.
+template <KvType kType>
+static inline void MaskAndSoftmax(const AttentionTask& task, const std::byte* const* blocks, int64_t begin, int64_t row,
+                                  int64_t num_blocks, float* scores, uint16_t* bf16) {
+  const int64_t visible = task.visible[row] - begin;
+  const int64_t first = task.first_visible[row] - begin;
+  if (visible < num_blocks * kKvBlockTokens || first > 0) {
+    for (int64_t at = 0; at < num_blocks * kKvBlockTokens; at += 16) {
+      if (visible >= at + 16 && first <= at) continue;
+      Store(scores + at, KeepVisible(Load(scores + at), first - at, visible - at));
+    }
+  }
+  Softmax<kType>(task, blocks, row, num_blocks * 2, scores, bf16);
+}
+
+// Rows [row, row + kRows) over the blocks of one chunk, whose first token is `begin`.
+template <KvType kType, int kRows>
+static void AttendChunk(const AttentionTask& task, const std::byte* const* blocks, int64_t begin, int64_t row) {
+  const int64_t most_visible = MostVisible(task, begin, row, kRows);
+  if (most_visible == 0) return;
 
   alignas(64) float scores[kRows][kSoftmaxTokens];
   const int64_t num_blocks = (most_visible + kKvBlockTokens - 1) / kKvBlockTokens;
@@ -266,15 +287,7 @@ static void AttendChunk(const AttentionTask& task, const std::byte* const* block
   }
   Bf16Weights<kRows> weights;
   for (int r = 0; r < kRows; ++r) {
-    const int64_t visible = task.visible[row + r] - begin;
-    const int64_t first = task.first_visible[row + r] - begin;
-    if (visible < num_blocks * kKvBlockTokens || first > 0) {
-      for (int64_t at = 0; at < num_blocks * kKvBlockTokens; at += 16) {
-        if (visible >= at + 16 && first <= at) continue;
-        Store(scores[r] + at, KeepVisible(Load(scores[r] + at), first - at, visible - at));
-      }
-    }
-    Softmax<kType>(task, blocks, row + r, num_blocks * 2, scores[r], weights.bf16[r]);
+    MaskAndSoftmax<kType>(task, blocks, begin, row + r, num_blocks, scores[r], weights.bf16[r]);
   }
 
   const int64_t num_tokens = (most_visible + 1) / 2 * 2;
@@ -321,8 +334,13 @@ static inline void RoundQueries(const AttentionTask& task) {
   }
 }
 
-template <KvType kType>
-static void AttentionRangeAs(const AttentionTask& task) {
+// The tokens of a range that some row sees: from the beginning of a chunk on.
+struct SeenTokens {
+  int64_t begin, end;
+};
+
+// Lets every row begin with nothing.
+static inline SeenTokens BeginRange(const AttentionTask& task) {
   int64_t first = task.num_rows > 0 ? task.first_visible[0] : 0;
   int64_t end = 0;
   for (int64_t r = 0; r < task.num_rows; ++r) {
@@ -332,10 +350,16 @@ static void AttentionRangeAs(const AttentionTask& task) {
     end = task.visible[r] > end ? task.visible[r] : end;
   }
   for (int64_t i = 0; i < task.num_rows * task.head_dim; i += 16) Store(task.accumulator + i, Zero());
-  if constexpr (kType == KvType::kBf16) RoundQueries(task);
   if (end > task.range_begin + kAttentionRangeTokens) end = task.range_begin + kAttentionRangeTokens;
   first = first / kSoftmaxTokens * kSoftmaxTokens;  // whole chunks before every window are not read
-  for (int64_t begin = first > task.range_begin ? first : task.range_begin; begin < end; begin += kSoftmaxTokens) {
+  return {first > task.range_begin ? first : task.range_begin, end};
+}
+
+template <KvType kType>
+static void AttentionRangeAs(const AttentionTask& task) {
+  const SeenTokens seen = BeginRange(task);
+  if constexpr (kType == KvType::kBf16) RoundQueries(task);
+  for (int64_t begin = seen.begin; begin < seen.end; begin += kSoftmaxTokens) {
     const std::byte* const* blocks = task.blocks + (begin - task.range_begin) / kKvBlockTokens;
     int64_t row = 0;
     for (; row + kAttentionRowTile <= task.num_rows; row += kAttentionRowTile)

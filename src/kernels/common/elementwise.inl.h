@@ -112,8 +112,8 @@ static void RopeHalf(float* head, const float* cos, const float* sin, int64_t nu
 // ---- Activations in the forms that products ask for.
 
 // Where four columns (quad) of token t of a tile stand among its values.
-static inline int64_t QuadAt(int64_t columns, int64_t width, int64_t quad, int64_t t) {
-  return kTokenMajor ? t * columns + quad * 4 : (quad * width + t) * 4;
+static inline int64_t QuadAt(int64_t width, int64_t quad, int64_t t) {
+  return kTokenMajor ? (quad / 8 * width + t) * kGroupColumns + quad % 8 * 4 : (quad * width + t) * 4;
 }
 
 // Groups of one token whose scales are found before their values are rounded, so that neither waits for the other.
@@ -164,7 +164,7 @@ static void QuantizeTile(const float* rows, int64_t stride, int64_t b, int64_t w
         StoreI8(group + 16, RoundToI32(Mul(Load(x + g * kGroupColumns + 16), factor)));
       }
       for (int64_t quad = 0; quad < count * 8; ++quad) {
-        __builtin_memcpy(tile + QuadAt(out.columns, width, first * 8 + quad, i), values + quad * 4, 4);
+        __builtin_memcpy(tile + QuadAt(width, first * 8 + quad, i), values + quad * 4, 4);
       }
       for (int64_t g = 0; g < count; ++g) {
         int32_t half_sums[2];
@@ -188,7 +188,22 @@ static inline void StorePairs(const uint16_t* columns, uint16_t* out, int64_t wi
   for (int64_t p = 0; p < 8; ++p) __builtin_memcpy(out + p * width * 2, columns + p * 2, 4);
 }
 
+// A tile for matrix tiles.
+static void Bf16TileByTokens(const float* rows, int64_t stride, int64_t b, int64_t width, const PairActivations& out) {
+  const int64_t groups = (out.columns + kGroupColumns - 1) / kGroupColumns;
+  uint16_t* tile = out.values + b * groups * kGroupColumns;
+  for (int64_t i = 0; i < width; ++i) {
+    for (int64_t k = 0; k < groups * kGroupColumns; k += 16) {
+      const int64_t left = out.columns - k;
+      const int n = static_cast<int>(left < 0 ? 0 : (left < 16 ? left : 16));
+      StoreU16(tile + (k / kGroupColumns * width + i) * kGroupColumns + k % kGroupColumns,
+               RoundToBf16(LoadFirst(rows + i * stride + k, n)));
+    }
+  }
+}
+
 static void Bf16Tile(const float* rows, int64_t stride, int64_t b, int64_t width, const PairActivations& out) {
+  if constexpr (kTokenMajor) return Bf16TileByTokens(rows, stride, b, width, out);
   const int64_t num_pairs = (out.columns + 1) / 2;
   uint16_t* tile = out.values + b * num_pairs * 2;
   for (int64_t i = 0; i < width; ++i) {

@@ -103,17 +103,19 @@ static inline void StoreTokens(const float* totals, int64_t num_tokens, const F3
 // width is known to the compiler.
 template <int kTokens>
 [[gnu::always_inline]] static inline int64_t WidthOf(int64_t width) {
-  return kGemmTokens == kMaxTileTokens ? kTokens : width;
+  return kGemmTokens == kTileTokens ? kTokens : width;
 }
 
-// Calls body(piece, Count) for all pieces of at most kGemmTokens tokens of tiles [tile, tile_end).
+// Calls body(piece, Count) for all pieces of at most kGemmTokens tokens of tiles [tile, tile_end), a tile's as even as possible.
 template <typename Body>
 static inline void ForEachPiece(const Tiling& tiling, int64_t tile, int64_t tile_end, const Body& body) {
   for (; tile < tile_end; ++tile) {
     const int64_t b = tiling.Begin(tile);
     const int64_t width = tiling.Begin(tile + 1) - b;
-    for (int64_t first = 0; first < width; first += kGemmTokens) {
-      const int64_t n = width - first < kGemmTokens ? width - first : kGemmTokens;
+    const int64_t num_pieces = (width + kGemmTokens - 1) / kGemmTokens;
+    const int64_t widest = (width + num_pieces - 1) / num_pieces;
+    for (int64_t first = 0; first < width; first += widest) {
+      const int64_t n = width - first < widest ? width - first : widest;
       WithCount<kGemmTokens>(n, [&](auto count) { body(Piece{b, width, first}, count); });
     }
   }
@@ -121,6 +123,23 @@ static inline void ForEachPiece(const Tiling& tiling, int64_t tile, int64_t tile
 
 // Columns of a panel that stay in the first-level cache, together with a tile's activations, while several tiles meet them.
 inline constexpr int64_t kChunkColumns = 512;
+
+// While a panel computes, the next one comes from memory into the second-level cache, a part with each of `num_parts` pieces of
+// work; 0: it does not. A panel that meets one tile alone is read as fast as it can be anyway.
+class NextPanel {
+ public:
+  NextPanel(const GemmTask& task, int64_t panel, int64_t num_parts)
+      : at_(task.weights.data + (panel + 1) * task.weights.panel_bytes),
+        part_bytes_(num_parts > 0 && panel + 1 < task.panel_end ? task.weights.panel_bytes / num_parts + 64 : 0) {}
+  void Ask() {
+    for (int64_t i = 0; i < part_bytes_; i += 64) __builtin_prefetch(at_ + i, 0, 2);
+    at_ += part_bytes_;
+  }
+
+ private:
+  const std::byte* at_;
+  int64_t part_bytes_;
+};
 
 // One panel times every token. add(first column, end, piece, Count, totals) adds the products of these columns to the sums of a
 // piece.
@@ -130,12 +149,8 @@ static inline void PanelTimesTokens(const GemmTask& task, int64_t panel, const T
   const int64_t columns = task.weights.columns;
   const int64_t num_tiles = tiling.num_tiles();
   float* totals = task.scratch + ExpandedFloats(columns);
-  // While this panel computes, the next one comes from memory into the second-level cache. A panel that meets one tile alone is
-  // read as fast as it can be anyway.
-  const std::byte* next = task.weights.data + (panel + 1) * task.weights.panel_bytes;
   const int64_t num_pieces = num_tiles * ((columns + kChunkColumns - 1) / kChunkColumns);
-  const bool reads_ahead = num_tiles > 1 && panel + 1 < task.panel_end;
-  const int64_t bytes_a_piece = reads_ahead ? task.weights.panel_bytes / num_pieces + 64 : 0;
+  NextPanel next(task, panel, num_tiles > 1 ? num_pieces : 0);
   const int64_t chunk_columns = num_tiles == 1 ? columns : kChunkColumns;
   for (int64_t tile = 0; tile < num_tiles; tile += kTilesAtOnce) {
     const int64_t tile_end = tile + kTilesAtOnce < num_tiles ? tile + kTilesAtOnce : num_tiles;
@@ -145,8 +160,7 @@ static inline void PanelTimesTokens(const GemmTask& task, int64_t panel, const T
     for (int64_t begin = 0; begin < columns; begin += chunk_columns) {
       const int64_t end = begin + chunk_columns < columns ? begin + chunk_columns : columns;
       ForEachPiece(tiling, tile, tile_end, [&](const Piece& piece, auto count) {
-        for (int64_t at = 0; at < bytes_a_piece; at += 64) __builtin_prefetch(next + at, 0, 2);
-        next += bytes_a_piece;
+        next.Ask();
         add(begin, end, piece, count, totals + (piece.b + piece.first - first_token) * kPanelRows);
       });
     }
@@ -156,7 +170,7 @@ static inline void PanelTimesTokens(const GemmTask& task, int64_t panel, const T
 
 // Beyond this many tokens a panel is expanded once for all of its tiles; below, each tile decodes it on the way: for two tiles
 // that costs less than writing the bytes down (measured: 1.2x the speed for 16 tokens).
-inline constexpr int64_t kExpandBeyondTokens = 2 * kMaxTileTokens;
+inline constexpr int64_t kExpandBeyondTokens = 2 * kTileTokens;
 
 // ---- Quantised weights times 8-bit activations.
 
@@ -185,12 +199,12 @@ template <PackedFormat kFormat, int kTokens, typename Source>
                                                           I32x16 (&upper)[kTokens]) {
   constexpr int kMaxWeight = MaxWeightOf(kFormat);
   const int64_t width = WidthOf<kTokens>(piece.width);
-  const int8_t* values = x.values + piece.b * x.columns + QuadAt(x.columns, width, g * 8, piece.first);
+  const int8_t* values = x.values + piece.b * x.columns + QuadAt(width, g * 8, piece.first);
   source.ForEachPair(g, [&](auto j, I32x16 lower_line, I32x16 upper_line) {
 #pragma GCC unroll 12
     for (int t = 0; t < kTokens; ++t) {
-      lower[t] = DotU8I8<kMaxWeight>(lower[t], lower_line, values + QuadAt(x.columns, width, j.value, t));
-      upper[t] = DotU8I8<kMaxWeight>(upper[t], upper_line, values + QuadAt(x.columns, width, 4 + j.value, t));
+      lower[t] = DotU8I8<kMaxWeight>(lower[t], lower_line, values + QuadAt(width, j.value, t));
+      upper[t] = DotU8I8<kMaxWeight>(upper[t], upper_line, values + QuadAt(width, 4 + j.value, t));
     }
   });
 }
@@ -202,13 +216,13 @@ template <PackedFormat kFormat, int kBegin, int kEnd, int kTokens, int kFirst, i
   constexpr int kMaxWeight = MaxWeightOf(kFormat);
   constexpr int kLines = kWordLines<kMaxWeight>;
   const int64_t width = WidthOf<kTokens>(piece.width);
-  const int8_t* values = x.values + piece.b * x.columns + QuadAt(x.columns, width, g * 8, piece.first + kFirst);
+  const int8_t* values = x.values + piece.b * x.columns + QuadAt(width, g * 8, piece.first + kFirst);
   if constexpr (kLines == 1) {
     ForEachIndex<kBegin, kEnd>([&](auto i) {
       const I32x16 line = source.template Line<i.value>(g);
 #pragma GCC unroll 12
       for (int t = 0; t < kCount; ++t) {
-        dots[t] = DotU8I8<kMaxWeight>(dots[t], line, values + QuadAt(x.columns, width, i.value, t));
+        dots[t] = DotU8I8<kMaxWeight>(dots[t], line, values + QuadAt(width, i.value, t));
       }
     });
   } else {
@@ -219,7 +233,7 @@ template <PackedFormat kFormat, int kBegin, int kEnd, int kTokens, int kFirst, i
         const I32x16 line = source.template Line<kLine>(g);
 #pragma GCC unroll 12
         for (int t = 0; t < kCount; ++t) {
-          const I32x16 products = WordsU8I8<kMaxWeight>(line, values + QuadAt(x.columns, width, kLine, t));
+          const I32x16 products = WordsU8I8<kMaxWeight>(line, values + QuadAt(width, kLine, t));
           words[t] = decltype(j)::value == 0 ? products : AddWords(words[t], products);
         }
       });
@@ -412,7 +426,8 @@ template <int kTokens>
   StoreSums(totals, sums);
 }
 
-static void GemmBf16(const GemmTask& task, const PairActivations& x) {
+// Paths with matrix tiles have their own.
+[[maybe_unused]] static void GemmBf16(const GemmTask& task, const PairActivations& x) {
   const int64_t num_pairs = (x.columns + 1) / 2;
   for (int64_t panel = task.panel_begin; panel < task.panel_end; ++panel) {
     const std::byte* lines = task.weights.data + panel * task.weights.panel_bytes;

@@ -2,7 +2,7 @@
 // Included once per instruction set, inside its namespace.
 
 // Independent sums, enough to hide the latency of a product on every path, and few enough for its registers.
-inline constexpr int kPeakSums = kGemmTokens == kMaxTileTokens ? 12 : 6;
+inline constexpr int kPeakSums = kGemmTokens == 12 ? 12 : 6;
 
 // product(sum, operand): each sum has an operand of its own, which no compiler may think the same in the next round.
 template <typename Sum, typename Product>

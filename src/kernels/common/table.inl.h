@@ -1,12 +1,16 @@
-// The table of one path. Included last, inside the path's namespace, with AUTOGLM_PATH_ISA defined, and AUTOGLM_GEMM_QUANTIZED
-// where the path has a product of its own.
+// The table of one path. Included last, inside the path's namespace, with AUTOGLM_PATH_ISA defined, and those of the following
+// that the path has of its own.
 #ifndef AUTOGLM_GEMM_QUANTIZED
 #define AUTOGLM_GEMM_QUANTIZED GemmQuantized
+#define AUTOGLM_GEMM_BF16 GemmBf16
+#define AUTOGLM_ATTENTION_RANGE AttentionRange
+#define AUTOGLM_RUN_PEAK RunPeak
 #endif
 
 const KernelTable& Table() {
   static constexpr KernelTable table = {
       .isa = AUTOGLM_PATH_ISA,
+      .tile_tokens = kTileTokens,
       .rms_norm = RmsNorm,
       .silu_mul = SiluMul,
       .gelu_tanh_mul = GeluTanhMul,
@@ -21,14 +25,14 @@ const KernelTable& Table() {
       .gemm_quantized = AUTOGLM_GEMM_QUANTIZED,
       .pack_int16 = PackInt16,
       .gemm_int16 = GemmInt16,
-      .gemm_bf16 = GemmBf16,
+      .gemm_bf16 = AUTOGLM_GEMM_BF16,
       .gemm_float = GemmFloat,
       .write_keys = WriteKeys,
       .write_values = WriteValues,
-      .attention_range = AttentionRange,
+      .attention_range = AUTOGLM_ATTENTION_RANGE,
       .merge_attention = MergeAttention,
       .finish_attention = FinishAttention,
-      .run_peak = RunPeak,
+      .run_peak = AUTOGLM_RUN_PEAK,
       .read_bytes = ReadBytes,
   };
   return table;

@@ -105,6 +105,9 @@ static inline I32x16 SubI32(I32x16 a, I32x16 b) {
 static inline I32x16 And(I32x16 a, I32x16 b) {
   return MakeI32([&](int i) { return a.v[i] & b.v[i]; });
 }
+static inline I32x16 Xor(I32x16 a, I32x16 b) {
+  return MakeI32([&](int i) { return a.v[i] ^ b.v[i]; });
+}
 // a | (b & mask)
 static inline I32x16 MergeBits(I32x16 a, I32x16 b, int32_t mask) {
   return MakeI32([&](int i) { return a.v[i] | (b.v[i] & mask); });
