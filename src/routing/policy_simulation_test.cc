@@ -73,6 +73,7 @@ class Simulation {
   Simulation(std::string_view policy, std::vector<SimulatedUpstream> upstreams, BreakerOptions breaker = {}) {
     outcomes_.upstreams = std::move(upstreams);
     std::vector<UpstreamSpec> specs;
+    specs.reserve(outcomes_.upstreams.size());
     for (size_t i = 0; i < outcomes_.upstreams.size(); ++i) specs.push_back({.name = std::to_string(i)});
     PoolOptions options{.policy = *PolicyByName(policy), .health = {.breaker = breaker}};
     options.outlier.max_failures = 2;  // none: the policy alone is looked at

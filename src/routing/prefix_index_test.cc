@@ -22,6 +22,7 @@ class PrefixIndexTest : public testing::Test {
     std::vector<PrefixIndex::Match> matches;
     index_.Find(blocks, now_, matches);
     std::vector<std::string> all;
+    all.reserve(matches.size());
     for (const auto& match : matches) all.push_back(std::to_string(match.upstream) + ":" + std::to_string(match.num_blocks));
     return all;
   }

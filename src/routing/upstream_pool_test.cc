@@ -110,6 +110,7 @@ TEST_F(UpstreamPoolTest, ResponseTime_PrefersTheQuickUntilItIsBusy) {
   }
   std::string order;
   std::vector<Attempt> open;
+  open.reserve(5);
   for (int i = 0; i < 5; ++i) {
     open.push_back(*pool.Choose({}));
     order += open.back().upstream();
@@ -144,6 +145,7 @@ TEST_F(UpstreamPoolTest, Prefix_GoesBackToWhoHasItUnlessThatOneIsOverrun) {
   const std::string owner = Send({.prefix = prefix});
   for (int i = 0; i < 10; ++i) EXPECT_EQ(Send({.prefix = prefix}), owner);
   std::vector<Attempt> open;
+  open.reserve(60);
   for (int i = 0; i < 60; ++i) open.push_back(*pool.Choose({.prefix = prefix}));
   const int64_t most = StatusOf(owner).num_inflight;
   EXPECT_LT(most, 45) << "a hot prefix spreads";
