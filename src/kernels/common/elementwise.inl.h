@@ -189,7 +189,7 @@ static inline void StorePairs(const uint16_t* columns, uint16_t* out, int64_t wi
 }
 
 // A tile for matrix tiles.
-static void Bf16TileByTokens(const float* rows, int64_t stride, int64_t b, int64_t width, const PairActivations& out) {
+static inline void Bf16TileByTokens(const float* rows, int64_t stride, int64_t b, int64_t width, const PairActivations& out) {
   const int64_t groups = (out.columns + kGroupColumns - 1) / kGroupColumns;
   uint16_t* tile = out.values + b * groups * kGroupColumns;
   for (int64_t i = 0; i < width; ++i) {
