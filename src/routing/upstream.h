@@ -53,8 +53,10 @@ struct Candidate {
   std::optional<UpstreamReport> report;
   int64_t num_matched_blocks = 0;  // of the request's prefix, from its beginning, that it was sent before
 
-  // Requests for each unit of what it can do, the one that is to be routed included.
-  double Load() const { return static_cast<double>(num_inflight + 1) / (spec->weight * share); }
+  // What it can do at the moment beside the others.
+  double Capacity() const { return spec->weight * share; }
+  // Requests for each unit of that, the one that is to be routed included.
+  double Load() const { return static_cast<double>(num_inflight + 1) / Capacity(); }
 };
 
 // How an attempt ended, as far as it tells something about the upstream.

@@ -182,7 +182,6 @@ void UpstreamPool::Impl::Gather(const RoutingRequest& request, TimePoint now, Fi
     } else {
       ++num_able;
       num_healthy += availability == Availability::kAvailable ? 1 : 0;
-      if (availability != Availability::kAvailable) field.left_out[i] = AvailabilityName(availability);
     }
   }
   const bool is_panic = static_cast<double>(num_healthy) < options.panic_below * static_cast<double>(num_able);
@@ -190,10 +189,13 @@ void UpstreamPool::Impl::Gather(const RoutingRequest& request, TimePoint now, Fi
   for (size_t i = 0; i < upstreams.size(); ++i) {
     const UpstreamState& state = *upstreams[i];
     std::string_view& left_out = field.left_out[i];
-    const bool is_able =
-        left_out != kOtherModel && left_out != kContextTooLong && left_out != AvailabilityName(Availability::kDraining);
-    if (is_panic && is_able) left_out = {};
-    if (left_out.empty() && std::ranges::find(request.except, state.name) != request.except.end()) left_out = kTried;
+    if (!left_out.empty()) continue;
+    const Availability availability = state.health.At(now);
+    if (!is_panic && availability != Availability::kAvailable) {
+      left_out = AvailabilityName(availability);
+    } else if (std::ranges::find(request.except, state.name) != request.except.end()) {
+      left_out = kTried;
+    }
     if (!left_out.empty()) continue;
     Candidate candidate{.spec = &state.spec,
                         .index = i,
@@ -289,9 +291,8 @@ size_t UpstreamPool::Impl::PickInTurn(const Field& field) {
   for (size_t i = 0; i < field.candidates.size(); ++i) {
     const Candidate& candidate = field.candidates[i];
     UpstreamState& state = *upstreams[candidate.index];
-    const double weight = candidate.spec->weight * candidate.share;
-    state.turn += weight;
-    all += weight;
+    state.turn += candidate.Capacity();
+    all += candidate.Capacity();
     if (state.turn > upstreams[field.candidates[first].index]->turn) first = i;
   }
   upstreams[field.candidates[first].index]->turn -= all;
@@ -300,10 +301,10 @@ size_t UpstreamPool::Impl::PickInTurn(const Field& field) {
 
 size_t UpstreamPool::Impl::PickByWeight(const Field& field) {
   double all = 0;
-  for (const Candidate& candidate : field.candidates) all += candidate.spec->weight * candidate.share;
+  for (const Candidate& candidate : field.candidates) all += candidate.Capacity();
   double drawn = random.NextDouble() * all;
   for (size_t i = 0; i + 1 < field.candidates.size(); ++i) {
-    drawn -= field.candidates[i].spec->weight * field.candidates[i].share;
+    drawn -= field.candidates[i].Capacity();
     if (drawn < 0) return i;
   }
   return field.candidates.size() - 1;

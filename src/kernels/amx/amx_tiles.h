@@ -1,5 +1,5 @@
-// Matrix tiles of the processor: 0 to 3 hold sums, 4 and 5 activations, 6 and 7 weights; half tiles have half of the depth. In
-// assembly, because GCC's intrinsics take only literals for the numbers of tiles.
+// Matrix tiles of the processor: 0 to 3 hold sums, 4 and 5 activations, 6 and 7 weights. In assembly, because GCC's intrinsics
+// take only literals for the numbers of tiles.
 class AmxTiles {
  public:
   // As EmulatedTiles.
