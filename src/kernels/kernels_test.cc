@@ -401,7 +401,7 @@ TEST_P(Kernels, Product_OfATokenDoesNotDependOnItsBatch) {
     const Kind mode = KindFor(format, Arithmetic::kFast);
     for (int64_t first = 0; first < 40; first += 9) {
       const std::vector<float> alone = Product(kernels(), matrix, {x.begin() + first * 256, x.begin() + (first + 1) * 256}, mode);
-      for (const int64_t batch : {2, 3, 8, 11, 12, 13, 17, 24, 40}) {
+      for (const int64_t batch : {2, 3, 8, 11, 12, 13, 17, 24, 33, 40}) {
         if (first + batch > 40) continue;
         const std::vector<float> together =
             Product(kernels(), matrix, {x.begin() + first * 256, x.begin() + (first + batch) * 256}, mode);
@@ -416,7 +416,7 @@ TEST_P(Kernels, Product_OfATokenDoesNotDependOnItsBatch) {
 TEST(AmxKernels, QuantizedProduct_BitsEqualScalarPath) {
   Random random(12);
   for (const PackedFormat format : kQuantizedFormats) {
-    for (const int64_t tokens : {1, 4, 8, 9, 13, 16, 17, 31, 200}) {
+    for (const int64_t tokens : {1, 4, 8, 9, 13, 16, 17, 31, 33, 200}) {
       const int64_t columns = 5 * std::max<int64_t>(32, ColumnMultiple(format));
       TestMatrix matrix(format, 50, columns, 9);
       const std::vector<float> x = RandomFloats(random, tokens * columns);

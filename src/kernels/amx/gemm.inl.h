@@ -7,7 +7,7 @@
 // should overlap, and scaling them three operations on two ports for each token, 24; by vectors the same takes 16 * 10 / 2 = 80.
 // Measured, the three hardly overlap: 54 cycles (docs/KERNELS.md).
 
-// From this many tokens on writing weights down as signed bytes, as tiles want them, is worth it.
+// From this many tokens on writing weights down as signed bytes, as tiles want them, is worth it. Tiles are 11 to 16 wide then.
 inline constexpr int64_t kMinMatrixTileTokens = 33;
 
 // ---- Quantised weights. The sums are those of AddGroups, bit by bit.
@@ -148,10 +148,12 @@ static void GemmQuantizedByTilesAs(const GemmTask& task, const QuantizedActivati
           const int64_t b = tiling.Begin(t);
           const int64_t width = tiling.Begin(t + 1) - b;
           next.Ask();
-          WithCount<kMaxTileTokens / 4>((width + 3) / 4, [&](auto quads) {
-            constexpr int kTokens = decltype(quads)::value * 4;
-            AddGroupsByTiles<kFormat, kTokens>(tiles, {source, x, b, width, g, count}, totals + (t - tile) * kTotals);
-          });
+          const TileTask<kFormat> columns{source, x, b, width, g, count};
+          if (width <= 12) {
+            AddGroupsByTiles<kFormat, 12>(tiles, columns, totals + (t - tile) * kTotals);
+          } else {
+            AddGroupsByTiles<kFormat, 16>(tiles, columns, totals + (t - tile) * kTotals);
+          }
         }
       }
       for (int64_t t = tile; t < tile_end; ++t) {
