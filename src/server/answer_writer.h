@@ -12,7 +12,7 @@
 #include "base/result.h"
 #include "openai/chunk_writer.h"
 #include "openai/response.h"
-#include "server/reply.h"
+#include "web/reply.h"
 
 namespace autoglm {
 

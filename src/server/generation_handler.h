@@ -15,7 +15,7 @@
 #include "server/degradation.h"
 #include "server/delivery_thread.h"
 #include "server/generation.h"
-#include "server/ids.h"
+#include "web/ids.h"
 #include "server/request_terms.h"
 #include "server/served_model.h"
 #include "telemetry/metrics.h"

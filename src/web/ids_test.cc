@@ -1,4 +1,4 @@
-#include "server/ids.h"
+#include "web/ids.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "server/url.h"
+#include "web/url.h"
 
 #include <charconv>
 

@@ -1,4 +1,4 @@
-#include "server/reply.h"
+#include "web/reply.h"
 
 #include <chrono>
 #include <utility>
