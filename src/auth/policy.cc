@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/name_pattern.h"
 #include "json/fields.h"
 
 namespace autoglm {
@@ -12,7 +13,6 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 256;
 constexpr size_t kMaxPatternBytes = 256;
-constexpr size_t kMaxModelBytes = 1024;  // bounds the square of a pattern with many stars
 constexpr size_t kMaxModels = 256;
 
 constexpr std::array<PolicyLimit, 5> kLimits = {{{"max_context_tokens", &Policy::max_context_tokens},
@@ -20,28 +20,6 @@ constexpr std::array<PolicyLimit, 5> kLimits = {{{"max_context_tokens", &Policy:
                                                  {"requests_per_minute", &Policy::requests_per_minute},
                                                  {"tokens_per_minute", &Policy::tokens_per_minute},
                                                  {"max_concurrent", &Policy::max_concurrent}}};
-
-bool Matches(std::string_view pattern, std::string_view name) {
-  size_t p = 0;
-  size_t n = 0;
-  size_t star = std::string_view::npos;
-  size_t behind_star = 0;  // where in the name the last star's characters end
-  while (n < name.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      behind_star = n;
-    } else if (p < pattern.size() && pattern[p] == name[n]) {
-      ++p;
-      ++n;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      n = ++behind_star;
-    } else {
-      return false;
-    }
-  }
-  return pattern.find_first_not_of('*', p) == std::string_view::npos;
-}
 
 bool HasControlCharacter(std::string_view text) {
   return std::ranges::any_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
@@ -62,8 +40,7 @@ Status CheckField(std::string_view name) {
 
 bool Policy::MayUse(std::string_view model) const {
   if (models.empty()) return true;
-  if (model.size() > kMaxModelBytes) return false;
-  return std::ranges::any_of(models, [model](const std::string& pattern) { return Matches(pattern, model); });
+  return std::ranges::any_of(models, [model](const std::string& pattern) { return FitsPattern(model, pattern); });
 }
 
 std::span<const PolicyLimit> PolicyLimits() { return kLimits; }
