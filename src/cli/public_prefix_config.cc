@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/text_file.h"
-#include "cli/yaml_fields.h"
+#include "config/yaml_fields.h"
 
 namespace autoglm {
 namespace {

@@ -8,10 +8,11 @@
 #include <set>
 
 #include "base/text_file.h"
-#include "cli/auth_config.h"
 #include "cli/option_values.h"
 #include "cli/public_prefix_config.h"
-#include "cli/yaml_fields.h"
+#include "config/auth_config.h"
+#include "config/values.h"
+#include "config/yaml_fields.h"
 #include "engine/loaded_model.h"
 
 namespace autoglm {
@@ -104,12 +105,6 @@ Status SetSloClasses(ServeConfig& config, const Values& values) {
     config.slo_classes[name] = std::chrono::seconds(seconds);
   }
   return {};
-}
-
-Result<bool> ParseUnauthenticated(std::string_view text) {
-  if (text == "loopback") return false;
-  if (text == "anywhere") return true;
-  return Fail(ErrorCode::kInvalidArgument, fmt::format("must be loopback or anywhere, not '{}'", text));
 }
 
 Result<Preload> ParsePreload(std::string_view text) {

@@ -1,4 +1,4 @@
-#include "cli/yaml_fields.h"
+#include "config/yaml_fields.h"
 
 #include <fmt/format.h>
 

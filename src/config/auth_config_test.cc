@@ -1,12 +1,10 @@
-#include "cli/auth_config.h"
+#include "config/auth_config.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <yaml-cpp/yaml.h>
 
 #include <string>
-
-#include "cli/serve_config.h"
 
 namespace autoglm {
 namespace {
@@ -113,19 +111,6 @@ TEST(AuthConfig, BadTokens_AreNamedWithTheirLine) {
   EXPECT_THAT(Refusal("jwt:\n  jwks: a\n  policy: gone\n"), StartsWith("autoglm.yaml:3: policy: there is no policy 'gone'"));
   EXPECT_THAT(Refusal("jwt:\n  jwks:\n"), StartsWith("autoglm.yaml:2: jwks: has no value"));
   EXPECT_THAT(Refusal("jwt: yes\n"), StartsWith("autoglm.yaml:1: jwt: must be lines"));
-}
-
-TEST(AuthConfig, SectionsStandBesideTheSettings) {
-  ServeConfig config;
-  const Status status =
-      ApplyServeYaml("keys:\n  - {name: ci, sha256: " + kHash + "}\nport: 9000\nkeys_database: off\n", "a.yaml", config);
-  ASSERT_TRUE(status) << status.error().message;
-  EXPECT_EQ(config.port, 9000);
-  EXPECT_EQ(config.auth.keys.size(), 1u);
-  EXPECT_EQ(config.auth.key_database, std::nullopt);
-  EXPECT_THAT(ApplyServeYaml("keys: []\nkeys: []\n", "a.yaml", config).error().message,
-              StartsWith("a.yaml:2: 'keys' stands here"));
-  EXPECT_THAT(ApplyServeYaml("key: 1\n", "a.yaml", config).error().message, HasSubstr("models, policies, keys, jwt"));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "cli/auth_config.h"
+#include "config/auth_config.h"
 
 #include <fmt/format.h>
 
@@ -8,8 +8,8 @@
 #include <string>
 
 #include "base/priority.h"
-#include "cli/option_values.h"
-#include "cli/yaml_fields.h"
+#include "config/values.h"
+#include "config/yaml_fields.h"
 
 namespace autoglm {
 namespace {
