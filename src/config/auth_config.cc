@@ -2,135 +2,140 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
 
 #include "base/priority.h"
 #include "config/values.h"
-#include "config/yaml_fields.h"
 
 namespace autoglm {
 namespace {
 
 using Policies = std::map<std::string, Policy>;
 
-tl::unexpected<Error> RefuseKey(std::string_view known) {
-  return Fail(ErrorCode::kInvalidArgument, fmt::format("unknown key; known are {}", known));
+Status SetText(const YamlValue& value, std::string& target) {
+  AUTOGLM_TRY(target, value.Text());
+  return target.empty() ? value.Refuse("must not be empty") : Status();
 }
 
-Status SetText(const YAML::Node& value, std::string& target) {
-  AUTOGLM_TRY(target, ScalarValue(value));
-  if (target.empty()) return Fail(ErrorCode::kInvalidArgument, "must not be empty");
-  return {};
-}
-
-Status SetPolicyField(const std::string& key, const YAML::Node& value, Policy& policy) {
-  if (key == "tenant") return SetText(value, policy.tenant);
-  if (key == "models") {
-    AUTOGLM_TRY(policy.models, ScalarValues(value));
+Status SetPolicyField(const YamlValue& value, Policy& policy) {
+  if (value.name() == "tenant") return SetText(value, policy.tenant);
+  if (value.name() == "models") {
+    AUTOGLM_TRY(policy.models, value.Texts());
     return {};
   }
-  if (key == "highest_priority") {
-    AUTOGLM_TRY(const std::string text, ScalarValue(value));
-    AUTOGLM_TRY(policy.highest_priority, ParseInteger(text, -kMaxPriority, kMaxPriority));
+  const auto number = [&value](int64_t min, int64_t max) {
+    return value.Parse([=](const std::string& text) { return ParseInteger(text, min, max); });
+  };
+  if (value.name() == "highest_priority") {
+    AUTOGLM_TRY(policy.highest_priority, number(-kMaxPriority, kMaxPriority));
     return {};
   }
   std::string known = "tenant, models, highest_priority";
   for (const PolicyLimit& limit : PolicyLimits()) {
     known += fmt::format(", {}", limit.name);
-    if (key != limit.name) continue;
-    AUTOGLM_TRY(const std::string text, ScalarValue(value));
-    AUTOGLM_TRY(policy.*limit.count, ParseInteger(text, 0, kMaxPolicyLimit));
+    if (value.name() != limit.name) continue;
+    AUTOGLM_TRY(policy.*limit.count, number(0, kMaxPolicyLimit));
     return {};
   }
-  return RefuseKey(known);
+  return value.Refuse("unknown key; known are " + known);
 }
 
-Result<Policy> ReadPolicy(const YAML::Node& map, std::string_view file_name) {
+Result<Policy> ReadPolicy(const YamlValue& map) {
   Policy policy;
-  AUTOGLM_TRY_VOID(ForEachField(map, file_name, "policy", [&policy](const std::string& key, const YAML::Node& value) {
-    return SetPolicyField(key, value, policy);
-  }));
-  if (const Status status = CheckPolicy(policy); !status) return FailAt(file_name, map.Mark(), status.error().message);
+  AUTOGLM_TRY(const std::vector<YamlValue> fields, map.Fields());
+  for (const YamlValue& field : fields) AUTOGLM_TRY_VOID(SetPolicyField(field, policy));
+  if (const Status status = CheckPolicy(policy); !status) return map.FailHere(status.error().message);
   return policy;
 }
 
-Status ReadPolicies(const YAML::Node& map, std::string_view file_name, Policies& policies) {
-  AUTOGLM_TRY_VOID(ForEachField(map, file_name, "policies",
-                                [](const std::string& key, const YAML::Node&) { return CheckAuthName("its name", key); }));
-  for (const auto& entry : map) {
-    AUTOGLM_TRY(policies[entry.first.Scalar()], ReadPolicy(entry.second, file_name));
+Status ReadPolicies(const YamlValue& map, Policies& policies) {
+  AUTOGLM_TRY(const std::vector<YamlValue> entries, map.Fields());
+  for (const YamlValue& entry : entries) {
+    if (const Status status = CheckAuthName("its name", entry.name()); !status) return entry.Refuse(status.error().message);
+    AUTOGLM_TRY(policies[entry.name()], ReadPolicy(entry));
   }
   return {};
+}
+
+tl::unexpected<Error> RefusePolicy(const YamlValue& value) {
+  return value.Refuse(fmt::format("there is no policy '{}' under policies", value.AsWritten()));
 }
 
 // The name of a policy, or what one would say.
-Result<Policy> ReadKeyPolicy(const YAML::Node& node, std::string_view file_name, const Policies& policies) {
-  if (!node.IsScalar()) return ReadPolicy(node, file_name);
-  const auto found = policies.find(node.Scalar());
+Result<Policy> ReadKeyPolicy(const YamlValue& value, const Policies& policies) {
+  if (!value.IsPlain()) return ReadPolicy(value);
+  AUTOGLM_TRY(const std::string name, value.Text());
+  const auto found = policies.find(name);
   if (found != policies.end()) return found->second;
-  return FailAt(file_name, node.Mark(), fmt::format("policy: there is no policy '{}' under policies", node.Scalar()));
+  return RefusePolicy(value);
 }
 
-Result<ConfiguredKey> ReadKey(const YAML::Node& map, std::string_view file_name, const Policies& policies) {
+// An entry of keys, and the policies that are there.
+struct KeyEntry {
+  const Policies& policies;
   ConfiguredKey key;
   bool has_hash = false;
-  AUTOGLM_TRY_VOID(
-      ForEachField(map, file_name, "an entry of keys", [&](const std::string& field, const YAML::Node& value) -> Status {
-        if (field == "name") {
-          AUTOGLM_TRY(key.name, ScalarValue(value));
-          return CheckAuthName("it", key.name);
-        }
-        if (field == "sha256") {
-          AUTOGLM_TRY(const std::string hex, ScalarValue(value));
-          AUTOGLM_TRY(key.sha256, ParseKeyHash(hex));
-          has_hash = true;
-          return {};
-        }
-        return field == "policy" ? Status() : RefuseKey("name, sha256, policy");
-      }));
-  if (key.name.empty() || !has_hash) return FailAt(file_name, map.Mark(), "an entry of keys needs 'name' and 'sha256'");
-  if (map["policy"]) {
-    AUTOGLM_TRY(key.policy, ReadKeyPolicy(map["policy"], file_name, policies));
-  }
-  return key;
-}
+};
 
-Status ReadKeys(const YAML::Node& list, std::string_view file_name, AuthOptions& auth) {
-  if (!list.IsSequence()) return FailAt(file_name, list.Mark(), "keys: must be a list of keys");
+constexpr YamlField<KeyEntry> kKeyFields[] = {
+    {"name",
+     [](KeyEntry& entry, const YamlValue& value) -> Status {
+       AUTOGLM_TRY(entry.key.name, value.Text());
+       const Status status = CheckAuthName("it", entry.key.name);
+       return status ? Status() : value.Refuse(status.error().message);
+     }},
+    {"sha256",
+     [](KeyEntry& entry, const YamlValue& value) -> Status {
+       AUTOGLM_TRY(entry.key.sha256, value.Parse(ParseKeyHash));
+       entry.has_hash = true;
+       return {};
+     }},
+    {"policy",
+     [](KeyEntry& entry, const YamlValue& value) -> Status {
+       AUTOGLM_TRY(entry.key.policy, ReadKeyPolicy(value, entry.policies));
+       return {};
+     }},
+};
+
+Status ReadKeys(const YamlValue& list, AuthOptions& auth) {
+  AUTOGLM_TRY(const std::vector<YamlValue> items, list.Items("keys"));
   std::set<std::string> names;
   std::set<KeyHash> hashes;
-  for (const auto& entry : list) {
-    AUTOGLM_TRY(ConfiguredKey key, ReadKey(entry, file_name, auth.policies));
-    if (!names.insert(key.name).second || !hashes.insert(key.sha256).second) {
-      return FailAt(file_name, entry.Mark(), fmt::format("the key '{}' stands here a second time", key.name));
+  for (const YamlValue& item : items) {
+    KeyEntry entry{.policies = auth.policies, .key = {}};
+    AUTOGLM_TRY_VOID(ReadFields(item, kKeyFields, entry));
+    if (entry.key.name.empty() || !entry.has_hash) return item.FailHere("an entry of keys needs 'name' and 'sha256'");
+    if (!names.insert(entry.key.name).second || !hashes.insert(entry.key.sha256).second) {
+      return item.FailHere(fmt::format("the key '{}' stands here a second time", entry.key.name));
     }
-    auth.keys.push_back(std::move(key));
+    auth.keys.push_back(std::move(entry.key));
   }
   return {};
 }
 
-Status ReadJwt(const YAML::Node& map, std::string_view file_name, AuthOptions& auth) {
+Status SetJwks(JwtOptions& jwt, const YamlValue& value) {
+  std::string file;
+  AUTOGLM_TRY_VOID(SetText(value, file));
+  jwt.jwks = file;
+  return {};
+}
+
+constexpr YamlField<JwtOptions> kJwtFields[] = {
+    {"jwks", SetJwks},
+    {"issuer", [](JwtOptions& jwt, const YamlValue& value) { return SetText(value, jwt.issuer); }},
+    {"audience", [](JwtOptions& jwt, const YamlValue& value) { return SetText(value, jwt.audience); }},
+    {"policy", [](JwtOptions& jwt, const YamlValue& value) { return SetText(value, jwt.policy); }},
+    {"policy_claim", [](JwtOptions& jwt, const YamlValue& value) { return SetText(value, jwt.policy_claim); }},
+    {"tenant_claim", [](JwtOptions& jwt, const YamlValue& value) { return SetText(value, jwt.tenant_claim); }},
+};
+
+Status ReadJwt(const YamlValue& map, AuthOptions& auth) {
   JwtOptions jwt;
-  std::string jwks;
-  const std::map<std::string, std::string*, std::less<>> fields = {{"jwks", &jwks},
-                                                                   {"issuer", &jwt.issuer},
-                                                                   {"audience", &jwt.audience},
-                                                                   {"policy", &jwt.policy},
-                                                                   {"policy_claim", &jwt.policy_claim},
-                                                                   {"tenant_claim", &jwt.tenant_claim}};
-  AUTOGLM_TRY_VOID(ForEachField(map, file_name, "jwt", [&fields](const std::string& key, const YAML::Node& value) -> Status {
-    const auto field = fields.find(key);
-    return field == fields.end() ? RefuseKey("jwks, issuer, audience, policy, policy_claim, tenant_claim")
-                                 : SetText(value, *field->second);
-  }));
-  if (jwks.empty()) return FailAt(file_name, map.Mark(), "jwt needs 'jwks', a file of keys");
-  if (!jwt.policy.empty() && !auth.policies.contains(jwt.policy)) {
-    return FailAt(file_name, map["policy"].Mark(), fmt::format("policy: there is no policy '{}' under policies", jwt.policy));
-  }
-  jwt.jwks = jwks;
+  AUTOGLM_TRY_VOID(ReadFields(map, kJwtFields, jwt));
+  if (jwt.jwks.empty()) return map.FailHere("jwt needs 'jwks', a file of keys");
+  if (!jwt.policy.empty() && !auth.policies.contains(jwt.policy)) return RefusePolicy(*map.Find("policy"));
   auth.jwt = std::move(jwt);
   return {};
 }
@@ -139,11 +144,11 @@ Status ReadJwt(const YAML::Node& map, std::string_view file_name, AuthOptions& a
 
 bool IsAuthSection(std::string_view key) { return key == "policies" || key == "keys" || key == "jwt"; }
 
-Status ApplyAuthYaml(const YAML::Node& root, std::string_view file_name, AuthOptions& auth) {
+Status ApplyAuthYaml(const YamlValue& root, AuthOptions& auth) {
   // Policies first: the others name them.
-  if (root["policies"]) AUTOGLM_TRY_VOID(ReadPolicies(root["policies"], file_name, auth.policies));
-  if (root["keys"]) AUTOGLM_TRY_VOID(ReadKeys(root["keys"], file_name, auth));
-  if (root["jwt"]) AUTOGLM_TRY_VOID(ReadJwt(root["jwt"], file_name, auth));
+  if (const auto policies = root.Find("policies")) AUTOGLM_TRY_VOID(ReadPolicies(*policies, auth.policies));
+  if (const auto keys = root.Find("keys")) AUTOGLM_TRY_VOID(ReadKeys(*keys, auth));
+  if (const auto jwt = root.Find("jwt")) AUTOGLM_TRY_VOID(ReadJwt(*jwt, auth));
   return {};
 }
 

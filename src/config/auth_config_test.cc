@@ -2,9 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <yaml-cpp/yaml.h>
 
 #include <string>
+
+#include "config/yaml_file.h"
 
 namespace autoglm {
 namespace {
@@ -17,7 +18,8 @@ const std::string kHash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410f
 
 Result<AuthOptions> Read(const std::string& yaml) {
   AuthOptions auth;
-  AUTOGLM_TRY_VOID(ApplyAuthYaml(YAML::Load(yaml), "autoglm.yaml", auth));
+  AUTOGLM_TRY(const YAML::Node node, LoadYaml(yaml, "autoglm.yaml"));
+  AUTOGLM_TRY_VOID(ApplyAuthYaml(YamlValue::Root(node, "autoglm.yaml", YamlValue::Environment::kPutIn), auth));
   return auth;
 }
 
@@ -86,7 +88,7 @@ TEST(AuthConfig, BadPolicies_AreNamedWithTheirLine) {
   EXPECT_THAT(Refusal("policies:\n  a: {models: [{b: c}]}\n"), HasSubstr("models: must be a list of plain values"));
   EXPECT_THAT(Refusal("policies:\n  a: {models: ['']}\n"), StartsWith("autoglm.yaml:2: models: must be 1 to"));
   EXPECT_THAT(Refusal("policies:\n  a: {tenant: x, tenant: y}\n"), HasSubstr("'tenant' stands here a second time"));
-  EXPECT_THAT(Refusal("policies:\n  a: 5\n"), StartsWith("autoglm.yaml:2: policy: must be lines"));
+  EXPECT_THAT(Refusal("policies:\n  a: 5\n"), StartsWith("autoglm.yaml:2: a: must be lines"));
   EXPECT_THAT(Refusal("policies: [a]\n"), StartsWith("autoglm.yaml:1: policies: must be lines"));
   EXPECT_THAT(Refusal("policies:\n  a: {}\n  a: {}\n"), StartsWith("autoglm.yaml:3: 'a' stands here a second time"));
 }

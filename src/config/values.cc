@@ -35,6 +35,17 @@ std::optional<int> UnitPower(std::string_view unit) {
   return static_cast<int>(power);
 }
 
+// By size, in milliseconds.
+constexpr std::array<std::pair<std::string_view, int64_t>, 4> kDurationUnits = {
+    {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}}};
+
+std::optional<int64_t> MillisecondsIn(std::string_view unit) {
+  for (const auto& [name, milliseconds] : kDurationUnits) {
+    if (name == unit) return milliseconds;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<int64_t> ParseInteger(std::string_view text, int64_t min, int64_t max) {
@@ -86,6 +97,39 @@ Result<int64_t> ParseSeconds(std::string_view text, int64_t min, int64_t max) {
   }
   return Fail(ErrorCode::kInvalidArgument,
               fmt::format("must be a time such as 90m, 12h or 30d, from {} to {} s, not '{}'", min, max, text));
+}
+
+std::string DurationText(std::chrono::milliseconds duration) {
+  for (auto unit = kDurationUnits.rbegin(); unit != kDurationUnits.rend(); ++unit) {
+    if (duration.count() != 0 && duration.count() % unit->second == 0) {
+      return fmt::format("{}{}", duration.count() / unit->second, unit->first);
+    }
+  }
+  return "0";
+}
+
+Result<std::chrono::milliseconds> ParseDuration(std::string_view text, std::chrono::milliseconds min,
+                                                std::chrono::milliseconds max) {
+  const size_t unit_at = std::min(text.find_first_not_of("0123456789."), text.size());
+  const std::optional<double> number = ParseWhole<double>(text.substr(0, unit_at));
+  const std::optional<int64_t> unit = text == "0" ? 1 : MillisecondsIn(text.substr(unit_at));
+  if (number && unit) {
+    // Whole but for how a double rounds: 1.001 s.
+    const double milliseconds = *number * static_cast<double>(*unit);
+    const bool is_whole = std::abs(milliseconds - std::round(milliseconds)) < 1e-6;
+    if (is_whole && milliseconds >= static_cast<double>(min.count()) - 0.5 &&
+        milliseconds <= static_cast<double>(max.count()) + 0.5) {
+      return std::chrono::milliseconds(std::llround(milliseconds));
+    }
+  }
+  return Fail(ErrorCode::kInvalidArgument, fmt::format("must be a time such as 250ms, 2s or 5m, from {} to {}, not '{}'",
+                                                       DurationText(min), DurationText(max), text));
+}
+
+Result<bool> ParseSwitch(std::string_view text) {
+  if (text == "true" || text == "on") return true;
+  if (text == "false" || text == "off") return false;
+  return Fail(ErrorCode::kInvalidArgument, fmt::format("must be true or false, not '{}'", text));
 }
 
 Result<bool> ParseUnauthenticated(std::string_view text) {

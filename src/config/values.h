@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -28,6 +29,13 @@ Result<double> ParseReal(std::string_view text, double min, double max);
 Result<int64_t> ParseByteSize(std::string_view text);
 // "600s", "90m", "12h", "30d", "2w", in [min, max] seconds.
 Result<int64_t> ParseSeconds(std::string_view text, int64_t min, int64_t max);
+// "250ms", "2s", "1.5s", "5m", "1h", "0", in [min, max]; whole milliseconds.
+Result<std::chrono::milliseconds> ParseDuration(std::string_view text, std::chrono::milliseconds min,
+                                                std::chrono::milliseconds max);
+// In the largest of these units that divides it: "1h", "90s", "250ms".
+std::string DurationText(std::chrono::milliseconds duration);
+// "true", "on", "false", "off".
+Result<bool> ParseSwitch(std::string_view text);
 // "1,2,3"; spaces around the numbers are allowed.
 Result<std::vector<TokenId>> ParseTokenList(std::string_view text);
 // Where a server without keys may listen: "loopback", or "anywhere", which gives true.

@@ -22,6 +22,50 @@ TEST(ParseSeconds, UnitsAreSecondsToWeeks) {
   }
 }
 
+TEST(ParseDuration, UnitsAreMillisecondsToHours) {
+  using namespace std::chrono_literals;
+  EXPECT_EQ(ParseDuration("250ms", 0ms, 24h), 250ms);
+  EXPECT_EQ(ParseDuration("2s", 0ms, 24h), 2s);
+  EXPECT_EQ(ParseDuration("1.5s", 0ms, 24h), 1500ms);
+  EXPECT_EQ(ParseDuration("1.001s", 0ms, 24h), 1001ms);
+  EXPECT_EQ(ParseDuration("5m", 0ms, 24h), 5min);
+  EXPECT_EQ(ParseDuration("0.5h", 0ms, 24h), 30min);
+  EXPECT_EQ(ParseDuration("24h", 0ms, 24h), 24h);
+  EXPECT_EQ(ParseDuration("0", 0ms, 24h), 0ms);
+  EXPECT_EQ(ParseDuration("0s", 0ms, 24h), 0ms);
+}
+
+TEST(ParseDuration, RefusesWhatIsNoTimeOrOutOfRange) {
+  using namespace std::chrono_literals;
+  for (const std::string text : {"",      "2",       "ms",   "s",      "-1s", "2 s", " 2s",
+                                 "2S",    "2sec",    "1e3s", "1.2.3s", ".",   "nan", "infs",
+                                 "0.4ms", "1.0005s", "9ms",  "0",      "61m", "2h",  "99999999999999999999h"}) {
+    const auto duration = ParseDuration(text, 10ms, 1h);
+    ASSERT_FALSE(duration) << text;
+    EXPECT_EQ(duration.error().message, "must be a time such as 250ms, 2s or 5m, from 10ms to 1h, not '" + text + "'");
+  }
+  EXPECT_FALSE(ParseDuration(std::string(400, '9') + "h", 0ms, 24h));
+}
+
+TEST(DurationText, IsInTheLargestUnitThatDividesIt) {
+  using namespace std::chrono_literals;
+  EXPECT_EQ(DurationText(0ms), "0");
+  EXPECT_EQ(DurationText(1500ms), "1500ms");
+  EXPECT_EQ(DurationText(90s), "90s");
+  EXPECT_EQ(DurationText(120s), "2m");
+  EXPECT_EQ(DurationText(24h), "24h");
+}
+
+TEST(ParseSwitch, TakesTheWordsOfYaml) {
+  EXPECT_EQ(ParseSwitch("true"), true);
+  EXPECT_EQ(ParseSwitch("on"), true);
+  EXPECT_EQ(ParseSwitch("false"), false);
+  EXPECT_EQ(ParseSwitch("off"), false);
+  for (const std::string text : {"", "True", "1", "yes"}) {
+    EXPECT_EQ(ParseSwitch(text).error().message, "must be true or false, not '" + text + "'");
+  }
+}
+
 TEST(ParseByteSize, UnitsArePowersOf1024) {
   EXPECT_EQ(ParseByteSize("0"), 0);
   EXPECT_EQ(ParseByteSize("1048576"), 1 << 20);
