@@ -4,19 +4,16 @@
 
 #include "auth/authenticator.h"
 #include "base/result.h"
-
-namespace YAML {
-class Node;
-}
+#include "config/yaml_value.h"
 
 namespace autoglm {
 
-// The sections of autoglm.yaml that say who may do what, for lists of known keys.
+// The sections of autoglm.yaml and gateway.yaml that say who may do what, for lists of known keys.
 inline constexpr std::string_view kAuthSections = "policies, keys, jwt";
 bool IsAuthSection(std::string_view key);
 
 // Reads these sections of a configuration's root, in whatever order they stand; other keys are not looked at.
 // Errors: kInvalidArgument, starting with "FILE:LINE: ".
-Status ApplyAuthYaml(const YAML::Node& root, std::string_view file_name, AuthOptions& auth);
+Status ApplyAuthYaml(const YamlValue& root, AuthOptions& auth);
 
 }  // namespace autoglm

@@ -1,4 +1,4 @@
-#include "cli/key_database.h"
+#include "config/key_database.h"
 
 #include <cstdlib>
 

@@ -1,12 +1,11 @@
-#include "cli/auth_config.h"
+#include "config/auth_config.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <yaml-cpp/yaml.h>
 
 #include <string>
 
-#include "cli/serve_config.h"
+#include "config/yaml_file.h"
 
 namespace autoglm {
 namespace {
@@ -19,7 +18,8 @@ const std::string kHash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410f
 
 Result<AuthOptions> Read(const std::string& yaml) {
   AuthOptions auth;
-  AUTOGLM_TRY_VOID(ApplyAuthYaml(YAML::Load(yaml), "autoglm.yaml", auth));
+  AUTOGLM_TRY(const YAML::Node node, LoadYaml(yaml, "autoglm.yaml"));
+  AUTOGLM_TRY_VOID(ApplyAuthYaml(YamlValue::Root(node, "autoglm.yaml", YamlValue::Environment::kPutIn), auth));
   return auth;
 }
 
@@ -88,7 +88,7 @@ TEST(AuthConfig, BadPolicies_AreNamedWithTheirLine) {
   EXPECT_THAT(Refusal("policies:\n  a: {models: [{b: c}]}\n"), HasSubstr("models: must be a list of plain values"));
   EXPECT_THAT(Refusal("policies:\n  a: {models: ['']}\n"), StartsWith("autoglm.yaml:2: models: must be 1 to"));
   EXPECT_THAT(Refusal("policies:\n  a: {tenant: x, tenant: y}\n"), HasSubstr("'tenant' stands here a second time"));
-  EXPECT_THAT(Refusal("policies:\n  a: 5\n"), StartsWith("autoglm.yaml:2: policy: must be lines"));
+  EXPECT_THAT(Refusal("policies:\n  a: 5\n"), StartsWith("autoglm.yaml:2: a: must be lines"));
   EXPECT_THAT(Refusal("policies: [a]\n"), StartsWith("autoglm.yaml:1: policies: must be lines"));
   EXPECT_THAT(Refusal("policies:\n  a: {}\n  a: {}\n"), StartsWith("autoglm.yaml:3: 'a' stands here a second time"));
 }
@@ -113,19 +113,6 @@ TEST(AuthConfig, BadTokens_AreNamedWithTheirLine) {
   EXPECT_THAT(Refusal("jwt:\n  jwks: a\n  policy: gone\n"), StartsWith("autoglm.yaml:3: policy: there is no policy 'gone'"));
   EXPECT_THAT(Refusal("jwt:\n  jwks:\n"), StartsWith("autoglm.yaml:2: jwks: has no value"));
   EXPECT_THAT(Refusal("jwt: yes\n"), StartsWith("autoglm.yaml:1: jwt: must be lines"));
-}
-
-TEST(AuthConfig, SectionsStandBesideTheSettings) {
-  ServeConfig config;
-  const Status status =
-      ApplyServeYaml("keys:\n  - {name: ci, sha256: " + kHash + "}\nport: 9000\nkeys_database: off\n", "a.yaml", config);
-  ASSERT_TRUE(status) << status.error().message;
-  EXPECT_EQ(config.port, 9000);
-  EXPECT_EQ(config.auth.keys.size(), 1u);
-  EXPECT_EQ(config.auth.key_database, std::nullopt);
-  EXPECT_THAT(ApplyServeYaml("keys: []\nkeys: []\n", "a.yaml", config).error().message,
-              StartsWith("a.yaml:2: 'keys' stands here"));
-  EXPECT_THAT(ApplyServeYaml("key: 1\n", "a.yaml", config).error().message, HasSubstr("models, policies, keys, jwt"));
 }
 
 }  // namespace
