@@ -19,14 +19,13 @@ namespace autoglm::http {
 struct Origin {
   std::string host;  // a name, or an address without brackets
   uint16_t port = 80;
+  std::string authority;                  // "host:port", as in a Host header; the scheme's own port is left out
   std::shared_ptr<const TlsContext> tls;  // null: plain HTTP
 
-  // Of "http://host[:port]" with nothing behind but slashes. An origin of https needs its context set afterwards; see IsHttps.
+  // Of "http://host[:port]" or https, with nothing behind but a slash. An origin of https needs its context set afterwards.
   // Errors: kInvalidArgument.
   static Result<Origin> Parse(std::string_view url);
   static bool IsHttps(std::string_view url);
-  // "host:port", as in a Host header; ports of the scheme are left out.
-  std::string Authority() const;
 };
 
 // Lines of a head, sanitised while they are put together: a line break in a name or value would begin a line of a stranger's

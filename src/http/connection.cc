@@ -47,19 +47,16 @@ std::string PeerName(const asio::ip::tcp::socket& socket) {
 Connection::Connection(ServerCore& core, IoThread& io, asio::ip::tcp::socket socket, Admission admission)
     : core_(core),
       io_(io),
-      socket_(std::move(socket)),
+      transport_(std::move(socket)),
       admission_(admission),
-      peer_(PeerName(socket_)),
-      signal_(io.context, Clock::time_point::max()),
-      timer_(io.context) {}
+      peer_(PeerName(transport_.socket())),
+      signal_(io.context(), Clock::time_point::max()),
+      timer_(io.context()) {}
 
 void Connection::Start() {
   io_.connections.insert(this);
-  error_code ignored;
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-  socket_.non_blocking(true, ignored);
   auto self = shared_from_this();
-  asio::co_spawn(io_.context, Run(), [self](std::exception_ptr failure) {
+  asio::co_spawn(io_.context(), Run(), [self](std::exception_ptr failure) {
     if (failure) Log(LogLevel::kError, "http_connection_failed", {{"peer", std::string_view(self->peer_)}});
     self->Finish();
   });
@@ -85,13 +82,13 @@ void Connection::AbandonExchange() {
 void Connection::CloseSocket() {
   if (is_closed_) return;
   is_closed_ = true;
-  error_code ignored;
-  socket_.close(ignored);
+  transport_.Close();
   timer_.cancel();
   Signal();
 }
 
 asio::awaitable<void> Connection::Run() {
+  if (!co_await Handshake()) co_return;
   if (admission_ == Admission::kRefuse) {
     rejection_ = Rejection{503, "too_many_connections", "The server has too many open connections. Try again later."};
     co_await Refuse();
@@ -100,6 +97,32 @@ asio::awaitable<void> Connection::Run() {
     while (goes_on) goes_on = co_await ServeOne();
   }
   if (ends_politely_) co_await Linger();
+}
+
+asio::awaitable<bool> Connection::Handshake() {
+  if (!transport_.Open(core_.options.tls.get(), "")) co_return false;
+  if (core_.options.tls == nullptr) co_return true;
+  SetDeadline(Clock::now() + core_.options.header_timeout);
+  for (;;) {
+    if (is_closed_) co_return false;
+    const IoStatus status = transport_.Handshake();
+    if (status == IoStatus::kDone) break;
+    if (status == IoStatus::kFailed) {
+      Log(LogLevel::kInfo, "tls_handshake_failed",
+          {{"peer", std::string_view(peer_)}, {"reason", std::string_view(transport_.failure())}});
+      co_return false;
+    }
+    co_await WaitForSocket(status);
+  }
+  ClearDeadline();
+  co_return true;
+}
+
+asio::awaitable<void> Connection::WaitForSocket(IoStatus status) {
+  is_waiting_for_socket_ = true;
+  const auto what = status == IoStatus::kNeedsReadable ? asio::ip::tcp::socket::wait_read : asio::ip::tcp::socket::wait_write;
+  co_await transport_.socket().async_wait(what, kNoThrow);
+  is_waiting_for_socket_ = false;
 }
 
 asio::awaitable<bool> Connection::ServeOne() {
@@ -198,7 +221,7 @@ void Connection::OnDrain() {
 bool Connection::IsIdleInDrain() const {
   if (!core_.is_draining || num_served_ == 0 || input_since_ != Clock::time_point{}) return false;
   error_code error;
-  return socket_.available(error) == 0;
+  return transport_.socket().available(error) == 0 && !transport_.has_buffered_input();
 }
 
 asio::awaitable<bool> Connection::Answer(RequestParser& parser) {
@@ -216,10 +239,10 @@ asio::awaitable<bool> Connection::Answer(RequestParser& parser) {
 
   auto self = shared_from_this();
   const auto state = std::make_shared<ExchangeState>(core_.options.max_write_backlog_bytes,
-                                                     [self] { asio::post(self->io_.context, [self] { self->OnWake(); }); });
+                                                     [self] { asio::post(self->io_.context(), [self] { self->OnWake(); }); });
   exchange_ = state;
   StartRead();
-  core_.handler(std::move(request), MakeExchange(state));
+  io_.handler(std::move(request), MakeExchange(state));
 
   const bool is_complete = co_await WriteAnswer(*state, encoder);
   exchange_.reset();
@@ -262,17 +285,15 @@ asio::awaitable<bool> Connection::WriteAll(OutputPieces out, ExchangeState* stat
 
   while (num_left > 0) {
     if (is_closed_) co_return false;
-    error_code error;
-    size_t num_written = socket_.write_some(left, error);
-    if (error == asio::error::would_block) {
-      is_writing_ = true;
+    size_t num_written = 0;
+    const IoStatus status = transport_.Write(left, num_written);
+    if (status == IoStatus::kNeedsWritable || status == IoStatus::kNeedsReadable) {
       SetDeadline(Clock::now() + core_.options.write_timeout);
-      co_await socket_.async_wait(asio::ip::tcp::socket::wait_write, kNoThrow);
-      is_writing_ = false;
+      co_await WaitForSocket(status);
       ClearDeadline();
       continue;
     }
-    if (error) co_return false;
+    if (status != IoStatus::kDone) co_return false;
     num_left -= static_cast<int64_t>(num_written);
     if (state != nullptr) state->SetInFlight(num_left);
     while (!left.empty() && num_written >= left.front().size()) {
@@ -295,8 +316,7 @@ asio::awaitable<void> Connection::Refuse() {
 }
 
 asio::awaitable<void> Connection::Linger() {
-  error_code ignored;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  transport_.ShutdownSend();
   is_lingering_ = true;
   input_.clear();
   SetDeadline(Clock::now() + kLingerTime);
@@ -312,7 +332,7 @@ void Connection::StartRead() {
   if (is_reading_ || is_closed_ || is_read_closed_) return;
   if (std::ssize(input_) >= kReadAheadBytes + core_.options.max_header_bytes) return;
   is_reading_ = true;
-  socket_.async_wait(asio::ip::tcp::socket::wait_read, [self = shared_from_this()](error_code) {
+  transport_.socket().async_wait(asio::ip::tcp::socket::wait_read, [self = shared_from_this()](error_code) {
     self->is_reading_ = false;
     self->OnReadable();
   });
@@ -320,20 +340,29 @@ void Connection::StartRead() {
 
 void Connection::OnReadable() {
   if (is_closed_) return;
-  error_code error;
-  const size_t num_read = socket_.read_some(asio::buffer(io_.scratch), error);
-  if (error && error != asio::error::would_block) {
+  // TLS reads whole records: what it has left would not make the socket readable again.
+  do {
+    if (!ReadSome()) break;
+  } while (transport_.has_buffered_input());
+  if (!is_read_closed_) StartRead();
+  Signal();
+}
+
+// False where there is no more.
+bool Connection::ReadSome() {
+  size_t num_read = 0;
+  const IoStatus status = transport_.Read(io_.scratch(), num_read);
+  if (status == IoStatus::kNeedsReadable || status == IoStatus::kNeedsWritable) return false;
+  if (status != IoStatus::kDone) {
     is_read_closed_ = true;
     // Nobody is left to read the answer.
     if (exchange_ != nullptr) Close();
-  } else {
-    if (num_read > 0 && !is_lingering_) {
-      if (input_since_ == Clock::time_point{}) input_since_ = Clock::now();
-      input_.append(io_.scratch.data(), num_read);
-    }
-    StartRead();
+    return false;
   }
-  Signal();
+  if (is_lingering_) return true;
+  if (input_since_ == Clock::time_point{}) input_since_ = Clock::now();
+  input_.append(io_.scratch().data(), num_read);
+  return true;
 }
 
 void Connection::OnWake() {
@@ -374,7 +403,7 @@ void Connection::OnTimer() {
   }
   is_expired_ = true;
   // A client that takes no bytes leaves nothing to say; the writer would wait forever.
-  if (is_writing_) Close();
+  if (is_waiting_for_socket_) Close();
   Signal();
 }
 

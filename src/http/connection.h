@@ -14,6 +14,7 @@
 #include "http/request_parser.h"
 #include "http/response_encoder.h"
 #include "http/server_core.h"
+#include "http/transport.h"
 
 namespace autoglm::http {
 
@@ -41,6 +42,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   enum class Waiting { kNothing, kFirstByte, kHead, kBody };
 
   boost::asio::awaitable<void> Run();
+  boost::asio::awaitable<bool> Handshake();
   boost::asio::awaitable<bool> ServeOne();
   boost::asio::awaitable<ReadOutcome> ReadRequest(RequestParser& parser);
   bool FeedInput(RequestParser& parser, BodyShare& share);
@@ -58,8 +60,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::awaitable<void> WaitForSignal();
   void Signal() { signal_.cancel(); }
 
+  boost::asio::awaitable<void> WaitForSocket(IoStatus status);
+
   void StartRead();
   void OnReadable();
+  bool ReadSome();
   void OnWake();
   void AbandonExchange();
   void CloseSocket();
@@ -73,7 +78,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   ServerCore& core_;
   IoThread& io_;
-  boost::asio::ip::tcp::socket socket_;
+  Transport transport_;
   const Admission admission_;
   std::string peer_;
 
@@ -88,7 +93,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool is_reading_ = false;
   bool is_read_closed_ = false;
   bool is_lingering_ = false;
-  bool is_writing_ = false;
+  bool is_waiting_for_socket_ = false;
   bool is_closed_ = false;
 
   Waiting waiting_ = Waiting::kNothing;

@@ -19,7 +19,7 @@ class EventLoop {
     Timer& operator=(Timer&& other) noexcept;
     ~Timer() { Cancel(); }
     void Cancel();
-    bool is_set() const { return state_ != nullptr; }
+    bool is_set() const;
 
    private:
     friend class EventLoop;

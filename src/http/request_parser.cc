@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "http/header_names.h"
 
 namespace autoglm::http {
 namespace beast_http = boost::beast::http;
@@ -30,13 +30,6 @@ Rejection ToRejection(const boost::system::error_code& error, const RequestParse
   }
   if (error == beast_http::error::header_limit) return HeadTooLarge(limits.header_bytes);
   return Malformed(fmt::format("The request is not valid HTTP/1.1: {}.", error.message()));
-}
-
-std::string LowerCase(std::string_view text) {
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return lower;
 }
 
 // "http://host/path" -> "/path": a proxy's form, which every server must accept (RFC 9112 section 3.2.2).

@@ -1,16 +1,17 @@
 #include "http/server.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 
+#include <algorithm>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <exception>
 #include <future>
 #include <optional>
-#include <thread>
+#include <utility>
 
 #include "base/check.h"
 #include "http/connection.h"
@@ -46,47 +47,54 @@ std::string_view Request::Header(std::string_view lower_case_name) const {
 
 struct Server::Impl {
   ServerCore core;
+  std::vector<std::unique_ptr<LoopThread>> threads;  // of its own; empty where it runs on others' loops
   std::vector<std::unique_ptr<IoThread>> io;
-  std::vector<std::thread> threads;
   std::optional<tcp::acceptor> acceptor;           // on io[0]
   std::optional<asio::steady_timer> accept_timer;  // on io[0]
   size_t next_io = 0;
   uint16_t port = 0;
 
   Status Listen();
-  void RunThreads();
+  Status Adopt(int listening_socket);
+  error_code Bind(const tcp::endpoint& endpoint);
   void Accept();
   void OnAccepted(error_code error, IoThread& target, tcp::socket socket);
   void Hand(IoThread& target, tcp::socket socket);
   void AcceptWaiting();
   IoThread& NextIo() { return *io[next_io++ % io.size()]; }
-  bool IsOnIoThread() const { return this_threads_server == this; }
-
-  static thread_local const Impl* this_threads_server;
+  bool IsOnIoThread() const;
 
   // Runs `task` on the acceptor's thread; waits for it unless that could never end.
   void OnAcceptorThread(const std::function<void()>& task);
   void ForEachConnection(void (Connection::*method)());
+  void WaitForConnectionsToEnd();
 };
-
-thread_local const Server::Impl* Server::Impl::this_threads_server = nullptr;
 
 Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Handler handler) {
   if (options.num_io_threads < 1 || options.num_io_threads > kMaxIoThreads) {
     return Fail(ErrorCode::kInvalidArgument, fmt::format("The number of I/O threads must be 1 to {}.", kMaxIoThreads));
   }
-  try {
-    auto impl = std::make_unique<Impl>();
-    impl->core.options = options;
-    impl->core.handler = std::move(handler);
-    for (int i = 0; i < options.num_io_threads; ++i) impl->io.push_back(std::make_unique<IoThread>());
-    AUTOGLM_TRY_VOID(impl->Listen());
-    std::unique_ptr<Server> server(new Server(std::move(impl)));
-    server->impl_->RunThreads();
-    return server;
-  } catch (const std::exception& error) {
-    return Fail(ErrorCode::kIo, ListenErrorMessage(options, error.what()));
+  std::vector<std::unique_ptr<LoopThread>> threads;
+  std::vector<EventLoop*> loops;
+  for (int i = 0; i < options.num_io_threads; ++i) {
+    threads.push_back(std::make_unique<LoopThread>());
+    loops.push_back(&threads.back()->loop());
   }
+  AUTOGLM_TRY(std::unique_ptr<Server> server, Start(options, loops, std::vector<Handler>(loops.size(), std::move(handler))));
+  server->impl_->threads = std::move(threads);
+  return server;
+}
+
+Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, const std::vector<EventLoop*>& loops,
+                                              std::vector<Handler> handlers) {
+  AUTOGLM_CHECK(!loops.empty() && loops.size() == handlers.size());
+  auto impl = std::make_unique<Impl>();
+  impl->core.options = options;
+  for (size_t i = 0; i < loops.size(); ++i) impl->io.push_back(std::make_unique<IoThread>(*loops[i], std::move(handlers[i])));
+  AUTOGLM_TRY_VOID(impl->Listen());
+  std::unique_ptr<Server> server(new Server(std::move(impl)));
+  asio::post(server->impl_->io[0]->context(), [impl = server->impl_.get()] { impl->Accept(); });
+  return server;
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -100,13 +108,18 @@ Server::~Server() {
     impl_->acceptor->close(ignored);
     impl_->accept_timer->cancel();
   });
+  // Behind what the cancelled acceptor and timer have still to say.
+  impl_->OnAcceptorThread([] {});
   impl_->ForEachConnection(&Connection::Close);
-  // The threads return when the last coroutine has ended. From then on no exchange refers to anything of ours.
-  for (const auto& io : impl_->io) io->work.reset();
-  for (std::thread& thread : impl_->threads) thread.join();
+  impl_->WaitForConnectionsToEnd();
+  impl_->OnAcceptorThread([this] {
+    impl_->acceptor.reset();
+    impl_->accept_timer.reset();
+  });
 }
 
 uint16_t Server::port() const { return impl_->port; }
+int Server::listening_socket() const { return impl_->acceptor->native_handle(); }
 int64_t Server::num_connections() const { return impl_->core.num_connections; }
 
 void Server::StopAccepting() {
@@ -122,15 +135,21 @@ void Server::StopAccepting() {
 
 Status Server::Impl::Listen() {
   const ServerOptions& options = core.options;
+  acceptor.emplace(io[0]->context());
+  accept_timer.emplace(io[0]->context());
+  if (options.listening_socket) return Adopt(*options.listening_socket);
+
   error_code error;
-  tcp::resolver resolver(io[0]->context);
+  tcp::resolver resolver(io[0]->context());
   const auto found = resolver.resolve(options.host, std::to_string(options.port),
                                       tcp::resolver::passive | tcp::resolver::numeric_service, error);
+  if (!error) error = Bind(found.begin()->endpoint());
   if (error) return Fail(ErrorCode::kIo, ListenErrorMessage(options, error.message()));
+  return {};
+}
 
-  const tcp::endpoint endpoint = found.begin()->endpoint();
-  acceptor.emplace(io[0]->context);
-  accept_timer.emplace(io[0]->context);
+error_code Server::Impl::Bind(const tcp::endpoint& endpoint) {
+  error_code error;
   acceptor->open(endpoint.protocol(), error);
   if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);
   if (!error && endpoint.address().is_v6()) acceptor->set_option(asio::ip::v6_only(false), error);
@@ -138,24 +157,31 @@ Status Server::Impl::Listen() {
   if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
   if (!error) acceptor->non_blocking(true, error);
   if (!error) port = acceptor->local_endpoint(error).port();
-  if (error) return Fail(ErrorCode::kIo, ListenErrorMessage(options, error.message()));
+  return error;
+}
+
+Status Server::Impl::Adopt(int listening_socket) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof(address);
+  error_code error;
+  if (getsockname(listening_socket, reinterpret_cast<sockaddr*>(&address), &length) != 0) {
+    return Fail(ErrorCode::kIo, fmt::format("The socket {} that was handed over cannot be used.", listening_socket));
+  }
+  acceptor->assign(address.ss_family == AF_INET6 ? tcp::v6() : tcp::v4(), listening_socket, error);
+  if (!error) acceptor->non_blocking(true, error);
+  if (!error) port = acceptor->local_endpoint(error).port();
+  if (error) return Fail(ErrorCode::kIo, fmt::format("The socket that was handed over cannot be used: {}.", error.message()));
   return {};
 }
 
-void Server::Impl::RunThreads() {
-  asio::post(io[0]->context, [this] { Accept(); });
-  for (const auto& one : io) {
-    threads.emplace_back([this, &context = one->context] {
-      this_threads_server = this;
-      context.run();
-    });
-  }
+bool Server::Impl::IsOnIoThread() const {
+  return std::ranges::any_of(io, [](const auto& one) { return one->loop.IsOnThread(); });
 }
 
 void Server::Impl::Accept() {
   if (!acceptor->is_open()) return;
   IoThread& target = NextIo();
-  acceptor->async_accept(target.context,
+  acceptor->async_accept(target.context(),
                          [this, &target](error_code error, tcp::socket socket) { OnAccepted(error, target, std::move(socket)); });
 }
 
@@ -180,7 +206,7 @@ void Server::Impl::Hand(IoThread& target, tcp::socket socket) {
   }
   const bool is_full = num_before >= core.options.max_connections;
   const auto admission = is_full ? Connection::Admission::kRefuse : Connection::Admission::kServe;
-  asio::post(target.context, [this, &target, admission, moved = std::move(socket)]() mutable {
+  asio::post(target.context(), [this, &target, admission, moved = std::move(socket)]() mutable {
     std::make_shared<Connection>(core, target, std::move(moved), admission)->Start();
   });
 }
@@ -190,7 +216,7 @@ void Server::Impl::AcceptWaiting() {
   for (;;) {
     error_code error;
     IoThread& target = NextIo();
-    tcp::socket socket = acceptor->accept(target.context, error);
+    tcp::socket socket = acceptor->accept(target.context(), error);
     if (error == asio::error::connection_aborted) continue;
     if (error) return;
     Hand(target, std::move(socket));
@@ -199,13 +225,11 @@ void Server::Impl::AcceptWaiting() {
 
 void Server::Impl::OnAcceptorThread(const std::function<void()>& task) {
   if (IsOnIoThread()) {
-    asio::dispatch(io[0]->context, task);
+    asio::dispatch(io[0]->context(), task);
     return;
   }
-  // Without threads (a failed Start) nothing runs and there is nobody to wait for.
-  if (threads.empty()) return;
   std::promise<void> done;
-  asio::post(io[0]->context, [&] {
+  asio::post(io[0]->context(), [&] {
     task();
     done.set_value();
   });
@@ -214,12 +238,27 @@ void Server::Impl::OnAcceptorThread(const std::function<void()>& task) {
 
 void Server::Impl::ForEachConnection(void (Connection::*method)()) {
   for (const auto& one : io) {
-    asio::post(one->context, [&io = *one, method] {
+    asio::post(one->context(), [&io = *one, method] {
       // A copy: a connection that ends takes itself out of the set.
       for (Connection* connection : std::vector<Connection*>(io.connections.begin(), io.connections.end())) {
         (connection->*method)();
       }
     });
+  }
+}
+
+// Their coroutines end on their own once their sockets are closed.
+void Server::Impl::WaitForConnectionsToEnd() {
+  for (const auto& one : io) {
+    bool is_empty = false;
+    while (!is_empty) {
+      std::promise<void> looked;
+      asio::post(one->context(), [&] {
+        is_empty = one->connections.empty();
+        looked.set_value();
+      });
+      looked.get_future().wait();
+    }
   }
 }
 

@@ -4,12 +4,15 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "http/event_loop.h"
+#include "http/tls.h"
 
 namespace autoglm::http {
 
@@ -60,14 +63,18 @@ class Exchange {
 struct ServerOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 8080;  // 0 = any free one, see Server::port
-  int num_io_threads = 1;
-  int64_t max_body_bytes = 16 << 20;  // beyond: 413
+  // A listening socket that another process or server has handed over, instead of host and port; owned from here on.
+  std::optional<int> listening_socket;
+  std::shared_ptr<const TlsContext> tls;  // null: plain HTTP
+  int num_io_threads = 1;                 // of a server that has its own
+  int64_t max_body_bytes = 16 << 20;      // beyond: 413
   // Of all bodies that are on their way at a time; beyond: 503. One body alone always has room.
   int64_t max_arriving_body_bytes = 256 << 20;
   int64_t max_header_bytes = 64 << 10;  // beyond: 431
   int64_t max_connections = 4096;       // beyond: 503 and close
   int64_t max_write_backlog_bytes = 8 << 20;
-  std::chrono::milliseconds header_timeout{10'000};  // from the first byte (or the accept) to the end of the headers
+  // From the first byte (or the accept) to the end of the headers; for a TLS handshake too.
+  std::chrono::milliseconds header_timeout{10'000};
   std::chrono::milliseconds body_timeout{60'000};
   std::chrono::milliseconds idle_timeout{75'000};   // between requests of a kept-alive connection
   std::chrono::milliseconds write_timeout{30'000};  // without any progress of a write
@@ -88,10 +95,16 @@ class Server {
 
   // Binds and starts serving. Errors: kIo (address in use, no permission: the message names host and port).
   static Result<std::unique_ptr<Server>> Start(const ServerOptions& options, Handler handler);
-  // Closes every connection and joins the threads.
+  // On loops of others, which run and outlive the server: connections are dealt out to them, and what comes on a loop goes to
+  // its own handler, so that everything about a request may stay on one thread.
+  static Result<std::unique_ptr<Server>> Start(const ServerOptions& options, const std::vector<EventLoop*>& loops,
+                                               std::vector<Handler> handlers);
+  // Closes every connection and waits for the handlers that run. Not on a loop's thread.
   ~Server();
 
   uint16_t port() const;
+  // The listening socket, to be duplicated for somebody who goes on with it.
+  int listening_socket() const;
   int64_t num_connections() const;
 
   // Stops accepting; open exchanges go on, idle connections close, answers get "Connection: close". Connections that were

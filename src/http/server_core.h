@@ -1,33 +1,34 @@
 #pragma once
 
 #include <atomic>
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
+#include "http/event_loop_core.h"
 #include "http/server.h"
 
 namespace autoglm::http {
 
 class Connection;
 
-// One I/O thread's own things; only that thread touches them (other threads may post to `context`).
+// What a server has on one loop; only that loop's thread touches it.
 struct IoThread {
-  static constexpr size_t kScratchBytes = 64 << 10;
+  explicit IoThread(EventLoop& own_loop, Server::Handler own_handler) : loop(own_loop), handler(std::move(own_handler)) {}
 
-  boost::asio::io_context context{1};
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{context.get_executor()};
+  boost::asio::io_context& context() const { return loop.core().context; }
+  std::vector<char>& scratch() const { return loop.core().scratch; }
+
+  EventLoop& loop;
+  const Server::Handler handler;
   std::unordered_set<Connection*> connections;
-  // Sockets are read into here, so that an idle connection owns no buffer.
-  std::vector<char> scratch = std::vector<char>(kScratchBytes);
 };
 
 // What all connections of a server share. Outlives them.
 struct ServerCore {
   ServerOptions options;
-  Server::Handler handler;
   std::atomic<int64_t> num_connections{0};
   std::atomic<int64_t> arriving_body_bytes{0};
   std::atomic<bool> is_draining{false};  // no new connections, answers close theirs
