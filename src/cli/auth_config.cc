@@ -7,9 +7,9 @@
 #include <set>
 #include <string>
 
+#include "base/priority.h"
 #include "cli/option_values.h"
 #include "cli/yaml_fields.h"
-#include "openai/generation_params.h"
 
 namespace autoglm {
 namespace {

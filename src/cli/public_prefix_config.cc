@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "cli/text_file.h"
+#include "base/text_file.h"
 #include "cli/yaml_fields.h"
 
 namespace autoglm {

@@ -7,10 +7,10 @@
 #include <charconv>
 #include <set>
 
+#include "base/text_file.h"
 #include "cli/auth_config.h"
 #include "cli/option_values.h"
 #include "cli/public_prefix_config.h"
-#include "cli/text_file.h"
 #include "cli/yaml_fields.h"
 #include "engine/loaded_model.h"
 

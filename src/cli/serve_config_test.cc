@@ -210,7 +210,7 @@ TEST(ServeConfig, SecondYamlDocumentIsRefused) {
 TEST(ServeConfig, FileThatIsNoConfigurationIsNotReadToItsEnd) {
   const Result<ServeConfig> config = BuildServeConfig(WriteTemporary("model: a\n" + std::string(2 << 20, '#')), {});
   ASSERT_FALSE(config);
-  EXPECT_THAT(config.error().message, HasSubstr("larger than 1.0 MiB"));
+  EXPECT_THAT(config.error().message, HasSubstr("larger than 1048576 bytes"));
 }
 
 TEST(ServeConfig, BodyLimitOfZeroIsRefused) {

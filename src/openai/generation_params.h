@@ -11,7 +11,6 @@
 namespace autoglm {
 
 inline constexpr int64_t kMaxChoicesPerPrompt = 8;
-inline constexpr int64_t kMaxPriority = 100;   // and -100 the least
 inline constexpr size_t kMaxStopBytes = 1024;  // of one stop string; each token is searched for it
 
 // What chat and text completion requests have in common.

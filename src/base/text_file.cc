@@ -1,13 +1,9 @@
-#include "cli/text_file.h"
-
-#include <fmt/format.h>
+#include "base/text_file.h"
 
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <istream>
-
-#include "cli/text_format.h"
 
 namespace autoglm {
 namespace {
@@ -22,10 +18,10 @@ Result<std::string> ReadStream(std::istream& in, const std::string& name, int64_
     in.read(text.data() + end, kChunkBytes);
     text.resize(end + static_cast<size_t>(in.gcount()));
     if (std::ssize(text) > max_bytes) {
-      return Fail(ErrorCode::kPayloadTooLarge, fmt::format("{} is larger than {}", name, FormatBytes(max_bytes)));
+      return Fail(ErrorCode::kPayloadTooLarge, name + " is larger than " + std::to_string(max_bytes) + " bytes");
     }
   }
-  if (in.bad()) return Fail(ErrorCode::kIo, fmt::format("cannot read {}: {}", name, std::strerror(errno)));
+  if (in.bad()) return Fail(ErrorCode::kIo, "cannot read " + name + ": " + std::strerror(errno));
   return text;
 }
 
@@ -34,13 +30,13 @@ Result<std::string> ReadStream(std::istream& in, const std::string& name, int64_
 Result<std::string> ReadTextFile(const std::filesystem::path& path, int64_t max_bytes) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) {
-    return Fail(ErrorCode::kInvalidArgument, fmt::format("{} is a folder", path.string()));
+    return Fail(ErrorCode::kInvalidArgument, path.string() + " is a folder");
   }
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   if (!file) {
     const ErrorCode code = errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo;
-    return Fail(code, fmt::format("cannot open {}: {}", path.string(), std::strerror(errno)));
+    return Fail(code, "cannot open " + path.string() + ": " + std::strerror(errno));
   }
   return ReadStream(file, path.string(), max_bytes);
 }
