@@ -69,6 +69,7 @@ struct UpstreamPool::Impl {
   };
 
   void Gather(const RoutingRequest& request, TimePoint now, Field& field) const;
+  static double MatchedShare(const RoutingRequest& request, const UpstreamState& state, const Field& field);
   void LeaveOutSoftly(const RoutingRequest& request, Field& field) const;
   template <typename IsLeftOut>
   static void LeaveOutWhileOthersAreLeft(Field& field, std::string_view why, const IsLeftOut& is_left_out);
@@ -207,11 +208,20 @@ void UpstreamPool::Impl::Gather(const RoutingRequest& request, TimePoint now, Fi
                         .response_seconds = state.response.SecondsAt(now),
                         .round_trip_seconds = state.round_trip.SecondsAt(now),
                         .report = state.report};
-    const auto match = std::ranges::find(field.matches, state.slot, &PrefixIndex::Match::upstream);
-    if (match != field.matches.end()) candidate.num_matched_blocks = match->num_blocks;
+    if (options.policy.UsesPrefix()) candidate.matched_share = MatchedShare(request, state, field);
     field.candidates.push_back(candidate);
   }
   LeaveOutSoftly(request, field);
+}
+
+double UpstreamPool::Impl::MatchedShare(const RoutingRequest& request, const UpstreamState& state, const Field& field) {
+  const auto exact = std::ranges::lower_bound(request.exact, state.name, {}, &PrefixMatch::upstream);
+  if (exact != request.exact.end() && exact->upstream == state.name && request.prompt_tokens > 0) {
+    return static_cast<double>(exact->num_tokens) / static_cast<double>(request.prompt_tokens);
+  }
+  const auto match = std::ranges::find(field.matches, state.slot, &PrefixIndex::Match::upstream);
+  if (match == field.matches.end()) return 0;
+  return static_cast<double>(match->num_blocks) / static_cast<double>(request.prefix.size());
 }
 
 void UpstreamPool::Impl::LeaveOutSoftly(const RoutingRequest& request, Field& field) const {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -14,8 +16,9 @@ namespace autoglm {
 // once they are on the disk. Without Commit, the temporary file goes with the object and the target stays as it was.
 class AtomicFile {
  public:
-  // Errors: kNotFound for a missing folder, kIo with the system's reason.
-  static Result<AtomicFile> Create(const std::filesystem::path& target);
+  // `mode` is what others may do with it, less the process's mask. Errors: kNotFound for a missing folder, kIo with the system's
+  // reason.
+  static Result<AtomicFile> Create(const std::filesystem::path& target, mode_t mode = 0666);
 
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&& other) noexcept;

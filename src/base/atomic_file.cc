@@ -1,4 +1,4 @@
-#include "tensor/atomic_file.h"
+#include "base/atomic_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -35,12 +35,12 @@ int SyncFolder(const std::filesystem::path& folder) {
 
 }  // namespace
 
-Result<AtomicFile> AtomicFile::Create(const std::filesystem::path& target) {
+Result<AtomicFile> AtomicFile::Create(const std::filesystem::path& target, mode_t mode) {
   AtomicFile file;
   file.target_ = target;
   for (int i = 0; i < kNamesTried && file.fd_ < 0; ++i) {
     const auto name = TemporaryName(target);
-    file.fd_ = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    file.fd_ = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (file.fd_ >= 0) file.temporary_ = name;
     if (file.fd_ < 0 && errno != EEXIST) break;
   }

@@ -1,6 +1,5 @@
-#include "auth/file_stamp.h"
+#include "base/file_stamp.h"
 
-#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -17,7 +16,7 @@ Result<std::optional<FileStamp>> FileStamp::Of(const std::filesystem::path& path
                      .modified_ns = info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
   }
   if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
-  return Fail(ErrorCode::kIo, fmt::format("cannot look at {}: {}", path.string(), std::generic_category().message(errno)));
+  return Fail(ErrorCode::kIo, "cannot look at " + path.string() + ": " + std::generic_category().message(errno));
 }
 
 }  // namespace autoglm
