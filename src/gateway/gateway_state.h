@@ -7,7 +7,6 @@
 #include "config/gateway_config.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/route_table.h"
-#include "guard/audit_log.h"
 #include "guard/usage_limits.h"
 
 namespace autoglm::gateway {
@@ -18,7 +17,6 @@ struct GatewayState {
   bool allows_faults = false;
   std::shared_ptr<const Authenticator> authenticator;
   std::shared_ptr<guard::UsageLimits> limits;
-  std::shared_ptr<guard::AuditLog> audit;  // nullptr: none
   std::shared_ptr<const RouteTable> routes;
   GatewayMetrics& metrics;
   const Clock& clock;

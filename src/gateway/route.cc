@@ -72,10 +72,10 @@ Result<std::shared_ptr<Route>> Route::Create(RouteConfig config, const Clock& cl
 Route::Route(RouteConfig config, routing::Policy policy, const Clock& clock, RouteMetrics& metrics, uint64_t seed)
     : config_(std::move(config)),
       metrics_(metrics),
-      uses_prefix_(policy.UsesPrefix()),
+      policy_(std::move(policy)),
       retry_budget_(config_.retry_budget),
       line_(config_.queue.max_requests, clock),
-      pool_(std::make_unique<routing::UpstreamPool>(PoolOptionsOf(config_, std::move(policy), seed),
+      pool_(std::make_unique<routing::UpstreamPool>(PoolOptionsOf(config_, policy_, seed),
                                                     std::vector<routing::UpstreamSpec>(), clock)),
       upstreams_(std::make_shared<const ByName>()) {
   if (config_.hedging) hedging_.emplace(*config_.hedging, clock);

@@ -44,7 +44,8 @@ class Route {
   resilience::Hedging* hedging() { return hedging_ ? &*hedging_ : nullptr; }  // nullptr: off
   WaitingLine& line() { return line_; }
   RouteMetrics& metrics() { return metrics_; }
-  bool uses_prefix() const { return uses_prefix_; }
+  const routing::Policy& policy() const { return policy_; }
+  bool uses_prefix() const { return policy_.UsesPrefix(); }
 
   // nullptr where it is gone.
   std::shared_ptr<const Upstream> Find(const std::string& name) const;
@@ -60,7 +61,7 @@ class Route {
 
   const RouteConfig config_;
   RouteMetrics& metrics_;
-  const bool uses_prefix_;
+  const routing::Policy policy_;
   resilience::RetryBudget retry_budget_;
   std::optional<resilience::Hedging> hedging_;
   WaitingLine line_;
