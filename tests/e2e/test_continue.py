@@ -163,7 +163,7 @@ def test_a_stream_may_break_off_again_and_again(server, other):
 
 
 def test_a_killed_server_is_replaced_in_the_middle_of_its_stream(server, binary, model, tmp_path):
-    path, body = chat(SEA, temperature=0.8, seed=4, max_tokens=200, ignore_eos=True)
+    path, body = chat(SEA, temperature=0.8, seed=4, max_tokens=300, ignore_eos=True)
     victim = Server(binary, model, tmp_path / "victim.json")
     connection = http.client.HTTPConnection(victim.host, victim.port, timeout=60)
     connection.request("POST", path, json.dumps(body), RESUME)
@@ -172,7 +172,7 @@ def test_a_killed_server_is_replaced_in_the_middle_of_its_stream(server, binary,
     victim.process.kill()
     both.read(line.rstrip("\n") for line in whole_lines(response))
     victim.process.wait()
-    assert 0 < len(both.tokens) < 200
+    assert 0 < len(both.tokens) < 300
     both.read(lines_of(server, path, both.rest_of(body)))
     whole = Stream().read(lines_of(server, path, body))
     assert (both.text, both.tokens, both.finish) == (whole.text, whole.tokens, "length")
@@ -206,14 +206,11 @@ def test_an_answer_that_was_complete_ends_at_once(server, other):
 def test_without_the_header_nothing_of_the_stream_changes(server):
     path, body = REQUESTS["sampled"]
     plain = lines_of(server, path, body, {"Content-Type": "application/json"})
-    resumable = [line for line in lines_of(server, path, body) if not line.startswith(":")]
-    assert not any(line.startswith(":") for line in plain)
-
-    def without_names(lines):
-        heads = [h for line in lines if line.startswith("data: {") for h in [json.loads(line[6:])]]
-        return [(list(h), h["choices"], {k: v for k, v in (h["usage"] or {}).items() if k.endswith("_tokens")}) for h in heads]
-
-    assert without_names(plain) == without_names(resumable) and len(plain) == len(resumable)
+    resumable = lines_of(server, path, body)
+    assert not any(line.startswith(":") for line in plain) and any(line.startswith(":") for line in resumable)
+    # However many tokens an event happens to carry.
+    first, second = Stream().read(plain), Stream().read(resumable)
+    assert (first.text, first.finish, first.roles) == (second.text, second.finish, second.roles)
 
 
 def test_streams_of_several_choices_and_whole_answers_take_no_part(server):
