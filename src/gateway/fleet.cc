@@ -4,7 +4,6 @@
 #include <set>
 #include <utility>
 
-#include "base/check.h"
 #include "discovery/prober.h"
 #include "discovery/upstream_source.h"
 #include "telemetry/log.h"
@@ -40,9 +39,14 @@ class Fleet::WatchedRoute {
     return status;
   }
 
+  void SetConfigured(std::vector<UpstreamConfig> upstreams) {
+    configured_ = std::move(upstreams);
+    Update();
+  }
+
   // All that are known, each name once: configured ones count more than found ones.
   void Update() {
-    std::vector<UpstreamConfig> all = route_->config().upstreams;
+    std::vector<UpstreamConfig> all = configured_;
     const UpstreamConfig like = route_->config().discovery.empty() ? UpstreamConfig{} : route_->config().discovery.front().like;
     for (const auto& registration : registered_.List()) all.push_back(discovery::ConfigOf(registration, like));
     for (const auto& found : found_) all.insert(all.end(), found.begin(), found.end());
@@ -77,6 +81,7 @@ class Fleet::WatchedRoute {
 
   const std::shared_ptr<Route> route_;
   const discovery::RegisteredUpstreams& registered_;
+  std::vector<UpstreamConfig> configured_;
   std::vector<std::vector<UpstreamConfig>> found_;  // by source
   discovery::Prober prober_;
   std::vector<std::unique_ptr<discovery::UpstreamSource>> sources_;
@@ -93,31 +98,31 @@ Fleet::~Fleet() {
   });
 }
 
-Status Fleet::SetRoutes(const std::vector<std::shared_ptr<Route>>& routes) {
+Status Fleet::SetRoutes(const GatewayState& state) {
   Status status;
   thread_.RunAndWait([&] {
     std::map<std::string, std::unique_ptr<WatchedRoute>, std::less<>> next;
-    for (const auto& route : routes) {
-      const auto known = routes_.find(route->name());
-      if (known != routes_.end() && known->second->route() == route) {
-        next.emplace(route->name(), std::move(known->second));
-        continue;
+    for (const RouteConfig& config : state.config.routes) {
+      const std::shared_ptr<Route>& route = *state.routes->ByName(config.name);
+      const auto known = routes_.find(config.name);
+      const bool is_known = known != routes_.end() && known->second->route() == route;
+      std::unique_ptr<WatchedRoute> watched = is_known ? std::move(known->second) : Watch(route);
+      watched->SetConfigured(config.upstreams);
+      if (!is_known) {
+        if (const Status started = watched->StartSources(thread_.loop(), *client_); !started) status = started;
       }
-      const discovery::RegisteredUpstreams* registered = nullptr;
-      {
-        const std::lock_guard lock(mutex_);
-        auto& kept = registered_[route->name()];
-        if (kept == nullptr) kept = *discovery::RegisteredUpstreams::Open("");
-        registered = kept.get();
-      }
-      auto watched = std::make_unique<WatchedRoute>(thread_.loop(), *client_, route, *registered, seed_ + next.size());
-      watched->Update();
-      if (const Status started = watched->StartSources(thread_.loop(), *client_); !started) status = started;
-      next.emplace(route->name(), std::move(watched));
+      next.emplace(config.name, std::move(watched));
     }
     routes_ = std::move(next);
   });
   return status;
+}
+
+std::unique_ptr<Fleet::WatchedRoute> Fleet::Watch(const std::shared_ptr<Route>& route) {
+  const std::lock_guard lock(mutex_);
+  std::unique_ptr<discovery::RegisteredUpstreams>& registered = registered_[route->name()];
+  if (registered == nullptr) registered = *discovery::RegisteredUpstreams::Open("");
+  return std::make_unique<WatchedRoute>(thread_.loop(), *client_, route, *registered, seed_ + registered_.size());
 }
 
 discovery::RegisteredUpstreams* Fleet::Registered(std::string_view route) {

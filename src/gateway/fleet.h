@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 
 #include "base/result.h"
 #include "discovery/registered_upstreams.h"
+#include "gateway/gateway_state.h"
 #include "gateway/route.h"
 #include "http/client.h"
 #include "http/event_loop.h"
@@ -27,7 +29,7 @@ class Fleet {
 
   // The routes at work from now on. Those that were there before keep their probes and what was found for them.
   // Errors: of discovery that can never work; the routes are taken all the same.
-  Status SetRoutes(const std::vector<std::shared_ptr<Route>>& routes);
+  Status SetRoutes(const GatewayState& state);
 
   // Upstreams that registered themselves for a route. nullptr where there is no such route. After a change, Refresh.
   discovery::RegisteredUpstreams* Registered(std::string_view route);
@@ -35,10 +37,11 @@ class Fleet {
 
  private:
   class WatchedRoute;
+  std::unique_ptr<WatchedRoute> Watch(const std::shared_ptr<Route>& route);
 
   const uint64_t seed_;
-  std::mutex mutex_;  // of the map; what it holds lives on the thread
-  std::map<std::string, std::unique_ptr<WatchedRoute>, std::less<>> routes_;
+  std::map<std::string, std::unique_ptr<WatchedRoute>, std::less<>> routes_;  // on the thread
+  std::mutex mutex_;                                                          // of the next
   std::map<std::string, std::unique_ptr<discovery::RegisteredUpstreams>, std::less<>> registered_;
   std::optional<http::Client> client_;
   http::LoopThread thread_;

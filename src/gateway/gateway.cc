@@ -54,6 +54,12 @@ bool HaveSameLimits(const GatewayConfig& a, const GatewayConfig& b) {
   return a.redis == b.redis && a.budget_database == b.budget_database && a.prices == b.prices;
 }
 
+bool HaveSameRules(RouteConfig a, RouteConfig b) {
+  a.upstreams.clear();
+  b.upstreams.clear();
+  return a == b;
+}
+
 void LogKeyProblem(const Error& error) {
   Log(LogLevel::kError, "keys_unreadable", {{"problem", std::string_view(error.message)}});
 }
@@ -80,7 +86,7 @@ Result<std::unique_ptr<Gateway>> Gateway::Start(GatewayConfig config, GatewayOpt
 Status Gateway::Begin(GatewayConfig config) {
   AUTOGLM_TRY(const std::shared_ptr<const GatewayState> state, MakeState(std::move(config), nullptr));
   state_.store(state);
-  AUTOGLM_TRY_VOID(fleet_->SetRoutes(state->routes->routes()));
+  AUTOGLM_TRY_VOID(fleet_->SetRoutes(*state));
   StartLoops(state->config);
   return Listen(state->config);
 }
@@ -134,7 +140,7 @@ Result<std::shared_ptr<Route>> Gateway::MakeRoute(const RouteConfig& config, con
   if (previous != nullptr) {
     const std::shared_ptr<Route>* known = previous->routes->ByName(config.name);
     // The same in all but its upstreams: what is known of those is kept.
-    if (known != nullptr && (*known)->config().HasSameRules(config)) return *known;
+    if (known != nullptr && HaveSameRules((*known)->config(), config)) return *known;
   }
   return Route::Create(config, clock_, metrics_.ForRoute(config.name), RandomSeed());
 }
@@ -177,7 +183,7 @@ Result<std::vector<std::string>> Gateway::Reload(GatewayConfig config) {
   auto next = MakeState(std::move(config), previous.get());
   metrics_.Reloads(next ? "ok" : "failed").Increment();
   if (!next) return tl::unexpected<Error>(next.error());
-  if (const Status status = fleet_->SetRoutes((*next)->routes->routes()); !status) {
+  if (const Status status = fleet_->SetRoutes(**next); !status) {
     Log(LogLevel::kError, "discovery_failed", {{"problem", std::string_view(status.error().message)}});
   }
   state_.store(*next);

@@ -21,6 +21,11 @@ std::string IdSource::NextHex() {
   return hex;
 }
 
+int64_t IdSource::NextSeed() {
+  const std::lock_guard lock(mutex_);
+  return static_cast<int64_t>(random_.NextU64() >> 11);
+}
+
 std::string IdSource::NextUuid() {
   std::string id = NextHex();
   for (const size_t dash : {8, 13, 18, 23}) id.insert(dash, 1, '-');

@@ -9,12 +9,13 @@
 
 namespace autoglm {
 
-// Names for requests and answers. Any thread.
+// Names for requests and answers, and seeds. Any thread.
 class IdSource {
  public:
   explicit IdSource(uint64_t seed) : random_(seed) {}
 
   std::string NextHex();   // 32 digits
+  int64_t NextSeed();      // [0, 2^53): exact in every reader of JSON
   std::string NextUuid();  // "01234567-89ab-cdef-0123-456789abcdef"
 
  private:

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 namespace autoglm {
@@ -18,6 +19,18 @@ TEST(IdSource, Uuids_HaveTheirFormAndDiffer) {
   }
   EXPECT_EQ(seen.size(), 1000u);
   EXPECT_EQ(ids.NextHex().size(), 32u);
+}
+
+TEST(IdSource, Seeds_AreExactInADouble) {
+  IdSource ids(7);
+  int64_t largest = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const int64_t seed = ids.NextSeed();
+    ASSERT_GE(seed, 0);
+    largest = std::max(largest, seed);
+  }
+  EXPECT_LT(largest, int64_t{1} << 53);
+  EXPECT_GT(largest, int64_t{1} << 52);
 }
 
 TEST(IdSource, SameSeed_GivesTheSameIds) { EXPECT_EQ(IdSource(7).NextHex(), IdSource(7).NextHex()); }
