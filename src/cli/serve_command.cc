@@ -21,6 +21,7 @@
 #include "cli/serve_banner.h"
 #include "cli/signal_watcher.h"
 #include "cli/version.h"
+#include "config/host_port.h"
 #include "engine/model_registry.h"
 #include "kvevents/endpoint.h"
 #include "kvevents/event_publisher.h"
