@@ -21,6 +21,7 @@
 #include "cli/server_process.h"
 #include "cli/signal_watcher.h"
 #include "cli/version.h"
+#include "config/host_port.h"
 #include "engine/model_registry.h"
 #include "kvevents/endpoint.h"
 #include "kvevents/event_publisher.h"
