@@ -152,7 +152,8 @@ class RunningGateway {
     Log(LogLevel::kInfo, "drain_started");
     const TimePoint deadline = Clock::Real().Now() + drain_timeout_;
     bool is_drained = false;
-    while (!is_drained && signals_->Take() == 0 && Clock::Real().Now() < deadline) is_drained = gateway_->WaitUntilDrained(kDrainSlice);
+    while (!is_drained && signals_->Take() == 0 && Clock::Real().Now() < deadline)
+      is_drained = gateway_->WaitUntilDrained(kDrainSlice);
     Log(is_drained ? LogLevel::kInfo : LogLevel::kWarning, "drain_finished", {{"complete", is_drained}});
     console_.out << (is_drained ? "Stopped.\n" : "Stopped; answers that were still running are cut off.\n") << std::flush;
     gateway_.reset();
@@ -189,8 +190,8 @@ void AddGatewayCommand(CLI::App& app, CommandAction& action) {
   AddFlag(*command, {"--check-config", "", "say what is wrong with the configuration, and end"}, arguments->only_checks);
   AddFlag(*command, {"--allow-faults", "", "let the configuration's faults take effect"}, arguments->allows_faults);
   AddTextOption(*command, {"--log-file", "FILE", "where the log goes (default: standard error)"}, arguments->log_file);
-  AddParsedOption<LogLevel>(*command, {"--log-level", "LEVEL", "debug, info, warning or error (default: info)"}, arguments->log_level,
-                            ParseLogLevel);
+  AddParsedOption<LogLevel>(*command, {"--log-level", "LEVEL", "debug, info, warning or error (default: info)"},
+                            arguments->log_level, ParseLogLevel);
   AddParsedOption<LogFormat>(*command, {"--log-format", "FORMAT", "text, json or auto (default: auto)"}, arguments->log_format,
                              ParseLogFormat);
   command->footer(

@@ -19,7 +19,8 @@ enum class LogFormat { kAuto, kText, kJson };
 class LoggingScope {
  public:
   // `file` empty: standard error. Errors: as StartLogging.
-  static Result<std::unique_ptr<LoggingScope>> Start(const std::string& file, LogLevel level, LogFormat format, const Console& console);
+  static Result<std::unique_ptr<LoggingScope>> Start(const std::string& file, LogLevel level, LogFormat format,
+                                                     const Console& console);
   ~LoggingScope() { StopLogging(); }
   LoggingScope(const LoggingScope&) = delete;
   LoggingScope& operator=(const LoggingScope&) = delete;

@@ -71,7 +71,8 @@ void LogKeyProblem(const Error& error) {
 
 struct Gateway::PerLoop {
   PerLoop(http::EventLoop& loop, Gateway& gateway)
-      : shared(loop, RandomSeed()), ingress(shared, [&gateway] { return gateway.state_.load(); }, gateway.is_draining_, RandomSeed()) {}
+      : shared(loop, RandomSeed()),
+        ingress(shared, [&gateway] { return gateway.state_.load(); }, gateway.is_draining_, RandomSeed()) {}
 
   GatewayLoop shared;
   Ingress ingress;
@@ -90,10 +91,11 @@ Result<std::unique_ptr<Gateway>> Gateway::Start(GatewayConfig config, GatewayOpt
 Status Gateway::CheckDoors(const GatewayState& state) {
   const GatewayConfig& config = state.config;
   if (!IsLoopback(config.listen.host) && state.authenticator->is_open() && !config.serves_anybody_anywhere) {
-    return Fail(ErrorCode::kInvalidArgument,
-                fmt::format("listen: {} can be reached from other machines, and without keys whoever reaches it could use the upstreams. "
-                            "Configure keys or jwt, or say unauthenticated: anywhere",
-                            config.listen.host));
+    return Fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("listen: {} can be reached from other machines, and without keys whoever reaches it could use the upstreams. "
+                    "Configure keys or jwt, or say unauthenticated: anywhere",
+                    config.listen.host));
   }
   if (config.admin && !IsLoopback(config.admin->host) && config.admin_token.empty()) {
     return Fail(ErrorCode::kInvalidArgument,

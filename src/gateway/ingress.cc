@@ -42,7 +42,8 @@ bool HasJsonBody(const http::Request& request) {
 bool HasSomebodyToAsk(const GatewayState& state) {
   return std::ranges::any_of(state.routes->routes(), [](const auto& route) {
     const auto upstreams = route->pool().Status();
-    return std::ranges::any_of(upstreams, [](const auto& upstream) { return upstream.availability == routing::Availability::kAvailable; });
+    return std::ranges::any_of(upstreams,
+                               [](const auto& upstream) { return upstream.availability == routing::Availability::kAvailable; });
   });
 }
 
@@ -66,10 +67,8 @@ void Ingress::Handle(std::shared_ptr<const http::Request> request, std::shared_p
   if (arrival.request->path == "/v1/models" && arrival.request->method == "GET") return AnswerModels(arrival);
 
   const std::string& sticky = arrival.session.empty() ? arrival.request_id : arrival.session;
-  const std::shared_ptr<Route>* route = arrival.state->routes->Find({.request = *arrival.request,
-                                                                     .model = arrival.scan.model,
-                                                                     .tenant = arrival.principal->policy.tenant,
-                                                                     .sticky = sticky});
+  const std::shared_ptr<Route>* route = arrival.state->routes->Find(
+      {.request = *arrival.request, .model = arrival.scan.model, .tenant = arrival.principal->policy.tenant, .sticky = sticky});
   if (route == nullptr) {
     const Error error{.code = ErrorCode::kNotFound, .message = "No route takes this request.", .param = {}};
     return Refuse(arrival, error, "no_route", 0);
@@ -104,8 +103,8 @@ Status Ingress::Admit(Arrival& arrival) const {
   if (HasJsonBody(request)) {
     AUTOGLM_TRY(arrival.scan, ScanRequest(request.body));
   }
-  if (arrival.scan.has_cache_salt) {
-    return Fail(ErrorCode::kInvalidArgument, "'cache_salt' is the gateway's to set.", "cache_salt");
+  if (const std::string_view reserved = arrival.scan.reserved; !reserved.empty()) {
+    return Fail(ErrorCode::kInvalidArgument, fmt::format("'{}' is the gateway's to set.", reserved), std::string(reserved));
   }
   const std::string_view session = request.Header("x-session-id");
   arrival.session = session.empty() ? arrival.scan.user : std::string(session);
@@ -120,8 +119,8 @@ Status Ingress::CheckPermission(Arrival& arrival) const {
     return Fail(ErrorCode::kPermissionDenied, fmt::format("This key may not use the model '{}'.", scan.model), "model");
   }
   if (scan.priority && policy.highest_priority && *scan.priority < *policy.highest_priority) {
-    return Fail(ErrorCode::kPermissionDenied, fmt::format("This key may ask for priorities from {} on.", *policy.highest_priority),
-                "priority");
+    return Fail(ErrorCode::kPermissionDenied,
+                fmt::format("This key may ask for priorities from {} on.", *policy.highest_priority), "priority");
   }
   if (policy.max_output_tokens > 0 && scan.max_tokens.value_or(0) > policy.max_output_tokens) {
     return Fail(ErrorCode::kPermissionDenied, fmt::format("This key may ask for {} tokens at most.", policy.max_output_tokens),
@@ -142,7 +141,8 @@ void Ingress::Limit(Arrival arrival, std::shared_ptr<Route> route) {
   const guard::UsageEstimate estimate{
       .model = arrival.scan.model,
       .input_tokens = arrival.scan.prompt.length == 0 ? 0 : arrival.scan.PromptTokens(),
-      .max_output_tokens = arrival.scan.prompt.length == 0 ? 0 : arrival.scan.max_tokens.value_or(most) * arrival.scan.num_choices};
+      .max_output_tokens =
+          arrival.scan.prompt.length == 0 ? 0 : arrival.scan.max_tokens.value_or(most) * arrival.scan.num_choices};
 
   const auto shared = std::make_shared<Arrival>(std::move(arrival));
   const auto go_on = [loop = &loop_, shared, route = std::move(route)](guard::Granted granted) {

@@ -12,9 +12,8 @@ TEST(PathRules, OrdinaryPaths_ArePlain) {
 }
 
 TEST(PathRules, PathsThatServersReadDifferently_AreNot) {
-  for (const char* path :
-       {"", "v1", "*", "/v1/../admin", "/v1/./x", "/..", "/v1//x", "/v1\\x", "/v1/%2e%2e/admin", "/v1%2fadmin", "/%5cx", "/a%00", "/a%0d%0a",
-        "/a%", "/a%2", "/a%zz", "/a%252e", "/a b", "/a\tb"}) {
+  for (const char* path : {"", "v1", "*", "/v1/../admin", "/v1/./x", "/..", "/v1//x", "/v1\\x", "/v1/%2e%2e/admin", "/v1%2fadmin",
+                           "/%5cx", "/a%00", "/a%0d%0a", "/a%", "/a%2", "/a%zz", "/a%252e", "/a b", "/a\tb"}) {
     EXPECT_FALSE(IsPlainPath(path)) << path;
   }
 }

@@ -45,7 +45,7 @@ class Reader {
       std::string_view name;
       Member read;
     };
-    static constexpr std::array<Known, 13> kKnown = {{{"model", &Reader::Model},
+    static constexpr std::array<Known, 14> kKnown = {{{"model", &Reader::Model},
                                                       {"user", &Reader::User},
                                                       {"stream", &Reader::Stream},
                                                       {"priority", &Reader::Priority},
@@ -56,7 +56,8 @@ class Reader {
                                                       {"messages", &Reader::Prompt},
                                                       {"prompt", &Reader::Prompt},
                                                       {"input", &Reader::Prompt},
-                                                      {"cache_salt", &Reader::CacheSalt},
+                                                      {"cache_salt", &Reader::Reserved<0>},
+                                                      {"autoglm_continue", &Reader::Reserved<1>},
                                                       {"seed", &Reader::Seed}}};
     for (size_t i = 0; i < kKnown.size(); ++i) {
       if (kKnown[i].name != name) continue;
@@ -95,15 +96,14 @@ class Reader {
     return {};
   }
 
-  // Of several ways to say it the last one counts, as it is with most servers; the least does for us.
+  // Servers differ in which of several ways to say it counts.
   Status MaxTokens(std::string_view name, ondemand::value value) {
     if (IsNull(value)) return {};
     AUTOGLM_TRY(const JsonSpan span, Raw(value));
     AUTOGLM_TRY(const int64_t max_tokens, Integer(name, value));
     if (max_tokens < 0) return Refuse(name, "must not be negative");
-    if (request_.max_tokens && *request_.max_tokens >= max_tokens) return {};
-    request_.max_tokens = max_tokens;
-    request_.max_tokens_value = span;
+    request_.max_tokens = std::min(request_.max_tokens.value_or(max_tokens), max_tokens);
+    request_.max_tokens_values.push_back(span);
     return {};
   }
 
@@ -119,8 +119,11 @@ class Reader {
     return {};
   }
 
-  Status CacheSalt(std::string_view, ondemand::value value) {
-    request_.has_cache_salt = !IsNull(value);
+  // Read without the bodies' own spelling, which may be escaped.
+  template <size_t kIndex>
+  Status Reserved(std::string_view, ondemand::value value) {
+    static constexpr std::array<std::string_view, 2> kNames = {"cache_salt", "autoglm_continue"};
+    if (!IsNull(value)) request_.reserved = kNames[kIndex];
     return {};
   }
 
@@ -171,7 +174,7 @@ class Reader {
 
   const char* const text_;
   ScannedRequest& request_;
-  std::array<bool, 13> is_read_ = {};
+  std::array<bool, 14> is_read_ = {};
 };
 
 }  // namespace

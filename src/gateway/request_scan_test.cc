@@ -22,7 +22,8 @@ TEST(RequestScan, WhatDecides_IsRead) {
   EXPECT_EQ(request->num_choices, 2);
   EXPECT_TRUE(request->has_seed);
   EXPECT_EQ(request->model_value.In(body), "\"glm\"");
-  EXPECT_EQ(request->max_tokens_value.In(body), "17");
+  ASSERT_EQ(request->max_tokens_values.size(), 1);
+  EXPECT_EQ(request->max_tokens_values.front().In(body), "17");
   EXPECT_EQ(request->prompt.In(body), R"([{"role":"user","content":"a \"quoted\" {[ word"}])");
 }
 
@@ -32,7 +33,8 @@ TEST(RequestScan, PromptThatIsAString_IsFound) {
 }
 
 TEST(RequestScan, NullMembers_CountAsAbsent) {
-  const auto request = ScanRequest(R"({"model":"m","stream":null,"user":null,"max_tokens":null,"priority":null,"n":null,"seed":null})");
+  const auto request =
+      ScanRequest(R"({"model":"m","stream":null,"user":null,"max_tokens":null,"priority":null,"n":null,"seed":null})");
   ASSERT_TRUE(request) << request.error().message;
   EXPECT_FALSE(request->is_stream);
   EXPECT_FALSE(request->max_tokens);
@@ -53,12 +55,13 @@ TEST(RequestScan, MemberThatStandsThereTwice_IsRefused) {
 }
 
 TEST(RequestScan, WrongTypes_AreRefusedByName) {
-  for (const auto& [body, name] : std::initializer_list<std::pair<const char*, const char*>>{{R"({"model":5})", "model"},
-                                                                                             {R"({"stream":"yes"})", "stream"},
-                                                                                             {R"({"max_tokens":1.5})", "max_tokens"},
-                                                                                             {R"({"max_tokens":-1})", "max_tokens"},
-                                                                                             {R"({"n":0})", "n"},
-                                                                                             {R"({"priority":"high"})", "priority"}}) {
+  for (const auto& [body, name] :
+       std::initializer_list<std::pair<const char*, const char*>>{{R"({"model":5})", "model"},
+                                                                  {R"({"stream":"yes"})", "stream"},
+                                                                  {R"({"max_tokens":1.5})", "max_tokens"},
+                                                                  {R"({"max_tokens":-1})", "max_tokens"},
+                                                                  {R"({"n":0})", "n"},
+                                                                  {R"({"priority":"high"})", "priority"}}) {
     const auto request = ScanRequest(body);
     ASSERT_FALSE(request) << body;
     EXPECT_EQ(request.error().param, name);
@@ -67,7 +70,8 @@ TEST(RequestScan, WrongTypes_AreRefusedByName) {
 }
 
 TEST(RequestScan, WhatIsNoObject_IsRefused) {
-  for (const char* body : {"", " ", "[]", "5", "\"text\"", "{", "{\"a\"", "{\"a\":}", "nonsense", "{\"model\":\"a\"", "{\"a\":\"\xff\"}"}) {
+  for (const char* body :
+       {"", " ", "[]", "5", "\"text\"", "{", "{\"a\"", "{\"a\":}", "nonsense", "{\"model\":\"a\"", "{\"a\":\"\xff\"}"}) {
     EXPECT_FALSE(ScanRequest(body)) << body;
   }
 }
@@ -80,13 +84,16 @@ TEST(RequestScan, LargeNumbersOfTokens_StayInRange) {
 TEST(EditBody, ValuesAreReplacedAndTheRestIsUntouched) {
   const std::string body = R"( { "model" : "a", "x" : [1, 2],"max_tokens":5 })";
   const auto request = ScanRequest(body);
-  const std::string edited = EditBody(body, {{request->max_tokens_value, "3"}, {request->model_value, "\"long name\""}});
+  const std::string edited = EditBody(body, {{request->max_tokens_values.front(), "3"}, {request->model_value, "\"long name\""}});
   EXPECT_EQ(edited, R"( { "model" : "long name", "x" : [1, 2],"max_tokens":3 })");
 }
 
 TEST(EditBody, FirstMembers_StandBeforeAllOthers) {
-  for (const auto& [body, expected] : std::initializer_list<std::pair<std::string, std::string>>{
-           {R"({"a":1})", R"({"s":2,"a":1})"}, {R"( { "a":1})", R"( {"s":2, "a":1})"}, {"{}", R"({"s":2})"}, {"{ }", R"({"s":2 })"}}) {
+  for (const auto& [body, expected] :
+       std::initializer_list<std::pair<std::string, std::string>>{{R"({"a":1})", R"({"s":2,"a":1})"},
+                                                                  {R"( { "a":1})", R"( {"s":2, "a":1})"},
+                                                                  {"{}", R"({"s":2})"},
+                                                                  {"{ }", R"({"s":2 })"}}) {
     EXPECT_EQ(EditBody(body, {FirstMembers(body, "\"s\":2,")}), expected);
   }
 }

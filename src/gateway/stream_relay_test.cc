@@ -67,7 +67,8 @@ TEST(FindUsage, KnowsBothKindsOfNames) {
 constexpr const char* kFirst =
     ": autoglm-stream {\"id\":\"chatcmpl-1\",\"created\":5,\"seed\":9}\n"
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
-constexpr const char* kSecond = ": autoglm-tokens 17,905\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\\u00e9\\n\\ud83d\\ude00\"}}]}\n\n";
+constexpr const char* kSecond =
+    ": autoglm-tokens 17,905\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\\u00e9\\n\\ud83d\\ude00\"}}]}\n\n";
 
 TEST(StreamRelay, CommentsOfOurEngines_AreKeptAndNotPassedOn) {
   StreamRelay relay(Kind::kContinuable);

@@ -17,7 +17,8 @@ http::Request ARequest(std::vector<std::pair<std::string, std::string>> headers)
 }
 
 std::string Lines(const http::Request& request, const UpstreamConfig& upstream = {}, bool trusts_forwarded = false) {
-  return UpstreamHeaders(request, upstream, {.request_id = "id-1", .client_scheme = "http", .trusts_forwarded = trusts_forwarded}).text();
+  return UpstreamHeaders(request, upstream, {.request_id = "id-1", .client_scheme = "http", .trusts_forwarded = trusts_forwarded})
+      .text();
 }
 
 TEST(UpstreamHeaders, WhatIsOfTheConnection_StaysThere) {
@@ -49,7 +50,8 @@ TEST(UpstreamHeaders, Credentials_GoOnlyWhereTheyAreMeantFor) {
 }
 
 TEST(UpstreamHeaders, ClientsCannotSayWhoTheyAreBehind) {
-  const http::Request request = ARequest({{"x-forwarded-for", "1.2.3.4"}, {"x-real-ip", "1.2.3.4"}, {"forwarded", "for=1.2.3.4"}, {"host", "gate"}});
+  const http::Request request =
+      ARequest({{"x-forwarded-for", "1.2.3.4"}, {"x-real-ip", "1.2.3.4"}, {"forwarded", "for=1.2.3.4"}, {"host", "gate"}});
   const std::string lines = Lines(request);
   EXPECT_THAT(lines, Not(HasSubstr("1.2.3.4")));
   EXPECT_THAT(lines, HasSubstr("x-forwarded-for: 10.0.0.7\r\n"));
@@ -64,7 +66,8 @@ TEST(UpstreamHeaders, RequestId_IsTheGateways) {
 }
 
 TEST(ClientHeaders, WhatIsTheGatewaysToSay_IsNotTheUpstreams) {
-  const auto headers = ClientHeaders({{"x-gateway-route", "faked"}, {"x-request-id", "theirs"}, {"server", "x"}, {"content-type", "text/plain"}});
+  const auto headers =
+      ClientHeaders({{"x-gateway-route", "faked"}, {"x-request-id", "theirs"}, {"server", "x"}, {"content-type", "text/plain"}});
   ASSERT_EQ(headers.size(), 1);
   EXPECT_EQ(headers.front().first, "content-type");
 }
