@@ -11,6 +11,7 @@ BUILD_PACKAGES=(
   libexpected-dev       # Result<T>
   libfmt-dev libspdlog-dev
   libhiredis-dev        # limits that gateways share
+  libsimdjson-dev       # reading what the gateway must know of bodies
   libsqlite3-dev        # API keys
   libssl-dev            # checksums, hashes of keys
   libpcre2-dev          # pre-tokenizer patterns

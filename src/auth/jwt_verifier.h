@@ -7,10 +7,10 @@
 #include <string_view>
 
 #include "auth/auth_hooks.h"
-#include "auth/file_stamp.h"
 #include "auth/jwk_set.h"
 #include "auth/jwt_claims.h"
 #include "base/clock.h"
+#include "base/file_stamp.h"
 #include "base/result.h"
 
 namespace autoglm {

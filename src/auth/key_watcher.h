@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "auth/auth_hooks.h"
-#include "auth/file_stamp.h"
 #include "auth/key_store.h"
 #include "auth/key_table.h"
 #include "base/clock.h"
+#include "base/file_stamp.h"
 #include "base/result.h"
 
 namespace autoglm {

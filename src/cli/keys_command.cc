@@ -12,12 +12,12 @@
 #include <vector>
 
 #include "auth/key_store.h"
-#include "cli/key_database.h"
-#include "cli/option_values.h"
+#include "base/priority.h"
 #include "cli/parsed_option.h"
 #include "cli/text_format.h"
+#include "config/key_database.h"
+#include "config/values.h"
 #include "json/json.h"
-#include "openai/generation_params.h"
 
 namespace autoglm {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "auth/key_store.h"
 #include "cli/command_line.h"
-#include "cli/key_database.h"
+#include "config/key_database.h"
 #include "json/json.h"
 #include "support/temporary_folder.h"
 

@@ -11,13 +11,14 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/text_file.h"
 #include "cli/local_model.h"
 #include "cli/option_values.h"
 #include "cli/parsed_option.h"
 #include "cli/progress_bar.h"
 #include "cli/sequence_forward.h"
-#include "cli/text_file.h"
 #include "cli/text_format.h"
+#include "config/values.h"
 
 namespace autoglm {
 namespace {

@@ -7,9 +7,9 @@
 #include <optional>
 #include <ostream>
 
+#include "base/text_file.h"
 #include "cli/local_model.h"
 #include "cli/parsed_option.h"
-#include "cli/text_file.h"
 #include "json/json.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer_folder.h"

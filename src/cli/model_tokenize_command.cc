@@ -6,10 +6,10 @@
 #include <ostream>
 #include <vector>
 
+#include "base/text_file.h"
 #include "cli/local_model.h"
 #include "cli/open_model.h"
 #include "cli/parsed_option.h"
-#include "cli/text_file.h"
 #include "json/json.h"
 #include "weights/gguf_file.h"
 

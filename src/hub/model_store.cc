@@ -15,9 +15,9 @@
 #include <thread>
 #include <utility>
 
+#include "base/atomic_file.h"
 #include "hub/checksum.h"
 #include "json/json.h"
-#include "tensor/atomic_file.h"
 
 namespace autoglm {
 namespace {

@@ -81,6 +81,49 @@ std::string ParserMessage(std::string_view what) {
   return message;
 }
 
+// Walks a binary document before anything is built from it: the library's own recursion ends where a limit is passed.
+class BinaryShapeCheck : public Json::json_sax_t {
+ public:
+  explicit BinaryShapeCheck(const JsonLimits& limits) : limits_(limits) {}
+
+  bool null() override { return Count(); }
+  bool boolean(bool /*value*/) override { return Count(); }
+  bool number_integer(Json::number_integer_t /*value*/) override { return Count(); }
+  bool number_unsigned(Json::number_unsigned_t /*value*/) override { return Count(); }
+  bool number_float(Json::number_float_t /*value*/, const std::string& /*text*/) override { return Count(); }
+  bool string(std::string& /*value*/) override { return Count(); }
+  bool binary(Json::binary_t& /*value*/) override { return Count(); }
+  bool key(std::string& /*value*/) override { return true; }
+  bool start_object(size_t num_members) override {
+    return num_members <= static_cast<size_t>(limits_.max_members) ? Open() : Stop("an object has too many members");
+  }
+  bool start_array(size_t /*num_values*/) override { return Open(); }
+  bool end_object() override { return Close(); }
+  bool end_array() override { return Close(); }
+  bool parse_error(size_t /*place*/, const std::string& /*token*/, const nlohmann::detail::exception& error) override {
+    return Stop(ParserMessage(error.what()));
+  }
+
+  const std::string& problem() const { return problem_; }
+
+ private:
+  bool Open() { return ++depth_ <= limits_.max_depth ? Count() : Stop("it is nested too deeply"); }
+  bool Close() {
+    --depth_;
+    return true;
+  }
+  bool Count() { return ++num_values_ <= limits_.max_values || Stop("it has too many values"); }
+  bool Stop(std::string problem) {
+    problem_ = std::move(problem);
+    return false;
+  }
+
+  const JsonLimits& limits_;
+  int64_t depth_ = 0;
+  int64_t num_values_ = 0;
+  std::string problem_;
+};
+
 // Length of the valid UTF-8 character at the start of `text`, 0 where there is none. Source: Unicode 15, table 3-7.
 size_t Utf8Length(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -153,6 +196,21 @@ Result<Json> ParseJson(std::string_view text, const JsonLimits& limits) {
     return Json::parse(text.begin(), text.end());
   } catch (const Json::exception& e) {
     return Refuse("the JSON is not valid: " + ParserMessage(e.what()));
+  }
+}
+
+Result<Json> ParseMessagePack(std::span<const uint8_t> bytes, const JsonLimits& limits) {
+  if (std::ssize(bytes) > limits.max_bytes) {
+    return Fail(ErrorCode::kPayloadTooLarge, "the MessagePack is longer than " + std::to_string(limits.max_bytes) + " bytes");
+  }
+  try {
+    BinaryShapeCheck shape(limits);
+    if (!Json::sax_parse(bytes.begin(), bytes.end(), &shape, Json::input_format_t::msgpack)) {
+      return Refuse("the MessagePack is not valid: " + shape.problem());
+    }
+    return Json::from_msgpack(bytes.begin(), bytes.end());
+  } catch (const Json::exception& e) {
+    return Refuse("the MessagePack is not valid: " + ParserMessage(e.what()));
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,9 @@ struct JsonLimits {
 // Errors: kPayloadTooLarge beyond max_bytes, otherwise kInvalidArgument with the place and what was found: syntax, invalid
 // UTF-8, a number beyond double, or a limit. Of a key given twice the last value counts.
 Result<Json> ParseJson(std::string_view text, const JsonLimits& limits = {});
+
+// The same of MessagePack. Strings are taken as they are, UTF-8 or not.
+Result<Json> ParseMessagePack(std::span<const uint8_t> bytes, const JsonLimits& limits = {});
 
 // Compact. Invalid UTF-8 inside strings becomes U+FFFD; numbers that are not finite become null.
 std::string DumpJson(const Json& value);

@@ -86,6 +86,44 @@ TEST(ParseJson, Bytes_AreLimited) {
   EXPECT_EQ(parsed.error().code, ErrorCode::kPayloadTooLarge);
 }
 
+TEST(ParseMessagePack, WhatWasWrittenIsReadBack) {
+  const Json value = Object(R"({"a":[1,-2,2.5,null,true,"x"],"b":{"c":18446744073709551615}})");
+  EXPECT_EQ(ParseMessagePack(Json::to_msgpack(value)).value(), value);
+}
+
+TEST(ParseMessagePack, CutAndTrailingBytesAreInvalidArguments) {
+  std::vector<uint8_t> bytes = Json::to_msgpack(Object(R"({"a":[1,"text"]})"));
+  bytes.push_back(0);
+  EXPECT_EQ(ParseMessagePack(bytes).error().code, ErrorCode::kInvalidArgument);
+  for (size_t size = 0; size + 1 < bytes.size(); ++size) {
+    EXPECT_FALSE(ParseMessagePack(std::span(bytes).first(size)).has_value()) << size;
+  }
+}
+
+// A byte a level: a few megabytes would end the stack.
+TEST(ParseMessagePack, Depth_IsLimited) {
+  EXPECT_FALSE(ParseMessagePack(std::vector<uint8_t>(8 << 20, 0x91)).has_value());
+  std::vector<uint8_t> deep(64, 0x91);
+  deep.back() = 0x90;
+  EXPECT_TRUE(ParseMessagePack(deep).has_value());
+  EXPECT_FALSE(ParseMessagePack(deep, {.max_depth = 63}).has_value());
+}
+
+TEST(ParseMessagePack, LengthsThatAreOnlyClaimedTakeNoMemory) {
+  for (const uint8_t type : {0xdd, 0xdf, 0xdb, 0xc6, 0xc9}) {  // array, map, string, bytes, extension of 32-bit length
+    const std::vector<uint8_t> bytes = {type, 0xff, 0xff, 0xff, 0xff, 0x01, 0x02};
+    EXPECT_FALSE(ParseMessagePack(bytes).has_value()) << int{type};
+  }
+}
+
+TEST(ParseMessagePack, ValuesMembersAndBytes_AreLimited) {
+  const std::vector<uint8_t> bytes = Json::to_msgpack(Object(R"({"a":[1,2,3,4],"b":0})"));
+  EXPECT_TRUE(ParseMessagePack(bytes, {.max_members = 2, .max_values = 7}).has_value());
+  EXPECT_FALSE(ParseMessagePack(bytes, {.max_values = 6}).has_value());
+  EXPECT_FALSE(ParseMessagePack(bytes, {.max_members = 1}).has_value());
+  EXPECT_EQ(ParseMessagePack(bytes, {.max_bytes = 4}).error().code, ErrorCode::kPayloadTooLarge);
+}
+
 TEST(DumpJson, InvalidUtf8_BecomesTheReplacementCharacter) { EXPECT_EQ(DumpJson(Json("a\xff")), "\"a\xEF\xBF\xBD\""); }
 
 TEST(AppendJsonEscaped, EveryByte_ReadsBackAsItWas) {

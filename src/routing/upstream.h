@@ -21,6 +21,7 @@ struct UpstreamSpec {
   int64_t least_context_tokens = 0;
   int64_t most_context_tokens = 0;
   std::vector<std::string> models;  // that it serves; empty: whatever is asked for
+  int64_t max_inflight = 0;         // requests of ours at a time; 0: any number
 
   bool operator==(const UpstreamSpec&) const = default;
 };
@@ -32,6 +33,12 @@ struct UpstreamReport {
   double kv_usage = 0;  // of its memory for keys and values, 0 to 1
 };
 
+// How much of a prompt's beginning an upstream has in memory, by its own word.
+struct PrefixMatch {
+  std::string upstream;
+  int64_t num_tokens = 0;
+};
+
 // What of a request decides where it goes. Views live as long as the call.
 struct RoutingRequest {
   std::string_view model;
@@ -39,6 +46,8 @@ struct RoutingRequest {
   std::string_view session;                  // that it belongs to; empty: none
   int64_t context_tokens = 0;                // of prompt and answer at most; 0: unknown
   std::span<const uint64_t> prefix;          // PrefixBlocksOf its prompt; empty: not looked at
+  std::span<const PrefixMatch> exact;        // sorted by name; counts in place of what `prefix` makes guess of these upstreams
+  int64_t prompt_tokens = 0;                 // that `exact` refers to
   std::span<const std::string_view> except;  // names of upstreams that were tried already
 };
 
@@ -51,7 +60,7 @@ struct Candidate {
   std::optional<double> response_seconds;  // to the first byte, with penalties for failures; nullopt: never asked
   std::optional<double> round_trip_seconds;
   std::optional<UpstreamReport> report;
-  int64_t num_matched_blocks = 0;  // of the request's prefix, from its beginning, that it was sent before
+  double matched_share = 0;  // of the request's prompt, from its beginning, that it has, or was sent before
 
   // What it can do at the moment beside the others.
   double Capacity() const { return spec->weight * share; }

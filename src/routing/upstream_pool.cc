@@ -17,6 +17,7 @@ constexpr double kRoundTripMemorySeconds = 60;
 // Why an upstream is no candidate.
 constexpr std::string_view kOtherModel = "serves other models";
 constexpr std::string_view kContextTooLong = "context too long for it";
+constexpr std::string_view kBusy = "has as many requests as it may";
 constexpr std::string_view kTried = "tried already";
 constexpr std::string_view kForLonger = "kept for longer contexts";
 constexpr std::string_view kTooSlow = "slower than the threshold";
@@ -68,6 +69,7 @@ struct UpstreamPool::Impl {
   };
 
   void Gather(const RoutingRequest& request, TimePoint now, Field& field) const;
+  static double MatchedShare(const RoutingRequest& request, const UpstreamState& state, const Field& field);
   void LeaveOutSoftly(const RoutingRequest& request, Field& field) const;
   template <typename IsLeftOut>
   static void LeaveOutWhileOthersAreLeft(Field& field, std::string_view why, const IsLeftOut& is_left_out);
@@ -195,6 +197,8 @@ void UpstreamPool::Impl::Gather(const RoutingRequest& request, TimePoint now, Fi
       left_out = AvailabilityName(availability);
     } else if (std::ranges::find(request.except, state.name) != request.except.end()) {
       left_out = kTried;
+    } else if (state.spec.max_inflight > 0 && state.num_inflight >= state.spec.max_inflight) {
+      left_out = kBusy;
     }
     if (!left_out.empty()) continue;
     Candidate candidate{.spec = &state.spec,
@@ -204,11 +208,20 @@ void UpstreamPool::Impl::Gather(const RoutingRequest& request, TimePoint now, Fi
                         .response_seconds = state.response.SecondsAt(now),
                         .round_trip_seconds = state.round_trip.SecondsAt(now),
                         .report = state.report};
-    const auto match = std::ranges::find(field.matches, state.slot, &PrefixIndex::Match::upstream);
-    if (match != field.matches.end()) candidate.num_matched_blocks = match->num_blocks;
+    if (options.policy.UsesPrefix()) candidate.matched_share = MatchedShare(request, state, field);
     field.candidates.push_back(candidate);
   }
   LeaveOutSoftly(request, field);
+}
+
+double UpstreamPool::Impl::MatchedShare(const RoutingRequest& request, const UpstreamState& state, const Field& field) {
+  const auto exact = std::ranges::lower_bound(request.exact, state.name, {}, &PrefixMatch::upstream);
+  if (exact != request.exact.end() && exact->upstream == state.name && request.prompt_tokens > 0) {
+    return static_cast<double>(exact->num_tokens) / static_cast<double>(request.prompt_tokens);
+  }
+  const auto match = std::ranges::find(field.matches, state.slot, &PrefixIndex::Match::upstream);
+  if (match == field.matches.end()) return 0;
+  return static_cast<double>(match->num_blocks) / static_cast<double>(request.prefix.size());
 }
 
 void UpstreamPool::Impl::LeaveOutSoftly(const RoutingRequest& request, Field& field) const {
@@ -329,7 +342,9 @@ Error UpstreamPool::Impl::WhyNobody(const RoutingRequest& request, const Field& 
     if (field.left_out[i] == kOtherModel) continue;
     reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : ", ", upstreams[i]->name, field.left_out[i]);
   }
-  return {.code = ErrorCode::kUnavailable, .message = "No server can take the request now (" + reasons + ")."};
+  const bool is_busy = std::ranges::find(field.left_out, kBusy) != field.left_out.end();
+  return {.code = is_busy ? ErrorCode::kResourceExhausted : ErrorCode::kUnavailable,
+          .message = "No server can take the request now (" + reasons + ")."};
 }
 
 // --- learning

@@ -161,6 +161,24 @@ TEST_F(UpstreamPoolTest, PrefixOfOneThatWasAway_IsForgotten) {
   for (const Explanation& explanation : pool.Explain({.prefix = prefix})) EXPECT_EQ(explanation.scores[0], 0);
 }
 
+TEST_F(UpstreamPoolTest, PrefixThatAnUpstreamSaysItHas_CountsInPlaceOfTheGuess) {
+  UpstreamPool& pool = Pool("prefix_aware", Three());
+  const std::vector<uint64_t> prefix = PrefixBlocksOf(std::string(4096, 'x'), 0);
+  pool.Choose({.prefix = prefix, .except = Others("c")})->Finish(Outcome::kAnswered);
+  EXPECT_EQ(Send({.prefix = prefix}), "c");
+
+  const PrefixMatch evicted[] = {{.upstream = "b", .num_tokens = 250}, {.upstream = "c", .num_tokens = 0}};
+  const RoutingRequest request{.prefix = prefix, .exact = evicted, .prompt_tokens = 1000};
+  const std::vector<Explanation> explanations = pool.Explain(request);
+  EXPECT_EQ(explanations[0].scores[0], 0);
+  EXPECT_EQ(explanations[1].scores[0], 0.25);
+  EXPECT_EQ(explanations[2].scores[0], 0);
+  EXPECT_EQ(Send(request), "b");
+
+  const PrefixMatch about_others[] = {{.upstream = "b", .num_tokens = 250}};
+  EXPECT_EQ(Send({.prefix = prefix, .exact = about_others, .prompt_tokens = 1000}), "c") << "of c there is only the guess";
+}
+
 TEST_F(UpstreamPoolTest, Session_StaysWhereItIsWhenOthersComeAndGo) {
   UpstreamPool& pool = Pool("session_affinity", Three());
   std::map<std::string, std::string> home;

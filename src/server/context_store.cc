@@ -8,8 +8,8 @@
 #include <sstream>
 #include <utility>
 
+#include "base/atomic_file.h"
 #include "json/fields.h"
-#include "tensor/atomic_file.h"
 
 namespace autoglm {
 namespace {

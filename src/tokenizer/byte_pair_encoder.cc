@@ -4,7 +4,7 @@
 #include <array>
 
 #include "base/check.h"
-#include "tokenizer/utf8.h"
+#include "base/utf8.h"
 
 namespace autoglm {
 namespace {

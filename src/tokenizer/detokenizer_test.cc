@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "base/random.h"
+#include "base/utf8.h"
 #include "support/tiny_vocabulary.h"
-#include "tokenizer/utf8.h"
 
 namespace autoglm {
 namespace {

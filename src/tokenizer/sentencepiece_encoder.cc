@@ -6,8 +6,8 @@
 #include <string>
 #include <unordered_map>
 
+#include "base/utf8.h"
 #include "tokenizer/symbol_merger.h"
-#include "tokenizer/utf8.h"
 
 namespace autoglm {
 

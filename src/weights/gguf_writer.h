@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "base/result.h"
-#include "tensor/atomic_file.h"
 #include "tensor/dtype.h"
 #include "weights/gguf_type.h"
 #include "weights/gguf_value.h"

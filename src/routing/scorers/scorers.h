@@ -15,7 +15,7 @@ void ScoreLoad(const RoutingRequest& request, std::span<const Candidate> candida
 // The same of the time that the request would take there: response time, with penalties, times load. Who was never asked is taken
 // for the quickest.
 void ScoreResponseTime(const RoutingRequest& request, std::span<const Candidate> candidates, std::span<double> scores);
-// The part of the prompt's blocks that it was sent before: 0 to 1.
+// The part of the prompt that it has or was sent before: 0 to 1.
 void ScorePrefix(const RoutingRequest& request, std::span<const Candidate> candidates, std::span<double> scores);
 // 1 for the session's own upstream, 0 for others: by rendezvous hashing, so that gateways agree without talking, and few sessions
 // move when upstreams come and go.

@@ -1,0 +1,148 @@
+#include "discovery/prober.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "discovery/metrics_text.h"
+
+namespace autoglm::discovery {
+namespace {
+
+constexpr double kJitter = 0.1;  // of the interval, either way
+constexpr Duration kRareInterval = std::chrono::minutes(1);
+constexpr int64_t kHealthBytesMax = 64 << 10;
+constexpr int kNotFoundStatus = 404;
+
+bool IsWell(const Result<http::Client::Answer>& answer) { return answer && answer->head.status / 100 == 2; }
+
+bool IsSameTarget(const ProbeTarget& a, const ProbeTarget& b) {
+  return a.origin.host == b.origin.host && a.origin.port == b.origin.port && a.origin.tls == b.origin.tls &&
+         a.api_key == b.api_key;
+}
+
+}  // namespace
+
+// Asks one path again and again, one question at a time.
+class Prober::Poll {
+ public:
+  struct Question {
+    http::Origin origin;
+    std::string api_key;
+    std::string path;
+    std::chrono::milliseconds timeout{0};
+    int64_t max_body_bytes = 0;
+  };
+  // `took` is zero where the connection was not kept from before. The answer is the interval to the next.
+  using OnAnswer = std::function<Duration(const Result<http::Client::Answer>& answer, Duration took)>;
+
+  Poll(Prober& prober, Question question, OnAnswer on_answer)
+      : prober_(prober), question_(std::move(question)), on_answer_(std::move(on_answer)) {}
+
+  void AskAfter(Duration delay) {
+    timer_ = prober_.loop_.CallAfter(delay, [this] {
+      begun_ = Clock::Real().Now();
+      Ask(/*num_tries_left=*/1);
+    });
+  }
+
+ private:
+  void Ask(int num_tries_left) {
+    http::ClientRequest request{.target = question_.path, .timeouts = {.connect = question_.timeout, .total = question_.timeout}};
+    if (!question_.api_key.empty()) request.headers.Add("authorization", "Bearer " + question_.api_key);
+    call_ = prober_.client_.Fetch(question_.origin, std::move(request), question_.max_body_bytes,
+                                  [this, num_tries_left](Result<http::Client::Answer> answer) { On(answer, num_tries_left); });
+  }
+
+  void On(const Result<http::Client::Answer>& answer, int num_tries_left) {
+    const bool is_gone = !answer && answer.error().code == ErrorCode::kUnavailable;
+    const bool was_reused = (answer || is_gone) && call_->was_connection_reused();
+    const Duration took = Clock::Real().Now() - begun_;
+    if (is_gone) prober_.client_.CloseIdle(question_.origin);
+    // The server may have closed a connection that was kept just when it was used again: that says nothing about it.
+    if (is_gone && was_reused && num_tries_left > 0 && took < question_.timeout) return Ask(num_tries_left - 1);
+    call_.reset();
+    const Duration interval = on_answer_(answer, was_reused ? took : Duration::zero());
+    const double share = 1 + kJitter * (2 * prober_.random_.NextDouble() - 1);
+    AskAfter(std::max(DurationFromSeconds(Seconds(interval) * share) - took, interval / 10));
+  }
+
+  Prober& prober_;
+  const Question question_;
+  const OnAnswer on_answer_;
+  TimePoint begun_;
+  std::unique_ptr<http::ClientCall> call_;
+  http::EventLoop::Timer timer_;
+};
+
+struct Prober::Upstream {
+  ProbeTarget target;
+  std::unique_ptr<Poll> health;   // null: not asked
+  std::unique_ptr<Poll> metrics;  // so too
+};
+
+Prober::Prober(http::EventLoop& loop, http::Client& client, gateway::ProbeConfig config, ProbeHooks hooks, uint64_t seed)
+    : loop_(loop), client_(client), config_(std::move(config)), hooks_(std::move(hooks)), random_(seed) {}
+
+Prober::~Prober() = default;
+
+void Prober::SetUpstreams(std::span<const ProbeTarget> targets) {
+  auto before = std::exchange(upstreams_, {});
+  for (const ProbeTarget& target : targets) {
+    const auto known = before.find(target.name);
+    const bool stays = known != before.end() && IsSameTarget(known->second->target, target);
+    upstreams_[target.name] = stays ? std::move(known->second) : Begin(target);
+    if (stays) before.erase(known);
+  }
+  for (auto& [name, upstream] : before) {
+    const http::Origin origin = upstream->target.origin;
+    upstream.reset();
+    client_.CloseIdle(origin);
+  }
+}
+
+std::unique_ptr<Prober::Upstream> Prober::Begin(const ProbeTarget& target) {
+  auto upstream = std::make_unique<Upstream>();
+  upstream->target = target;
+  if (!config_.path.empty()) upstream->health = BeginHealth(target);
+  if (!config_.metrics_path.empty()) upstream->metrics = BeginMetrics(target);
+  return upstream;
+}
+
+std::unique_ptr<Prober::Poll> Prober::BeginHealth(const ProbeTarget& target) {
+  auto poll =
+      std::make_unique<Poll>(*this,
+                             Poll::Question{.origin = target.origin,
+                                            .api_key = target.api_key,
+                                            .path = config_.path,
+                                            .timeout = config_.timeout,
+                                            .max_body_bytes = kHealthBytesMax},
+                             [this, name = target.name](const Result<http::Client::Answer>& answer, Duration took) -> Duration {
+                               if (IsWell(answer) && took > Duration::zero()) hooks_.on_round_trip(name, took);
+                               hooks_.on_probe(name, IsWell(answer));
+                               return config_.interval;
+                             });
+  poll->AskAfter(DurationFromSeconds(Seconds(config_.interval) * kJitter * random_.NextDouble()));
+  return poll;
+}
+
+std::unique_ptr<Prober::Poll> Prober::BeginMetrics(const ProbeTarget& target) {
+  auto poll = std::make_unique<Poll>(
+      *this,
+      Poll::Question{.origin = target.origin,
+                     .api_key = target.api_key,
+                     .path = config_.metrics_path,
+                     .timeout = config_.timeout,
+                     .max_body_bytes = kMetricsBytesMax},
+      [this, name = target.name](const Result<http::Client::Answer>& answer, Duration /*took*/) -> Duration {
+        if (answer && answer->head.status == kNotFoundStatus) return kRareInterval;
+        if (!IsWell(answer)) return config_.metrics_interval;
+        const auto report = ReportFromMetrics(answer->body);
+        if (!report) return kRareInterval;
+        hooks_.on_report(name, *report);
+        return config_.metrics_interval;
+      });
+  poll->AskAfter(DurationFromSeconds(Seconds(config_.metrics_interval) * random_.NextDouble()));
+  return poll;
+}
+
+}  // namespace autoglm::discovery
