@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -22,21 +21,19 @@ class SharedLimits final : public UsageLimits {
 
   SharedLimits(gateway::RedisConfig config, std::unique_ptr<LocalLimits> alone, GuardHooks hooks,
                std::chrono::milliseconds lease = kLease);
+  ~SharedLimits() override;
 
   std::optional<Granted> Acquire(const Principal& principal, const UsageEstimate& estimate, http::EventLoop& loop,
                                  std::function<void(Granted)> done) override;
   void Leave(http::EventLoop& loop) override;
 
  private:
-  std::shared_ptr<RedisLimits> LimitsAt(http::EventLoop& loop);
-  SharedRequest RequestOf(const Principal& principal, const UsageEstimate& estimate) const;
-  Granted AnswerAlone(const Principal& principal, const UsageEstimate& estimate);
+  // What answers that come later need: they may come while this is being destroyed.
+  struct State;
 
-  const gateway::RedisConfig config_;
-  const std::unique_ptr<LocalLimits> alone_;
-  const GuardHooks hooks_;
-  const std::chrono::milliseconds lease_;
-  std::atomic<int64_t> num_lost_{0};  // loops whose connection is lost
+  std::shared_ptr<RedisLimits> LimitsAt(http::EventLoop& loop);
+
+  const std::shared_ptr<State> state_;
   std::mutex mutex_;
   std::unordered_map<http::EventLoop*, std::shared_ptr<RedisLimits>> by_loop_;
 };

@@ -312,6 +312,20 @@ TEST_F(SharedLimitsTest, Leaving_EndsWhatWaitsAndUsagesMayOutliveIt) {
   EXPECT_EQ(num_answers, 0);
 }
 
+TEST_F(SharedLimitsTest, DestroyedWhileItsLoopRuns_EveryAnswerComesOrNone) {
+  http::LoopThread thread;
+  std::atomic<int> num_answers = 0;
+  for (int i = 0; i < 20; ++i) {
+    auto limits = *UsageLimits::Create({.redis = Config()}, Clock::Real());
+    thread.RunAndWait([&] {
+      EXPECT_FALSE(limits->Acquire(Key({.requests_per_minute = 5}), {}, thread.loop(), [&](const Granted&) { ++num_answers; }));
+    });
+    limits.reset();
+  }
+  thread.RunAndWait([] {});
+  EXPECT_LE(num_answers, 20);
+}
+
 // Eight gateways with eight requests each at a time.
 TEST_F(SharedLimitsTest, SixtyFourAtATime_NeverExceedALimit) {
   constexpr int kGateways = 8;
