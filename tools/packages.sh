@@ -10,6 +10,7 @@ BUILD_PACKAGES=(
   libedit-dev           # line editing in chat
   libexpected-dev       # Result<T>
   libfmt-dev libspdlog-dev
+  libhiredis-dev        # limits that gateways share
   libsimdjson-dev       # reading what the gateway must know of bodies
   libsqlite3-dev        # API keys
   libssl-dev            # checksums, hashes of keys
@@ -29,6 +30,7 @@ MODEL_PACKAGES=(ca-certificates python3-pip)
 # What ./test needs on top.
 TEST_PACKAGES=(
   libgtest-dev libgmock-dev
+  redis-server                                 # limits that gateways share
   python3-venv procps                          # end-to-end tests
   clang-19 libclang-rt-19-dev llvm-19          # fuzzing, with the sanitizers' runtime and symbolizer
   clang-format-19 clang-tidy-19                # lint

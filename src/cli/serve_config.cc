@@ -317,6 +317,16 @@ Status ApplyField(const YamlValue& field, std::string_view file_name, ServeConfi
   return status ? Status() : field.Refuse(status.error().message);
 }
 
+// What gateways alone do must not be taken for done.
+Status CheckAuthOfServer(const YamlValue& document, const AuthOptions& auth) {
+  if (auth.jwt && !auth.jwt->jwks_url.empty()) {
+    return document.Find("jwt")->Refuse("jwks_url is for 'autoglm gateway', which fetches keys; name a file by jwks");
+  }
+  const bool has_budget = std::ranges::any_of(auth.policies, [](const auto& entry) { return entry.second.budget > 0; }) ||
+                          std::ranges::any_of(auth.keys, [](const ConfiguredKey& key) { return key.policy.budget > 0; });
+  return has_budget ? document.FailHere("a policy has a budget, which only 'autoglm gateway' counts") : Status();
+}
+
 Status ApplyDocument(const YamlValue& document, std::string_view file_name, ServeConfig& config) {
   if (document.IsNull()) return {};
   if (!document.IsMap()) return document.FailHere("must be a list of lines such as 'port: 8080'");
@@ -327,7 +337,8 @@ Status ApplyDocument(const YamlValue& document, std::string_view file_name, Serv
     }
     AUTOGLM_TRY_VOID(ApplyField(field, file_name, config));
   }
-  return ApplyAuthYaml(document, config.auth);
+  AUTOGLM_TRY_VOID(ApplyAuthYaml(document, config.auth));
+  return CheckAuthOfServer(document, config.auth);
 }
 
 Status CheckTogether(const ServeConfig& config) {

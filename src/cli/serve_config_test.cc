@@ -251,5 +251,13 @@ TEST(ServeYaml, WhoMayDoWhat_StandsBesideTheSettings) {
   EXPECT_THAT(ApplyServeYaml("key: 1\n", "a.yaml", config).error().message, HasSubstr("models, policies, keys, jwt"));
 }
 
+TEST(ServeYaml, WhatOnlyGatewaysDo_IsRefused) {
+  ServeConfig config;
+  EXPECT_THAT(ApplyServeYaml("port: 1\njwt: {jwks_url: 'https://issuer/jwks'}\n", "a.yaml", config).error().message,
+              StartsWith("a.yaml:2: jwt: jwks_url is for 'autoglm gateway'"));
+  EXPECT_THAT(ApplyServeYaml("policies:\n  a: {budget: 5}\n", "a.yaml", config).error().message,
+              HasSubstr("a policy has a budget, which only 'autoglm gateway' counts"));
+}
+
 }  // namespace
 }  // namespace autoglm

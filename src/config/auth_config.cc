@@ -32,7 +32,20 @@ Status SetPolicyField(const YamlValue& value, Policy& policy) {
     AUTOGLM_TRY(policy.highest_priority, number(-kMaxPriority, kMaxPriority));
     return {};
   }
-  std::string known = "tenant, models, highest_priority";
+  if (value.name() == "budget") {
+    AUTOGLM_TRY(policy.budget,
+                value.Parse([](const std::string& text) { return ParseReal(text, 0, static_cast<double>(kMaxPolicyLimit)); }));
+    return {};
+  }
+  if (value.name() == "budget_period") {
+    AUTOGLM_TRY(policy.budget_period, value.Parse([](const std::string& text) { return ParseBudgetPeriod(text); }));
+    return {};
+  }
+  if (value.name() == "budget_of") {
+    AUTOGLM_TRY(policy.budget_of, value.Parse([](const std::string& text) { return ParseBudgetOwner(text); }));
+    return {};
+  }
+  std::string known = "tenant, models, highest_priority, budget, budget_period, budget_of";
   for (const PolicyLimit& limit : PolicyLimits()) {
     known += fmt::format(", {}", limit.name);
     if (value.name() != limit.name) continue;
@@ -122,19 +135,40 @@ Status SetJwks(JwtOptions& jwt, const YamlValue& value) {
   return {};
 }
 
+Status SetJwksRefresh(JwtOptions& jwt, const YamlValue& value) {
+  AUTOGLM_TRY(const int64_t seconds, value.Parse([](const std::string& text) { return ParseSeconds(text, 5, 86'400); }));
+  jwt.jwks_refresh = std::chrono::seconds(seconds);
+  return {};
+}
+
+Status SetScopes(JwtOptions& jwt, const YamlValue& map) {
+  AUTOGLM_TRY(const std::vector<YamlValue> scopes, map.Fields());
+  if (scopes.empty()) return map.Refuse("must name at least one scope");
+  for (const YamlValue& scope : scopes) {
+    if (scope.name().empty() || scope.name().find(' ') != std::string::npos) return scope.Refuse("no scope has such a name");
+    AUTOGLM_TRY(jwt.scope_models[scope.name()], scope.Texts());
+  }
+  return {};
+}
+
 constexpr YamlField<JwtOptions> kJwtFields[] = {
     {"jwks", SetJwks},
+    {"jwks_url", [](JwtOptions& jwt, const YamlValue& value) { return SetText(value, jwt.jwks_url); }},
+    {"jwks_refresh", SetJwksRefresh},
     {"issuer", [](JwtOptions& jwt, const YamlValue& value) { return SetText(value, jwt.issuer); }},
     {"audience", [](JwtOptions& jwt, const YamlValue& value) { return SetText(value, jwt.audience); }},
     {"policy", [](JwtOptions& jwt, const YamlValue& value) { return SetText(value, jwt.policy); }},
     {"policy_claim", [](JwtOptions& jwt, const YamlValue& value) { return SetText(value, jwt.policy_claim); }},
     {"tenant_claim", [](JwtOptions& jwt, const YamlValue& value) { return SetText(value, jwt.tenant_claim); }},
+    {"scopes", SetScopes},
 };
 
 Status ReadJwt(const YamlValue& map, AuthOptions& auth) {
   JwtOptions jwt;
   AUTOGLM_TRY_VOID(ReadFields(map, kJwtFields, jwt));
-  if (jwt.jwks.empty()) return map.FailHere("jwt needs 'jwks', a file of keys");
+  if (jwt.jwks.empty() == jwt.jwks_url.empty()) {
+    return map.FailHere("jwt needs one of 'jwks', a file of keys, and 'jwks_url', where they are fetched");
+  }
   if (!jwt.policy.empty() && !auth.policies.contains(jwt.policy)) return RefusePolicy(*map.Find("policy"));
   auth.jwt = std::move(jwt);
   return {};

@@ -76,10 +76,29 @@ TEST(AuthConfig, WhatIsLeftOut_HasItsDefault) {
   EXPECT_THAT(auth.policies.at("all").models, ElementsAre("small"));
 }
 
+TEST(AuthConfig, Budgets_AreRead) {
+  const AuthOptions auth = *Read("policies:\n  a: {budget: 12.5, budget_period: day, budget_of: tenant}\n  b: {budget: 1000}\n");
+  EXPECT_EQ(auth.policies.at("a"),
+            (Policy{.budget = 12.5, .budget_period = BudgetPeriod::kDay, .budget_of = BudgetOwner::kTenant}));
+  EXPECT_EQ(auth.policies.at("b"), (Policy{.budget = 1000, .budget_period = BudgetPeriod::kMonth}));
+  EXPECT_THAT(Refusal("policies:\n  a: {budget: -1}\n"), StartsWith("autoglm.yaml:2: budget: must be"));
+  EXPECT_THAT(Refusal("policies:\n  a: {budget_period: week}\n"),
+              StartsWith("autoglm.yaml:2: budget_period: must be one of day, month, total, not 'week'"));
+}
+
+TEST(AuthConfig, KeysOfAUrlAndScopes_AreRead) {
+  const AuthOptions auth = *Read(
+      "jwt:\n  jwks_url: https://issuer/jwks\n  jwks_refresh: 10m\n  scopes:\n    chat: 'chat-*'\n    code: [coder, "
+      "'coder-*']\n");
+  EXPECT_EQ(auth.jwt, (JwtOptions{.jwks_url = "https://issuer/jwks",
+                                  .jwks_refresh = std::chrono::minutes(10),
+                                  .scope_models = {{"chat", {"chat-*"}}, {"code", {"coder", "coder-*"}}}}));
+}
+
 TEST(AuthConfig, BadPolicies_AreNamedWithTheirLine) {
   EXPECT_THAT(
       Refusal("policies:\n  a: {max_output: 3}\n"),
-      StartsWith("autoglm.yaml:2: max_output: unknown key; known are tenant, models, highest_priority, max_context_tokens"));
+      StartsWith("autoglm.yaml:2: max_output: unknown key; known are tenant, models, highest_priority, budget, budget_period"));
   EXPECT_THAT(Refusal("policies:\n  a:\n    max_concurrent: many\n"),
               StartsWith("autoglm.yaml:3: max_concurrent: must be a whole number from 0 to"));
   EXPECT_THAT(Refusal("policies:\n  a:\n    max_concurrent: -1\n"), StartsWith("autoglm.yaml:3: max_concurrent: "));
@@ -108,8 +127,13 @@ TEST(AuthConfig, BadKeys_AreNamedWithTheirLine) {
 }
 
 TEST(AuthConfig, BadTokens_AreNamedWithTheirLine) {
-  EXPECT_THAT(Refusal("jwt: {issuer: a}\n"), StartsWith("autoglm.yaml:1: jwt needs 'jwks'"));
-  EXPECT_THAT(Refusal("jwt:\n  jwks: a\n  url: b\n"), StartsWith("autoglm.yaml:3: url: unknown key; known are jwks, issuer"));
+  EXPECT_THAT(Refusal("jwt: {issuer: a}\n"),
+              StartsWith("autoglm.yaml:1: jwt needs one of 'jwks', a file of keys, and 'jwks_url'"));
+  EXPECT_THAT(Refusal("jwt: {jwks: a, jwks_url: 'https://b'}\n"), StartsWith("autoglm.yaml:1: jwt needs one of"));
+  EXPECT_THAT(Refusal("jwt: {jwks_url: 'https://b', jwks_refresh: 1s}\n"), StartsWith("autoglm.yaml:1: jwks_refresh: "));
+  EXPECT_THAT(Refusal("jwt:\n  jwks: a\n  scopes: {}\n"), StartsWith("autoglm.yaml:3: scopes: must name at least one scope"));
+  EXPECT_THAT(Refusal("jwt:\n  jwks: a\n  scopes:\n    'a b': x\n"), StartsWith("autoglm.yaml:4: a b: no scope has such a name"));
+  EXPECT_THAT(Refusal("jwt:\n  jwks: a\n  url: b\n"), StartsWith("autoglm.yaml:3: url: unknown key; known are jwks, jwks_url"));
   EXPECT_THAT(Refusal("jwt:\n  jwks: a\n  policy: gone\n"), StartsWith("autoglm.yaml:3: policy: there is no policy 'gone'"));
   EXPECT_THAT(Refusal("jwt:\n  jwks:\n"), StartsWith("autoglm.yaml:2: jwks: has no value"));
   EXPECT_THAT(Refusal("jwt: yes\n"), StartsWith("autoglm.yaml:1: jwt: must be lines"));

@@ -30,7 +30,7 @@ class LocalLimits final : public UsageLimits {
   static std::unique_ptr<Usage> Unlimited();
 
   BudgetLedger& ledger() { return *ledger_; }
-  const PriceList& prices() const { return *prices_; }
+  std::shared_ptr<const PriceList> prices() const { return prices_; }
 
  private:
   LocalLimits(const UsageLimitOptions& options, const Clock& clock, GuardHooks hooks, std::unique_ptr<BudgetLedger> ledger);

@@ -81,7 +81,8 @@ class UsageLimits {
   [[nodiscard]] virtual std::optional<Granted> Acquire(const Principal& principal, const UsageEstimate& estimate,
                                                        http::EventLoop& loop, std::function<void(Granted)> done) = 0;
 
-  // On `loop`'s thread, as the last thing there: what was waited for on it does not come any more. Needed before the loop goes.
+  // On `loop`'s thread: what was waited for on it does not come any more. Who destroys this has it leave all loops, which must
+  // be there still; what is waited for on them may come until they have done so.
   virtual void Leave(http::EventLoop& loop) = 0;
 };
 
