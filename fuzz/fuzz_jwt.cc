@@ -16,7 +16,8 @@ constexpr std::string_view kKeys = R"({"keys": [
 {"kty":"EC","kid":"e","crv":"P-256","x":"mclUf2KYbiY1OcbKSto1sUsx9PowhWJpWvI0BhGtfzE","y":"mOT-KdP3AETPgq4l-ZMNHTIxSvCXJFZ8Kgv7f90d4zE"},
 {"kty":"EC","kid":"f","crv":"P-384","x":"1MuNpgevdlvC2U5OE7bVzMZNsBrEvivVPMcPYp6rsOShNAEnuHWaOj6euyrBG8_w","y":"kWG1vEwoqMWBS9oQ204SkvN2H56EEtg8QxyZKULo6Yj9uq0PqEh4P0F-7RvRsZIe"},
 {"kty":"EC","kid":"g","crv":"P-521","x":"AHrkVdJH5XLrDp0_3ufNmad740wu_bYsJc0OdScB2_T7R9258QcRsnU_ZOnj70rbY6GJCuIbOW-oRDkIN8cFocuQ","y":"AFHn8HiEgWTcxDJ0JaCKnJidI7DT4mT7X2shUCfGzK7qqcIDVwuOLPUbVURvKK5KEjMSzqOKXr7p66WMEFAeuNCS"},
-{"kty":"oct","kid":"h","k":"YSBzZWNyZXQgdGhhdCBoYXMganVzdCBhYm91dCA2NCBieXRlcywgYXMgSFM1MTIgd2FudHMgaXQgdG8gaGF2ZQ"}
+{"kty":"oct","kid":"h","k":"YSBzZWNyZXQgdGhhdCBoYXMganVzdCBhYm91dCA2NCBieXRlcywgYXMgSFM1MTIgd2FudHMgaXQgdG8gaGF2ZQ"},
+{"kty":"OKP","kid":"o","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
 ]})";
 
 const JwkSet& Keys() {
@@ -26,12 +27,15 @@ const JwkSet& Keys() {
 
 void CheckClaims(std::string_view payload) {
   const WallTime now(std::chrono::seconds(1'800'000'000));
-  const auto identity = ReadJwtClaims(payload, {.issuer = "https://issuer", .audience = "autoglm", .policy = "standard"}, now);
+  const auto identity = ReadJwtClaims(
+      payload, {.issuer = "https://issuer", .audience = "autoglm", .policy = "standard", .scope_models = {{"chat", {"chat-*"}}}},
+      now);
   if (!identity) {
     AUTOGLM_CHECK(!identity.error().message.empty());
     return;
   }
   AUTOGLM_CHECK(!identity->policy.empty());
+  AUTOGLM_CHECK(identity->scope_models.has_value());
   AUTOGLM_CHECK(identity->tenant.empty() || !identity->subject.empty());
 }
 

@@ -10,6 +10,7 @@ BUILD_PACKAGES=(
   libedit-dev           # line editing in chat
   libexpected-dev       # Result<T>
   libfmt-dev libspdlog-dev
+  libsimdjson-dev       # reading what the gateway must know of bodies
   libsqlite3-dev        # API keys
   libssl-dev            # checksums, hashes of keys
   libpcre2-dev          # pre-tokenizer patterns

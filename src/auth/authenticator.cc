@@ -101,12 +101,13 @@ Result<std::shared_ptr<const Principal>> Authenticator::Authenticate(std::string
 }
 
 Result<std::shared_ptr<const Principal>> Authenticator::AuthenticateToken(std::string_view token, const KeyTable& keys) const {
-  AUTOGLM_TRY(const JwtIdentity identity, jwt_->Verify(token));
+  AUTOGLM_TRY(JwtIdentity identity, jwt_->Verify(token));
   const auto policy = options_.policies.find(identity.policy);
   if (policy == options_.policies.end()) {
     return Fail(ErrorCode::kPermissionDenied, fmt::format("the token's policy '{}' is not configured", identity.policy));
   }
   Principal principal{.policy = policy->second};
+  principal.policy.scope_models = std::move(identity.scope_models);
   if (!identity.tenant.empty()) principal.policy.tenant = identity.tenant;
   principal.name = identity.subject.empty() ? principal.policy.tenant : identity.subject;
   principal.key_id = "jwt:" + principal.name;

@@ -48,6 +48,9 @@ class Authenticator {
   // tokens, as JwtVerifier; kPermissionDenied for a token whose policy is not configured.
   Result<std::shared_ptr<const Principal>> Authenticate(std::string_view authorization, std::string_view api_key) const;
 
+  // nullptr where tokens are not configured. For who fetches its keys.
+  JwtVerifier* jwt() const { return jwt_.get(); }
+
  private:
   Authenticator(AuthOptions options, AuthHooks hooks) : options_(std::move(options)), hooks_(std::move(hooks)) {}
 

@@ -184,6 +184,29 @@ TEST_F(AuthenticatorTest, Tokens_GetTheirPolicyAndTenant) {
   EXPECT_EQ(Pass(Token({{"sub", nullptr}}))->policy.tenant, "everyone");
 }
 
+TEST_F(AuthenticatorTest, Scopes_BoundThePolicysModels) {
+  UseTokens();
+  options_.jwt->scope_models = {{"chat", {"chat-*"}}};
+  options_.policies["standard"].models = {"chat-9b", "coder"};
+  Start();
+  const auto chats = Pass(Token({{"scope", "chat"}}));
+  EXPECT_TRUE(chats->policy.MayUse("chat-9b"));
+  EXPECT_FALSE(chats->policy.MayUse("chat-27b"));
+  EXPECT_FALSE(chats->policy.MayUse("coder"));
+  EXPECT_FALSE(Pass(Token())->policy.MayUse("chat-9b")) << "no scope";
+}
+
+TEST_F(AuthenticatorTest, KeysOfAUrl_AreHandedToTheVerifier) {
+  UseTokens();
+  options_.jwt->jwks.clear();
+  options_.jwt->jwks_url = "https://issuer/jwks";
+  Start();
+  EXPECT_FALSE(authenticator_->is_open());
+  EXPECT_EQ(RefuseKey(Token()).code, ErrorCode::kUnavailable);
+  ASSERT_TRUE(authenticator_->jwt()->SetKeys(issuer_.Jwks()));
+  Pass(Token());
+}
+
 TEST_F(AuthenticatorTest, BadTokens_AreRefused) {
   UseTokens();
   Start();

@@ -191,6 +191,58 @@ TEST(JwkSet, WrongBase64_IsRefusedEvenWhereItIsSigned) {
     ExpectRefused(keys, sign(payload), payload);
 }
 
+// Appendix A.4 of RFC 8037.
+TEST(JwkSet, EdDsa_VerifiesTheExampleOfItsRfc) {
+  const JwkSet keys = SetOf(Json{{"kty", "OKP"}, {"crv", "Ed25519"}, {"x", "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}});
+  const Result<std::string> payload = keys.Verify(
+      "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg"
+      "5BhVsPt9g7sVvpAr_MuM0KAg");
+  ASSERT_TRUE(payload);
+  EXPECT_EQ(*payload, "Example of Ed25519 signing");
+}
+
+TEST(JwkSet, EdDsa_IsHeldToTheSameRules) {
+  const TestEdIssuer ed("ed");
+  const JwkSet keys = SetOf(ed.PublicJwk());
+  const std::string good = ed.Sign({{"alg", "EdDSA"}}, kPayload);
+  EXPECT_EQ(*keys.Verify(good), kPayload);
+  EXPECT_EQ(*keys.Verify(ed.Sign({{"alg", "Ed25519"}}, kPayload)), kPayload);
+
+  Parts other_payload(good);
+  other_payload.payload = Base64Url(R"({"sub":"eve"})");
+  ExpectRefused(keys, other_payload.Joined(), "another payload");
+  for (size_t length = 0; length < Parts(good).signature.size(); length += 3) {
+    Parts cut(good);
+    cut.signature.resize(length);
+    ExpectRefused(keys, cut.Joined(), "cut");
+  }
+  ExpectRefused(keys, good + "AAAA", "longer");
+  ExpectRefused(keys, TestEdIssuer("ed").Sign({{"alg", "EdDSA"}}, kPayload), "another key with that kid");
+  ExpectRefused(keys, ed.Sign({{"alg", "EdDSA"}, {"crit", {"b64"}}}, kPayload), "extensions");
+  ExpectRefused(keys, ed.Sign({{"alg", "EdDSA"}, {"kid", 7}}, kPayload), "kid that is no text");
+  for (const char* alg : {"none", "", "eddsa", "Ed448", "RS256", "ES256", "HS256"}) {
+    ExpectRefused(keys, ed.Sign({{"alg", alg}}, kPayload), alg);
+  }
+  EXPECT_EQ(keys.Verify(ed.Sign({{"alg", "EdDSA"}, {"kid", "new"}}, kPayload)).error().code, ErrorCode::kNotFound);
+  EXPECT_TRUE(keys.Verify(TestEdIssuer("").Sign({{"alg", "EdDSA"}}, kPayload)).error().code == ErrorCode::kUnauthenticated);
+}
+
+TEST(JwkSet, KeysOfOtherKinds_AreNotConfusedWithEdDsa) {
+  const TestEdIssuer ed("rsa");
+  ExpectRefused(SetOf(RsaIssuer()), ed.Sign({{"alg", "EdDSA"}}, kPayload), "the kid of an RSA key");
+  const std::string x = ed.PublicJwk()["x"].get<std::string>();
+  for (const std::string& secret : {x, std::string(kSecret)}) {
+    ExpectRefused(SetOf(ed.PublicJwk()), TestIssuer::Secret(secret, "rsa").Sign("HS256", kPayload), "as the secret of an HMAC");
+  }
+  const Result<JwkSet> both = JwkSet::Parse(DumpJson(Json{{"keys", {ed.PublicJwk(), RsaIssuer().PublicJwk()}}}));
+  ASSERT_TRUE(both);
+  EXPECT_TRUE(both->Verify(ed.Sign({{"alg", "EdDSA"}}, kPayload)));
+  EXPECT_TRUE(both->Verify(RsaIssuer().Sign("RS256", kPayload))) << "one kid, two kinds: the algorithm says which";
+  Json other_alg = ed.PublicJwk();
+  other_alg["alg"] = "ES256";
+  EXPECT_THAT(ParseError(other_alg), HasSubstr("holds no key"));
+}
+
 TEST(JwkSet, HugeToken_IsRefusedUnread) {
   const JwkSet keys = SetOf(RsaIssuer());
   const std::string fits = RsaIssuer().Sign("RS256", std::string(11'000, 'x'));
@@ -238,7 +290,7 @@ TEST(JwkSet, KeysForOtherUses_AreLeftOut) {
   Json wraps = RsaIssuer().PublicJwk();
   wraps["alg"] = "RSA-OAEP";
   EXPECT_THAT(ParseError(wraps), HasSubstr("holds no key"));
-  EXPECT_THAT(ParseError({{"kty", "OKP"}, {"crv", "Ed25519"}, {"x", "AAAA"}}), HasSubstr("holds no key"));
+  EXPECT_THAT(ParseError({{"kty", "OKP"}, {"crv", "Ed448"}, {"x", "AAAA"}}), HasSubstr("holds no key"));
   Json good = RsaIssuer().PublicJwk();
   good["use"] = "sig";
   good["key_ops"] = {"verify"};
@@ -258,6 +310,10 @@ TEST(JwkSet, BrokenKeys_AreNamed) {
     EXPECT_THAT(ParseError({{"kty", "RSA"}, {"n", modulus}, {"e", "AQAB"}}), HasSubstr("is broken")) << modulus;
   }
   EXPECT_THAT(ParseError({{"kty", "oct"}, {"k", 5}}), HasSubstr("is broken"));
+  for (const char* x : {"", "AAAA", "=", "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo="}) {
+    EXPECT_THAT(ParseError({{"kty", "OKP"}, {"crv", "Ed25519"}, {"kid", "ed"}, {"x", x}}), HasSubstr("the key 'ed' is broken"))
+        << x;
+  }
   Json off_curve = TestIssuer::Ec(CJOSE_JWK_EC_P_256, "off").PublicJwk();
   off_curve["y"] = off_curve["x"];
   EXPECT_THAT(ParseError(off_curve), HasSubstr("is broken"));

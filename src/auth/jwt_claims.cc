@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
+#include <ranges>
+#include <utility>
 
 #include "auth/policy.h"
 #include "json/fields.h"
@@ -51,13 +53,49 @@ Result<std::string> ReadName(const JsonFields& claims, const std::string& claim)
   return *name;
 }
 
+void AddWords(std::string_view text, std::vector<std::string>& words) {
+  for (const auto word : std::views::split(text, ' ')) {
+    if (!word.empty()) words.emplace_back(word.begin(), word.end());
+  }
+}
+
+// RFC 8693 section 4.2 has "scope" as one text; "scp" is what Azure (a text) and Okta (a list) call it.
+Result<std::vector<std::string>> ReadScopes(const JsonFields& claims) {
+  std::vector<std::string> scopes;
+  AUTOGLM_TRY(const std::optional<std::string> scope, claims.String("scope"));
+  AddWords(scope.value_or(""), scopes);
+  const Json* const list = claims.Find("scp");
+  if (list == nullptr || !list->is_array()) {
+    AUTOGLM_TRY(const std::optional<std::string> words, claims.String("scp"));
+    AddWords(words.value_or(""), scopes);
+    return scopes;
+  }
+  for (const Json& one : *list) {
+    if (!one.is_string()) return claims.Refuse("scp", "must be a list of names");
+    scopes.push_back(one.get<std::string>());
+  }
+  return scopes;
+}
+
+Result<std::optional<std::vector<std::string>>> ReadScopeModels(const JsonFields& claims, const JwtOptions& options) {
+  if (options.scope_models.empty()) return std::nullopt;
+  AUTOGLM_TRY(const std::vector<std::string> scopes, ReadScopes(claims));
+  std::vector<std::string> patterns;
+  for (const auto& [scope, models] : options.scope_models) {
+    if (std::ranges::find(scopes, scope) != scopes.end()) patterns.insert(patterns.end(), models.begin(), models.end());
+  }
+  return patterns;
+}
+
 Result<JwtIdentity> ReadIdentity(const JsonFields& claims, const JwtOptions& options) {
   AUTOGLM_TRY(const std::string subject, ReadName(claims, "sub"));
   AUTOGLM_TRY(const std::string tenant, ReadName(claims, options.tenant_claim));
   AUTOGLM_TRY(const std::string policy, ReadName(claims, options.policy_claim));
+  AUTOGLM_TRY(std::optional<std::vector<std::string>> scope_models, ReadScopeModels(claims, options));
   return JwtIdentity{.subject = subject.empty() ? tenant : subject,
                      .tenant = !tenant.empty() || subject.empty() ? tenant : "sub:" + subject,
-                     .policy = policy.empty() ? options.policy : policy};
+                     .policy = policy.empty() ? options.policy : policy,
+                     .scope_models = std::move(scope_models)};
 }
 
 Result<JwtIdentity> ReadClaims(std::string_view payload, const JwtOptions& options, WallTime now) {

@@ -8,8 +8,11 @@
 namespace autoglm {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::StartsWith;
+using testing::UnorderedElementsAre;
 
 constexpr int64_t kNow = 1'800'000'000;
 
@@ -106,6 +109,20 @@ TEST_F(JwtClaimsTest, WhatIsNoObject_IsRefused) {
                                      std::string(10'000, '['), std::string("{\"exp\":1e999}")}) {
     EXPECT_FALSE(ReadText(payload)) << payload.substr(0, 20);
   }
+}
+
+TEST_F(JwtClaimsTest, Scopes_SayWhichModelsMayBeUsed) {
+  EXPECT_EQ(Read(Claims({{"scope", "chat"}}))->scope_models, std::nullopt) << "not configured";
+  options_.scope_models = {{"chat", {"chat-*"}}, {"code", {"coder", "coder-*"}}, {"nothing", {}}};
+  const auto models = [this](const Json& changes) { return *Read(Claims(changes))->scope_models; };
+  EXPECT_THAT(models({{"scope", "openid  chat "}}), ElementsAre("chat-*"));
+  EXPECT_THAT(models({{"scp", {"code", "chat"}}}), UnorderedElementsAre("chat-*", "coder", "coder-*"));
+  EXPECT_THAT(models({{"scp", "code chat"}}), UnorderedElementsAre("chat-*", "coder", "coder-*"));
+  EXPECT_THAT(models({{"scope", "chat"}, {"scp", {"code"}}}), UnorderedElementsAre("chat-*", "coder", "coder-*"));
+  for (const char* scope : {"", "chats", "Chat", "nothing"}) EXPECT_THAT(models({{"scope", scope}}), IsEmpty()) << scope;
+  EXPECT_THAT(models(Json::object()), IsEmpty());
+  EXPECT_THAT(Refusal(Claims({{"scope", {"chat"}}})), HasSubstr("scope"));
+  EXPECT_THAT(Refusal(Claims({{"scp", {1}}})), HasSubstr("scp"));
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cjose/cjose.h>
+#include <openssl/evp.h>
 
+#include <array>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -11,6 +13,17 @@
 #include "json/json.h"
 
 namespace autoglm {
+
+// RFC 4648 section 5, without padding.
+inline std::string Base64Url(std::string_view bytes) {
+  char* text = nullptr;
+  size_t num_characters = 0;
+  AUTOGLM_CHECK(
+      cjose_base64url_encode(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), &text, &num_characters, nullptr));
+  std::string result(text, num_characters);
+  std::free(text);
+  return result;
+}
 
 // For tests: an issuer of tokens with a key of its own.
 class TestIssuer {
@@ -64,15 +77,41 @@ class TestIssuer {
   std::string kid_;
 };
 
-// RFC 4648 section 5, without padding.
-inline std::string Base64Url(std::string_view bytes) {
-  char* text = nullptr;
-  size_t num_characters = 0;
-  AUTOGLM_CHECK(
-      cjose_base64url_encode(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), &text, &num_characters, nullptr));
-  std::string result(text, num_characters);
-  std::free(text);
-  return result;
-}
+// For tests: one with a key of Ed25519, which cjose does not have.
+class TestEdIssuer {
+ public:
+  explicit TestEdIssuer(std::string kid)
+      : key_(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"), EVP_PKEY_free), kid_(std::move(kid)) {
+    AUTOGLM_CHECK(key_ != nullptr);
+  }
+
+  Json PublicJwk() const {
+    std::array<uint8_t, 32> bytes{};
+    size_t num_bytes = bytes.size();
+    AUTOGLM_CHECK(EVP_PKEY_get_raw_public_key(key_.get(), bytes.data(), &num_bytes) == 1);
+    Json jwk{{"kty", "OKP"},
+             {"crv", "Ed25519"},
+             {"x", Base64Url(std::string_view(reinterpret_cast<const char*>(bytes.data()), num_bytes))}};
+    if (!kid_.empty()) jwk["kid"] = kid_;
+    return jwk;
+  }
+
+  // A token with this header, and with this key's kid where it has none.
+  std::string Sign(Json header, std::string_view payload) const {
+    if (!kid_.empty() && !header.contains("kid")) header["kid"] = kid_;
+    const std::string text = Base64Url(DumpJson(header)) + "." + Base64Url(payload);
+    const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+    std::array<uint8_t, 64> signature{};
+    size_t num_bytes = signature.size();
+    AUTOGLM_CHECK(EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key_.get()) == 1 &&
+                  EVP_DigestSign(context.get(), signature.data(), &num_bytes, reinterpret_cast<const unsigned char*>(text.data()),
+                                 text.size()) == 1);
+    return text + "." + Base64Url(std::string_view(reinterpret_cast<const char*>(signature.data()), num_bytes));
+  }
+
+ private:
+  std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key_;
+  std::string kid_;
+};
 
 }  // namespace autoglm

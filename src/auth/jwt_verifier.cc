@@ -33,7 +33,11 @@ Result<std::string> ReadJwks(const std::filesystem::path& path) {
 }  // namespace
 
 Result<std::unique_ptr<JwtVerifier>> JwtVerifier::Create(JwtOptions options, const Clock& clock, AuthHooks hooks) {
+  if (options.jwks.empty() == options.jwks_url.empty()) {
+    return Fail(ErrorCode::kInvalidArgument, "jwt needs its keys from a file (jwks) or from a URL (jwks_url), and not from both");
+  }
   std::unique_ptr<JwtVerifier> verifier(new JwtVerifier(std::move(options), clock, std::move(hooks)));
+  if (!verifier->IsFile()) return verifier;
   AUTOGLM_TRY_VOID(verifier->Load());
   verifier->next_look_ = clock.Now() + kLookInterval;
   verifier->next_unknown_ = clock.Now() + kUnknownKidInterval;
@@ -41,15 +45,27 @@ Result<std::unique_ptr<JwtVerifier>> JwtVerifier::Create(JwtOptions options, con
 }
 
 Result<JwtIdentity> JwtVerifier::Verify(std::string_view token) {
-  Result<std::string> payload = Keys()->Verify(token);
+  const std::shared_ptr<const JwkSet> keys = Keys();
+  if (keys == nullptr) return Fail(ErrorCode::kUnavailable, "the keys that verify tokens have not been fetched yet");
+  Result<std::string> payload = keys->Verify(token);
   if (!payload && payload.error().code == ErrorCode::kNotFound) payload = KeysForUnknownKid()->Verify(token);
+  if (!payload && payload.error().code == ErrorCode::kNotFound) hooks_.on_unknown_key();
   if (!payload) return Fail(ErrorCode::kUnauthenticated, "the token is not valid");
   return ReadJwtClaims(*payload, options_, hooks_.wall_now());
 }
 
+Status JwtVerifier::SetKeys(std::string_view jwks) {
+  Result<JwkSet> keys = JwkSet::Parse(jwks);
+  if (!keys) return Fail(keys.error().code, fmt::format("{}: {}", options_.jwks_url, keys.error().message));
+  auto shared = std::make_shared<const JwkSet>(*std::move(keys));
+  const std::lock_guard lock(mutex_);
+  keys_.swap(shared);
+  return {};
+}
+
 std::shared_ptr<const JwkSet> JwtVerifier::Keys() {
   const std::lock_guard lock(mutex_);
-  if (clock_.Now() < next_look_) return keys_;
+  if (!IsFile() || clock_.Now() < next_look_) return keys_;
   next_look_ = clock_.Now() + kLookInterval;
   // A file that cannot be looked at cannot be read either, and that says why.
   if (HasChanged().value_or(true)) TryLoad();
@@ -58,7 +74,7 @@ std::shared_ptr<const JwkSet> JwtVerifier::Keys() {
 
 std::shared_ptr<const JwkSet> JwtVerifier::KeysForUnknownKid() {
   const std::lock_guard lock(mutex_);
-  if (clock_.Now() < next_unknown_) return keys_;
+  if (!IsFile() || clock_.Now() < next_unknown_) return keys_;
   next_unknown_ = clock_.Now() + kUnknownKidInterval;
   TryLoad();
   return keys_;

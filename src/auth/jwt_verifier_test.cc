@@ -128,6 +128,73 @@ TEST_F(JwtVerifierTest, UnknownKid_IsRefusedLikeEverythingElse) {
   EXPECT_EQ(unknown.code, ErrorCode::kUnauthenticated);
 }
 
+TEST_F(JwtVerifierTest, FileOrUrl_OneOfThemIsNeeded) {
+  const auto code = [this](JwtOptions options) {
+    const auto verifier = JwtVerifier::Create(std::move(options), clock_, {});
+    return verifier ? ErrorCode::kInternal : verifier.error().code;
+  };
+  Write(old_);
+  EXPECT_EQ(code({}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code({.jwks = path_, .jwks_url = "https://issuer/jwks"}), ErrorCode::kInvalidArgument);
+}
+
+class JwtVerifierOfUrlTest : public JwtVerifierTest {
+ protected:
+  JwtVerifierOfUrlTest() {
+    verifier_ = *JwtVerifier::Create({.jwks_url = "https://issuer/jwks", .policy = "standard"}, clock_,
+                                     {.wall_now = [this] { return wall_now_; }, .on_unknown_key = [this] { ++num_unknown_; }});
+  }
+  int num_unknown_ = 0;
+};
+
+TEST_F(JwtVerifierOfUrlTest, BeforeKeysHaveCome_NobodyCanTell) {
+  EXPECT_EQ(verifier_->Verify(old_.Sign("ES256", kPayload)).error().code, ErrorCode::kUnavailable);
+  ASSERT_TRUE(verifier_->SetKeys(old_.Jwks()));
+  EXPECT_TRUE(Passes(old_));
+}
+
+TEST_F(JwtVerifierOfUrlTest, BrokenKeySet_LeavesTheKeysAsTheyWere) {
+  ASSERT_TRUE(verifier_->SetKeys(old_.Jwks()));
+  EXPECT_THAT(verifier_->SetKeys("{\"keys\":[]}").error().message, HasSubstr("https://issuer/jwks: holds no key"));
+  EXPECT_FALSE(verifier_->SetKeys("<html>"));
+  EXPECT_TRUE(Passes(old_));
+}
+
+TEST_F(JwtVerifierOfUrlTest, UnknownKid_IsReportedAndOtherFaultsAreNot) {
+  ASSERT_TRUE(verifier_->SetKeys(old_.Jwks()));
+  EXPECT_TRUE(Passes(old_));
+  EXPECT_FALSE(Passes(replaced_));
+  EXPECT_FALSE(verifier_->Verify("a.b.c"));
+  EXPECT_EQ(num_unknown_, 0);
+  EXPECT_FALSE(Passes(new_));
+  EXPECT_EQ(num_unknown_, 1);
+  ASSERT_TRUE(verifier_->SetKeys(new_.Jwks()));
+  EXPECT_TRUE(Passes(new_));
+}
+
+// Every token is signed with a key that the set has before and after each change.
+TEST_F(JwtVerifierOfUrlTest, RotationUnderLoad_LosesNoRequest) {
+  const std::string both = DumpJson(Json{{"keys", {old_.PublicJwk(), new_.PublicJwk()}}});
+  ASSERT_TRUE(verifier_->SetKeys(both));
+  const std::string token = old_.Sign("ES256", kPayload);
+  std::atomic<bool> is_over = false;
+  std::atomic<int64_t> num_lost = 0;
+  std::vector<std::thread> threads;
+  threads.reserve(4);
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      while (!is_over) num_lost += verifier_->Verify(token).has_value() ? 0 : 1;
+    });
+  }
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_TRUE(verifier_->SetKeys(i % 2 == 0 ? old_.Jwks() : both));
+    EXPECT_FALSE(verifier_->SetKeys("{"));
+  }
+  is_over = true;
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(num_lost, 0);
+}
+
 TEST_F(JwtVerifierTest, ManyThreads_VerifyWhileKeysAreRotated) {
   Write(old_);
   verifier_ =

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/name_pattern.h"
 #include "json/fields.h"
 
 namespace autoglm {
@@ -12,7 +13,6 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 256;
 constexpr size_t kMaxPatternBytes = 256;
-constexpr size_t kMaxModelBytes = 1024;  // bounds the square of a pattern with many stars
 constexpr size_t kMaxModels = 256;
 
 constexpr std::array<PolicyLimit, 5> kLimits = {{{"max_context_tokens", &Policy::max_context_tokens},
@@ -21,26 +21,15 @@ constexpr std::array<PolicyLimit, 5> kLimits = {{{"max_context_tokens", &Policy:
                                                  {"tokens_per_minute", &Policy::tokens_per_minute},
                                                  {"max_concurrent", &Policy::max_concurrent}}};
 
-bool Matches(std::string_view pattern, std::string_view name) {
-  size_t p = 0;
-  size_t n = 0;
-  size_t star = std::string_view::npos;
-  size_t behind_star = 0;  // where in the name the last star's characters end
-  while (n < name.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      behind_star = n;
-    } else if (p < pattern.size() && pattern[p] == name[n]) {
-      ++p;
-      ++n;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      n = ++behind_star;
-    } else {
-      return false;
-    }
-  }
-  return pattern.find_first_not_of('*', p) == std::string_view::npos;
+constexpr std::array<std::string_view, 3> kPeriodNames = {"day", "month", "total"};
+constexpr std::array<std::string_view, 2> kOwnerNames = {"key", "tenant"};
+
+// Which of `names` it is, in the order of the enumeration.
+template <typename Enum, size_t num_names>
+Result<Enum> FindName(const std::array<std::string_view, num_names>& names, std::string_view name) {
+  const auto found = std::ranges::find(names, name);
+  if (found != names.end()) return static_cast<Enum>(found - names.begin());
+  return Fail(ErrorCode::kInvalidArgument, fmt::format("must be one of {}, not '{}'", fmt::join(names, ", "), name));
 }
 
 bool HasControlCharacter(std::string_view text) {
@@ -53,20 +42,45 @@ Status CheckText(std::string_view what, std::string_view text, size_t max_bytes)
 }
 
 Status CheckField(std::string_view name) {
-  const bool is_known = name == "tenant" || name == "models" || name == "highest_priority" ||
-                        std::ranges::find(kLimits, name, &PolicyLimit::name) != kLimits.end();
+  constexpr std::array<std::string_view, 6> kOthers = {"tenant", "models",        "highest_priority",
+                                                       "budget", "budget_period", "budget_of"};
+  const bool is_known =
+      std::ranges::find(kOthers, name) != kOthers.end() || std::ranges::find(kLimits, name, &PolicyLimit::name) != kLimits.end();
   return is_known ? Status() : Fail(ErrorCode::kInvalidArgument, fmt::format("{}: is not known to this version", name));
+}
+
+template <typename Enum>
+Status ReadName(const JsonFields& fields, std::string_view name, Result<Enum> (*parse)(std::string_view), Enum& target) {
+  AUTOGLM_TRY(const std::optional<std::string> text, fields.String(name));
+  if (!text) return {};
+  const Result<Enum> value = parse(*text);
+  if (!value) return fields.Refuse(name, value.error().message);
+  target = *value;
+  return {};
+}
+
+Status ReadBudget(const JsonFields& fields, Policy& policy) {
+  AUTOGLM_TRY(const std::optional<double> budget, fields.Number("budget"));
+  policy.budget = budget.value_or(0);
+  AUTOGLM_TRY_VOID(ReadName(fields, "budget_period", &ParseBudgetPeriod, policy.budget_period));
+  return ReadName(fields, "budget_of", &ParseBudgetOwner, policy.budget_of);
 }
 
 }  // namespace
 
 bool Policy::MayUse(std::string_view model) const {
-  if (models.empty()) return true;
-  if (model.size() > kMaxModelBytes) return false;
-  return std::ranges::any_of(models, [model](const std::string& pattern) { return Matches(pattern, model); });
+  const auto are_fitting = [model](const std::vector<std::string>& patterns) {
+    return std::ranges::any_of(patterns, [model](const std::string& pattern) { return FitsPattern(model, pattern); });
+  };
+  return (models.empty() || are_fitting(models)) && (!scope_models || are_fitting(*scope_models));
 }
 
 std::span<const PolicyLimit> PolicyLimits() { return kLimits; }
+
+std::string_view BudgetPeriodName(BudgetPeriod period) { return kPeriodNames[static_cast<size_t>(period)]; }
+Result<BudgetPeriod> ParseBudgetPeriod(std::string_view name) { return FindName<BudgetPeriod>(kPeriodNames, name); }
+std::string_view BudgetOwnerName(BudgetOwner owner) { return kOwnerNames[static_cast<size_t>(owner)]; }
+Result<BudgetOwner> ParseBudgetOwner(std::string_view name) { return FindName<BudgetOwner>(kOwnerNames, name); }
 
 Status CheckAuthName(std::string_view what, std::string_view name) { return CheckText(what, name, kMaxNameBytes); }
 
@@ -81,7 +95,9 @@ Status CheckPolicy(const Policy& policy) {
     return Fail(ErrorCode::kInvalidArgument,
                 fmt::format("{}: must be a whole number from 0 to {}, not {}", name, kMaxPolicyLimit, policy.*count));
   }
-  return {};
+  if (policy.budget >= 0 && policy.budget <= static_cast<double>(kMaxPolicyLimit)) return {};
+  return Fail(ErrorCode::kInvalidArgument,
+              fmt::format("budget: must be a number from 0 to {}, not {}", kMaxPolicyLimit, policy.budget));
 }
 
 Json PolicyToJson(const Policy& policy) {
@@ -90,6 +106,11 @@ Json PolicyToJson(const Policy& policy) {
   if (policy.highest_priority) json["highest_priority"] = *policy.highest_priority;
   for (const auto& [name, count] : kLimits) {
     if (policy.*count > 0) json[std::string(name)] = policy.*count;
+  }
+  if (policy.budget > 0) {
+    json["budget"] = policy.budget;
+    json["budget_period"] = BudgetPeriodName(policy.budget_period);
+    json["budget_of"] = BudgetOwnerName(policy.budget_of);
   }
   return json;
 }
@@ -111,6 +132,7 @@ Result<Policy> PolicyFromJson(const Json& json) {
     AUTOGLM_TRY(const std::optional<int64_t> value, fields.Integer(name));
     policy.*count = value.value_or(0);
   }
+  AUTOGLM_TRY_VOID(ReadBudget(fields, policy));
   AUTOGLM_TRY_VOID(CheckPolicy(policy));
   return policy;
 }

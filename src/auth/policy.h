@@ -12,6 +12,16 @@
 
 namespace autoglm {
 
+// In which time a budget may be used, UTC; then it begins anew.
+enum class BudgetPeriod { kDay, kMonth, kTotal };
+std::string_view BudgetPeriodName(BudgetPeriod period);  // "day", "month", "total"
+Result<BudgetPeriod> ParseBudgetPeriod(std::string_view name);
+
+// Whose requests use a budget up together: one key's, or those of all keys of a tenant.
+enum class BudgetOwner { kKey, kTenant };
+std::string_view BudgetOwnerName(BudgetOwner owner);  // "key", "tenant"
+Result<BudgetOwner> ParseBudgetOwner(std::string_view name);
+
 // What the holder of a key may do. 0 or empty: no limit of that kind.
 struct Policy {
   std::string tenant = "default";           // whose requests share cached prefixes and count as one user's
@@ -22,6 +32,11 @@ struct Policy {
   int64_t requests_per_minute = 0;
   int64_t tokens_per_minute = 0;
   int64_t max_concurrent = 0;  // requests at the same time
+  double budget = 0;           // in money where a gateway knows prices, else in tokens
+  BudgetPeriod budget_period = BudgetPeriod::kMonth;
+  BudgetOwner budget_of = BudgetOwner::kKey;
+  // What a token's scopes allow; models must fit these as well. nullopt: it has no such bounds. Never in files.
+  std::optional<std::vector<std::string>> scope_models;
 
   bool MayUse(std::string_view model) const;
   bool operator==(const Policy&) const = default;

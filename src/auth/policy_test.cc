@@ -40,10 +40,30 @@ TEST(Policy, Json_KeepsEverything) {
                       .max_output_tokens = 2,
                       .requests_per_minute = 3,
                       .tokens_per_minute = 4,
-                      .max_concurrent = 5};
+                      .max_concurrent = 5,
+                      .budget = 12.5,
+                      .budget_period = BudgetPeriod::kDay,
+                      .budget_of = BudgetOwner::kTenant};
   EXPECT_EQ(*PolicyFromJson(PolicyToJson(policy)), policy);
   EXPECT_EQ(*PolicyFromJson(PolicyToJson(Policy())), Policy());
   EXPECT_EQ(DumpJson(PolicyToJson(Policy())), R"({"tenant":"default"})");
+}
+
+TEST(Policy, Scopes_TakeModelsAwayAndAddNone) {
+  const Policy policy{.models = {"small", "chat-*"}, .scope_models = {{"chat-9b", "large"}}};
+  EXPECT_TRUE(policy.MayUse("chat-9b"));
+  for (const char* name : {"small", "chat-27b", "large"}) EXPECT_FALSE(policy.MayUse(name)) << name;
+  EXPECT_TRUE((Policy{.scope_models = {{"*"}}}.MayUse("anything")));
+  EXPECT_FALSE((Policy{.scope_models = {std::vector<std::string>()}}.MayUse("anything"))) << "no scope, no model";
+}
+
+TEST(Policy, Json_RefusesBudgetsThatMakeNoSense) {
+  EXPECT_THAT(JsonError(R"({"budget":-1})"), StartsWith("budget: must be a number from 0 to"));
+  EXPECT_THAT(JsonError(R"({"budget":1e13})"), StartsWith("budget: must be a number from 0 to"));
+  EXPECT_THAT(JsonError(R"({"budget":"12"})"), StartsWith("budget"));
+  EXPECT_THAT(JsonError(R"({"budget":1,"budget_period":"week"})"),
+              StartsWith("budget_period must be one of day, month, total, not 'week'"));
+  EXPECT_THAT(JsonError(R"({"budget":1,"budget_of":"planet"})"), StartsWith("budget_of must be one of key, tenant"));
 }
 
 TEST(Policy, Json_RefusesWhatItDoesNotKnow) {

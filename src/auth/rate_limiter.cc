@@ -40,17 +40,13 @@ constexpr std::chrono::seconds kFullWait{60};
 
 struct Obstacle {
   Duration wait;
-  std::string limit;
+  RateLimiter::Limit limit;
 };
 
-bool HasLimits(const Policy& policy) {
-  return policy.requests_per_minute > 0 || policy.tokens_per_minute > 0 || policy.max_concurrent > 0;
-}
-
-RateLimiter::Refusal MakeRefusal(const Obstacle& obstacle, const RateLimits& state) {
-  const int64_t seconds = std::chrono::ceil<std::chrono::seconds>(obstacle.wait).count();
+RateLimiter::Refusal MakeRefusal(std::string_view limit, Duration wait, const RateLimits& state) {
+  const int64_t seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
   return {.error = {.code = ErrorCode::kResourceExhausted,
-                    .message = fmt::format("the limit of {} is reached; try again in {} s", obstacle.limit, seconds)},
+                    .message = fmt::format("the limit of {} is reached; try again in {} s", limit, seconds)},
           .retry_after_seconds = seconds,
           .state = state};
 }
@@ -86,12 +82,31 @@ void Permit::Settle(int64_t tokens) {
   if (more < 0) state_->tokens.GiveBack(-more, now);
 }
 
+RateLimiter::Refusal RateLimiter::Refuse(Limit limit, const Policy& policy, Duration wait, const RateLimits& state) {
+  const auto text = [limit, &policy] {
+    switch (limit) {
+      case Limit::kConcurrent:
+        return fmt::format("{} requests at the same time", policy.max_concurrent);
+      case Limit::kRequests:
+        return fmt::format("{} requests per minute", policy.requests_per_minute);
+      case Limit::kTokens:
+        return fmt::format("{} tokens per minute", policy.tokens_per_minute);
+    }
+    return std::string();
+  };
+  return MakeRefusal(text(), wait, state);
+}
+
+bool RateLimiter::HasLimits(const Policy& policy) {
+  return policy.requests_per_minute > 0 || policy.tokens_per_minute > 0 || policy.max_concurrent > 0;
+}
+
 tl::expected<Permit, RateLimiter::Refusal> RateLimiter::Acquire(const Principal& principal, int64_t tokens) {
   const Policy& policy = principal.policy;
   Permit permit;
   if (!HasLimits(policy)) return permit;
   std::shared_ptr<KeyState> state = StateOf(principal.key_id, clock_.Now());
-  if (state == nullptr) return tl::unexpected(MakeRefusal({kFullWait, "keys in use at the same time"}, {}));
+  if (state == nullptr) return tl::unexpected(MakeRefusal("keys in use at the same time", kFullWait, {}));
 
   const std::lock_guard lock(state->mutex);
   const TimePoint now = clock_.Now();
@@ -100,15 +115,14 @@ tl::expected<Permit, RateLimiter::Refusal> RateLimiter::Acquire(const Principal&
   const int64_t reserve = std::clamp<int64_t>(tokens, 0, policy.tokens_per_minute);
 
   std::optional<Obstacle> obstacle;
-  const auto consider = [&obstacle](Duration wait, int64_t limit, std::string_view of_what) {
-    if (wait == Duration() || (obstacle && obstacle->wait >= wait)) return;
-    obstacle = {wait, fmt::format("{} {}", limit, of_what)};
+  const auto consider = [&obstacle](Duration wait, Limit limit) {
+    if (wait > Duration() && (!obstacle || obstacle->wait < wait)) obstacle = {wait, limit};
   };
   const bool is_crowded = policy.max_concurrent > 0 && state->num_running >= policy.max_concurrent;
-  consider(is_crowded ? std::chrono::seconds(1) : Duration(), policy.max_concurrent, "requests at the same time");
-  consider(state->requests.WaitFor(1, now), policy.requests_per_minute, "requests per minute");
-  consider(state->tokens.WaitFor(reserve, now), policy.tokens_per_minute, "tokens per minute");
-  if (obstacle) return tl::unexpected(MakeRefusal(*obstacle, state->Limits(now)));
+  consider(is_crowded ? std::chrono::seconds(1) : Duration(), Limit::kConcurrent);
+  consider(state->requests.WaitFor(1, now), Limit::kRequests);
+  consider(state->tokens.WaitFor(reserve, now), Limit::kTokens);
+  if (obstacle) return tl::unexpected(Refuse(obstacle->limit, policy, obstacle->wait, state->Limits(now)));
 
   state->requests.Take(1, now);
   state->tokens.Take(reserve, now);

@@ -48,6 +48,12 @@ class RateLimiter {
     RateLimits state;
   };
 
+  // Of the limits of `policy` the one that is in the way, for `wait`, which is told in seconds, rounded up. Also for those who
+  // count elsewhere.
+  enum class Limit { kConcurrent, kRequests, kTokens };
+  static Refusal Refuse(Limit limit, const Policy& policy, Duration wait, const RateLimits& state);
+  static bool HasLimits(const Policy& policy);
+
   explicit RateLimiter(const Clock& clock) : clock_(clock) {}
 
   // Takes one request and reserves `tokens`: the prompt, and the most the answer may have. A reserve larger than a minute's worth

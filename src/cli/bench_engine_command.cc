@@ -13,6 +13,7 @@
 #include "cli/parsed_option.h"
 #include "cli/text_format.h"
 #include "cli/version.h"
+#include "config/values.h"
 #include "json/json.h"
 
 namespace autoglm {

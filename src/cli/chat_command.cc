@@ -11,9 +11,9 @@
 #include "cli/chat_session.h"
 #include "cli/line_reader.h"
 #include "cli/local_model.h"
-#include "cli/option_values.h"
 #include "cli/parsed_option.h"
 #include "cli/text_format.h"
+#include "config/values.h"
 #include "engine/engine.h"
 
 namespace autoglm {

@@ -13,10 +13,10 @@
 
 #include "auth/key_store.h"
 #include "base/priority.h"
-#include "cli/key_database.h"
-#include "cli/option_values.h"
 #include "cli/parsed_option.h"
 #include "cli/text_format.h"
+#include "config/key_database.h"
+#include "config/values.h"
 #include "json/json.h"
 
 namespace autoglm {
@@ -65,6 +65,10 @@ std::string FormatLimits(const Policy& policy) {
   if (policy.highest_priority) add("highest_priority", fmt::format("{}", *policy.highest_priority));
   for (const PolicyLimit& limit : PolicyLimits()) {
     if (policy.*limit.count > 0) add(limit.name, fmt::format("{}", policy.*limit.count));
+  }
+  if (policy.budget > 0) {
+    add("budget",
+        fmt::format("{}/{}/{}", policy.budget, BudgetPeriodName(policy.budget_period), BudgetOwnerName(policy.budget_of)));
   }
   return text.empty() ? "none" : text;
 }
@@ -156,6 +160,16 @@ void AddLimitOption(CLI::App& command, OptionText text, int64_t& limit) {
                            [](const std::string& given) { return ParseInteger(given, 0, kMaxPolicyLimit); });
 }
 
+void AddBudgetOptions(CLI::App& command, Policy& policy) {
+  AddParsedOption<double>(
+      command, {"--budget", "AMOUNT", "money, or tokens where a gateway has no prices; gateways count it (default: 0, no limit)"},
+      policy.budget, [](const std::string& given) { return ParseReal(given, 0, static_cast<double>(kMaxPolicyLimit)); });
+  AddParsedOption<BudgetPeriod>(command, {"--budget-period", "NAME", "day, month or total, in UTC (default: month)"},
+                                policy.budget_period, [](const std::string& given) { return ParseBudgetPeriod(given); });
+  AddParsedOption<BudgetOwner>(command, {"--budget-of", "NAME", "key, or tenant: all keys of the tenant use it (default: key)"},
+                               policy.budget_of, [](const std::string& given) { return ParseBudgetOwner(given); });
+}
+
 void AddPolicyOptions(CLI::App& command, Policy& policy) {
   AddTextOption(command, {"--tenant", "NAME", "whose cached prefixes it shares and whose share it counts to (default: default)"},
                 policy.tenant);
@@ -175,6 +189,7 @@ void AddPolicyOptions(CLI::App& command, Policy& policy) {
   AddLimitOption(command, {"--tokens-per-minute", "N", "of prompts and answers (default: 0, no limit)"},
                  policy.tokens_per_minute);
   AddLimitOption(command, {"--max-concurrent", "N", "requests at the same time (default: 0, no limit)"}, policy.max_concurrent);
+  AddBudgetOptions(command, policy);
 }
 
 void AddCreateCommand(CLI::App& keys, CommandAction& action) {

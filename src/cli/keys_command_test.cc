@@ -9,7 +9,7 @@
 
 #include "auth/key_store.h"
 #include "cli/command_line.h"
-#include "cli/key_database.h"
+#include "config/key_database.h"
 #include "json/json.h"
 #include "support/temporary_folder.h"
 
@@ -84,6 +84,12 @@ TEST_F(KeysCommandTest, Create_TakesEveryLimit) {
           "100000",
           "--max-concurrent",
           "4",
+          "--budget",
+          "12.5",
+          "--budget-period",
+          "day",
+          "--budget-of",
+          "tenant",
           "--expires",
           "30d"});
   const KeyRecord key = OnlyKey();
@@ -94,7 +100,11 @@ TEST_F(KeysCommandTest, Create_TakesEveryLimit) {
                                 .max_output_tokens = 512,
                                 .requests_per_minute = 60,
                                 .tokens_per_minute = 100'000,
-                                .max_concurrent = 4}));
+                                .max_concurrent = 4,
+                                .budget = 12.5,
+                                .budget_period = BudgetPeriod::kDay,
+                                .budget_of = BudgetOwner::kTenant}));
+  EXPECT_THAT(Run({"list"}).out, HasSubstr(" budget=12.5/day/tenant\n"));
   ASSERT_TRUE(key.expires_at);
   EXPECT_EQ(*key.expires_at - key.created_at, std::chrono::hours(30 * 24));
 }
@@ -110,6 +120,8 @@ TEST_F(KeysCommandTest, Create_RefusesWhatMakesNoSense) {
   EXPECT_THAT(Run({"create", "--name", "a", "--max-output", "-1"}).err, HasSubstr("--max-output: must be a whole number"));
   EXPECT_THAT(Run({"create", "--name", "a", "--expires", "soon"}).err, HasSubstr("--expires: must be a time such as"));
   EXPECT_THAT(Run({"create", "--name", "a", "--highest-priority", "x"}).err, HasSubstr("--highest-priority: must be"));
+  EXPECT_THAT(Run({"create", "--name", "a", "--budget", "-1"}).err, HasSubstr("--budget: must be"));
+  EXPECT_THAT(Run({"create", "--name", "a", "--budget-period", "week"}).err, HasSubstr("must be one of day, month, total"));
   EXPECT_EQ(Run({"create", "--name", "a", "extra"}).exit_code, 2);
   EXPECT_EQ(Run({"create", "--name", ""}).exit_code, 1);
   EXPECT_THAT(Run({"create", "--name", "a", "--tenant", ""}).err, HasSubstr("tenant: must be"));

@@ -9,9 +9,9 @@
 #include <span>
 
 #include "cli/local_model.h"
-#include "cli/option_values.h"
 #include "cli/parsed_option.h"
 #include "cli/sequence_forward.h"
+#include "config/values.h"
 
 namespace autoglm {
 namespace {

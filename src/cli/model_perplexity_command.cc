@@ -18,6 +18,7 @@
 #include "cli/progress_bar.h"
 #include "cli/sequence_forward.h"
 #include "cli/text_format.h"
+#include "config/values.h"
 
 namespace autoglm {
 namespace {

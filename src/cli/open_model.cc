@@ -8,6 +8,7 @@
 #include "cli/cache_folder.h"
 #include "cli/option_values.h"
 #include "cli/parsed_option.h"
+#include "config/values.h"
 #include "weights/gguf_file.h"
 
 namespace autoglm {

@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "base/text_file.h"
-#include "cli/yaml_fields.h"
+#include "config/yaml_value.h"
 
 namespace autoglm {
 namespace {
@@ -23,46 +24,63 @@ struct Entry {
   int64_t num_sources = 0;  // of messages, prompt and file
 };
 
-Status SetText(const YAML::Node& value, std::string& target) {
-  AUTOGLM_TRY(target, ScalarValue(value));
-  if (target.empty()) return Fail(ErrorCode::kInvalidArgument, "must not be empty");
-  return {};
+Status SetText(const YamlValue& value, std::string& target) {
+  AUTOGLM_TRY(target, value.Text());
+  return target.empty() ? value.Refuse("must not be empty") : Status();
 }
 
 Json Message(const std::string& role, const std::string& content) { return {{"role", role}, {"content", content}}; }
 
+// One of messages.
+struct MessageEntry {
+  std::string role;
+  std::string content;
+};
+
+constexpr YamlField<MessageEntry> kMessageFields[] = {
+    {"role", [](MessageEntry& message, const YamlValue& value) { return SetText(value, message.role); }},
+    {"content", [](MessageEntry& message, const YamlValue& value) { return SetText(value, message.content); }},
+};
+
 // Which roles there are is for CheckPublicPrefix to know.
-Result<Json> ReadMessages(const YAML::Node& list, std::string_view file_name) {
-  if (!list.IsSequence() || list.size() == 0) return FailAt(file_name, list.Mark(), "messages: must be a list of messages");
-  Json messages = Json::array();
-  for (const auto& entry : list) {
-    std::string role;
-    std::string content;
-    AUTOGLM_TRY_VOID(ForEachField(entry, file_name, "a message", [&](const std::string& key, const YAML::Node& value) -> Status {
-      if (key == "role") return SetText(value, role);
-      if (key == "content") return SetText(value, content);
-      return Fail(ErrorCode::kInvalidArgument, "unknown key; known are role, content");
-    }));
-    if (role.empty() || content.empty()) return FailAt(file_name, entry.Mark(), "a message needs 'role' and 'content'");
-    messages.push_back(Message(role, content));
+Status SetMessages(Entry& entry, const YamlValue& list) {
+  ++entry.num_sources;
+  AUTOGLM_TRY(const std::vector<YamlValue> items, list.Items("messages"));
+  if (items.empty()) return list.Refuse("must be a list of messages");
+  entry.prefix.messages = Json::array();
+  for (const YamlValue& item : items) {
+    MessageEntry message;
+    AUTOGLM_TRY_VOID(ReadFields(item, kMessageFields, message));
+    if (message.role.empty() || message.content.empty()) return item.FailHere("a message needs 'role' and 'content'");
+    entry.prefix.messages.push_back(Message(message.role, message.content));
   }
-  return messages;
+  return {};
 }
 
-Status SetField(const std::string& key, const YAML::Node& value, Entry& entry) {
-  if (key == "model") return SetText(value, entry.prefix.model);
-  if (key == "as") {
-    AUTOGLM_TRY(const std::string kind, ScalarValue(value));
-    entry.is_system = kind == "system";
-    if (entry.is_system || kind == "prompt") return {};
-    return Fail(ErrorCode::kInvalidArgument, fmt::format("must be system or prompt, not '{}'", kind));
-  }
+Status SetPrompt(Entry& entry, const YamlValue& value) {
   ++entry.num_sources;
-  if (key == "messages") return {};  // read when the rest is known to be well-formed: its errors have places of their own
-  if (key == "prompt") return SetText(value, entry.prefix.prompt);
-  if (key == "file") return SetText(value, entry.file);
-  return Fail(ErrorCode::kInvalidArgument, "unknown key; known are messages, prompt, file, as, model");
+  return SetText(value, entry.prefix.prompt);
 }
+
+Status SetFile(Entry& entry, const YamlValue& value) {
+  ++entry.num_sources;
+  return SetText(value, entry.file);
+}
+
+Status SetKind(Entry& entry, const YamlValue& value) {
+  AUTOGLM_TRY(const std::string kind, value.Text());
+  entry.is_system = kind == "system";
+  if (entry.is_system || kind == "prompt") return {};
+  return value.Refuse(fmt::format("must be system or prompt, not '{}'", kind));
+}
+
+constexpr YamlField<Entry> kFields[] = {
+    {"messages", SetMessages},
+    {"prompt", SetPrompt},
+    {"file", SetFile},
+    {"as", SetKind},
+    {"model", [](Entry& entry, const YamlValue& value) { return SetText(value, entry.prefix.model); }},
+};
 
 Status ReadFile(const std::filesystem::path& folder, Entry& entry) {
   const std::filesystem::path path = folder / entry.file;
@@ -76,36 +94,29 @@ Status ReadFile(const std::filesystem::path& folder, Entry& entry) {
   return {};
 }
 
-Result<PublicPrefix> ReadPrefix(const YAML::Node& map, std::string_view file_name) {
+Result<PublicPrefix> ReadPrefix(const YamlValue& map, std::string_view file_name) {
   Entry entry;
-  AUTOGLM_TRY_VOID(ForEachField(map, file_name, "an entry of public_prefixes",
-                                [&](const std::string& key, const YAML::Node& value) { return SetField(key, value, entry); }));
-  const auto refuse = [&](const char* field, std::string_view what) { return FailAt(file_name, map[field].Mark(), what); };
+  AUTOGLM_TRY_VOID(ReadFields(map, kFields, entry));
   if (entry.num_sources != 1) {
-    return FailAt(file_name, map.Mark(), "an entry of public_prefixes needs one of 'messages', 'prompt' and 'file'");
+    return map.FailHere("an entry of public_prefixes needs one of 'messages', 'prompt' and 'file'");
   }
-  if (map["as"] && entry.file.empty()) return refuse("as", "as: says what a 'file' is, and there is none");
-  if (map["messages"]) {
-    AUTOGLM_TRY(entry.prefix.messages, ReadMessages(map["messages"], file_name));
-  }
+  const std::optional<YamlValue> kind = map.Find("as");
+  if (kind && entry.file.empty()) return kind->Refuse("says what a 'file' is, and there is none");
   if (!entry.file.empty()) {
     const Status status = ReadFile(std::filesystem::path(file_name).parent_path(), entry);
-    if (!status) return refuse("file", fmt::format("file: {}", status.error().message));
+    if (!status) return map.Find("file")->Refuse(status.error().message);
   }
-  entry.prefix.origin = fmt::format("{}:{}", file_name, map.Mark().line + 1);
-  if (const Status status = CheckPublicPrefix(entry.prefix); !status)
-    return FailAt(file_name, map.Mark(), status.error().message);
+  entry.prefix.origin = fmt::format("{}:{}", file_name, map.line());
+  if (const Status status = CheckPublicPrefix(entry.prefix); !status) return map.FailHere(status.error().message);
   return std::move(entry.prefix);
 }
 
 }  // namespace
 
-Status ApplyPublicPrefixes(const YAML::Node& list, std::string_view file_name, std::vector<PublicPrefix>& prefixes) {
-  if (!list.IsSequence()) return FailAt(file_name, list.Mark(), "public_prefixes: must be a list of prefixes");
-  if (list.size() > kMostPrefixes) {
-    return FailAt(file_name, list.Mark(), fmt::format("public_prefixes: must be at most {}", kMostPrefixes));
-  }
-  for (const auto& entry : list) {
+Status ApplyPublicPrefixes(const YamlValue& list, std::string_view file_name, std::vector<PublicPrefix>& prefixes) {
+  AUTOGLM_TRY(const std::vector<YamlValue> entries, list.Items("prefixes"));
+  if (entries.size() > kMostPrefixes) return list.Refuse(fmt::format("must be at most {}", kMostPrefixes));
+  for (const YamlValue& entry : entries) {
     AUTOGLM_TRY(PublicPrefix prefix, ReadPrefix(entry, file_name));
     prefixes.push_back(std::move(prefix));
   }

@@ -4,11 +4,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "config/yaml_value.h"
 #include "server/public_prefixes.h"
-
-namespace YAML {
-class Node;
-}
 
 namespace autoglm {
 
@@ -16,6 +13,6 @@ inline constexpr std::string_view kPublicPrefixesKey = "public_prefixes";
 
 // Reads the list under public_prefixes and the files that it names, relative to the folder of `file_name`.
 // Errors: kInvalidArgument, starting with "FILE:LINE: ".
-Status ApplyPublicPrefixes(const YAML::Node& list, std::string_view file_name, std::vector<PublicPrefix>& prefixes);
+Status ApplyPublicPrefixes(const YamlValue& list, std::string_view file_name, std::vector<PublicPrefix>& prefixes);
 
 }  // namespace autoglm

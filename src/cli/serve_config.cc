@@ -1,17 +1,17 @@
 #include "cli/serve_config.h"
 
 #include <fmt/format.h>
-#include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <charconv>
-#include <set>
 
 #include "base/text_file.h"
-#include "cli/auth_config.h"
 #include "cli/option_values.h"
 #include "cli/public_prefix_config.h"
-#include "cli/yaml_fields.h"
+#include "config/auth_config.h"
+#include "config/values.h"
+#include "config/yaml_file.h"
+#include "config/yaml_value.h"
 #include "engine/loaded_model.h"
 
 namespace autoglm {
@@ -19,7 +19,6 @@ namespace {
 
 using Values = std::vector<std::string>;
 
-constexpr int64_t kMaxConfigBytes = 1 << 20;
 constexpr int64_t kMaxContext = int64_t{1} << 24;
 constexpr std::string_view kModelsKey = "models";
 
@@ -104,12 +103,6 @@ Status SetSloClasses(ServeConfig& config, const Values& values) {
     config.slo_classes[name] = std::chrono::seconds(seconds);
   }
   return {};
-}
-
-Result<bool> ParseUnauthenticated(std::string_view text) {
-  if (text == "loopback") return false;
-  if (text == "anywhere") return true;
-  return Fail(ErrorCode::kInvalidArgument, fmt::format("must be loopback or anywhere, not '{}'", text));
 }
 
 Result<Preload> ParsePreload(std::string_view text) {
@@ -270,10 +263,10 @@ const ServeOption* FindByYamlKey(std::string_view key) {
 }
 
 // What a setting is given: a list only where it takes one.
-Result<Values> ValuesOf(const YAML::Node& node, bool is_list) {
-  if (is_list) return ScalarValues(node);
-  AUTOGLM_TRY(std::string value, ScalarValue(node));
-  return Values{std::move(value)};
+Result<Values> ValuesOf(const YamlValue& value, bool is_list) {
+  if (is_list) return value.Texts();
+  AUTOGLM_TRY(std::string text, value.Text());
+  return Values{std::move(text)};
 }
 
 // One setting of an entry under "models".
@@ -291,58 +284,50 @@ Status SetModelField(std::string_view key, const Values& values, ServedModelConf
   return Fail(ErrorCode::kInvalidArgument, "unknown key; known are model, name, aliases, precision, context, kv_memory");
 }
 
-Status ApplyModel(const YAML::Node& entry, std::string_view file_name, ServedModelConfig& model) {
-  if (entry.IsScalar()) {
-    model.path = entry.Scalar();
-    return {};
+Status ApplyModel(const YamlValue& entry, ServedModelConfig& model) {
+  if (entry.IsPlain()) return Assign(model.path, entry.Text());
+  if (!entry.IsMap()) return entry.FailHere("must be a path, or lines such as 'model: model.gguf'");
+  AUTOGLM_TRY(const std::vector<YamlValue> fields, entry.Fields());
+  for (const YamlValue& field : fields) {
+    AUTOGLM_TRY(const Values values, field.Texts());
+    const Status status = SetModelField(field.name(), values, model);
+    if (!status) return field.Refuse(status.error().message);
   }
-  if (!entry.IsMap()) return FailAt(file_name, entry.Mark(), "must be a path, or lines such as 'model: model.gguf'");
-  for (const auto& field : entry) {
-    const std::string key = field.first.IsScalar() ? field.first.Scalar() : "";
-    const Result<Values> values = ScalarValues(field.second);
-    const Status status = values ? SetModelField(key, *values, model) : tl::unexpected<Error>(values.error());
-    if (!status) return FailAt(file_name, field.first.Mark(), fmt::format("{}: {}", key, status.error().message));
-  }
-  if (model.path.empty()) return FailAt(file_name, entry.Mark(), "an entry of models needs 'model'");
+  if (model.path.empty()) return entry.FailHere("an entry of models needs 'model'");
   return {};
 }
 
 // models: a list of paths, or of what is to be said of each.
-Status ApplyModels(const YAML::Node& list, std::string_view file_name, ServeConfig& config) {
-  if (!list.IsSequence() || list.size() == 0) return FailAt(file_name, list.Mark(), "models: must be a list of models");
+Status ApplyModels(const YamlValue& list, ServeConfig& config) {
+  AUTOGLM_TRY(const std::vector<YamlValue> entries, list.Items("models"));
+  if (entries.empty()) return list.Refuse("must be a list of models");
   config.models.clear();
-  for (const auto& entry : list) AUTOGLM_TRY_VOID(ApplyModel(entry, file_name, config.models.emplace_back()));
+  for (const YamlValue& entry : entries) AUTOGLM_TRY_VOID(ApplyModel(entry, config.models.emplace_back()));
   return {};
 }
 
-Status ApplyEntry(const YAML::Node& key, const YAML::Node& value, std::string_view file_name, ServeConfig& config) {
-  if (!key.IsScalar()) return FailAt(file_name, key.Mark(), "a key must be plain text");
-  if (key.Scalar() == kModelsKey) return ApplyModels(value, file_name, config);
-  if (key.Scalar() == kPublicPrefixesKey) return ApplyPublicPrefixes(value, file_name, config.public_prefixes);
-  if (IsAuthSection(key.Scalar())) return {};  // read together, when all of them are known to stand there once
-  const ServeOption* option = FindByYamlKey(key.Scalar());
-  if (option == nullptr) {
-    return FailAt(file_name, key.Mark(), fmt::format("unknown key '{}'; known are {}", key.Scalar(), KnownKeys()));
-  }
-  const Result<Values> values = ValuesOf(value, option->is_list);
-  const Status status = values ? option->set(config, *values) : tl::unexpected<Error>(values.error());
-  if (!status) return FailAt(file_name, key.Mark(), fmt::format("{}: {}", key.Scalar(), status.error().message));
-  return {};
+Status ApplyField(const YamlValue& field, std::string_view file_name, ServeConfig& config) {
+  if (field.name() == kModelsKey) return ApplyModels(field, config);
+  if (field.name() == kPublicPrefixesKey) return ApplyPublicPrefixes(field, file_name, config.public_prefixes);
+  if (IsAuthSection(field.name())) return {};  // read together, by ApplyAuthYaml
+  const ServeOption* option = FindByYamlKey(field.name());
+  if (option == nullptr) return field.FailHere(fmt::format("unknown key '{}'; known are {}", field.name(), KnownKeys()));
+  AUTOGLM_TRY(const Values values, ValuesOf(field, option->is_list));
+  const Status status = option->set(config, values);
+  return status ? Status() : field.Refuse(status.error().message);
 }
 
-Status ApplyDocument(const YAML::Node& document, std::string_view file_name, ServeConfig& config) {
+Status ApplyDocument(const YamlValue& document, std::string_view file_name, ServeConfig& config) {
   if (document.IsNull()) return {};
-  if (!document.IsMap()) return FailAt(file_name, document.Mark(), "must be a list of lines such as 'port: 8080'");
-  std::set<std::string> seen;
-  for (const auto& entry : document) {
-    AUTOGLM_TRY_VOID(ApplyEntry(entry.first, entry.second, file_name, config));
-    // "model" and "models" say the same.
-    const std::string key = entry.first.Scalar() == kModelsKey ? "model" : entry.first.Scalar();
-    if (!seen.insert(key).second) {
-      return FailAt(file_name, entry.first.Mark(), fmt::format("'{}' stands here a second time", key));
+  if (!document.IsMap()) return document.FailHere("must be a list of lines such as 'port: 8080'");
+  AUTOGLM_TRY(const std::vector<YamlValue> fields, document.Fields());
+  for (const YamlValue& field : fields) {
+    if (field.name() == kModelsKey && document.Find("model")) {
+      return field.FailHere("'model' stands here a second time");  // they say the same
     }
+    AUTOGLM_TRY_VOID(ApplyField(field, file_name, config));
   }
-  return ApplyAuthYaml(document, file_name, config.auth);
+  return ApplyAuthYaml(document, config.auth);
 }
 
 Status CheckTogether(const ServeConfig& config) {
@@ -370,19 +355,14 @@ std::string YamlKey(const ServeOption& option) {
 }
 
 Status ApplyServeYaml(const std::string& yaml, std::string_view file_name, ServeConfig& config) {
-  try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
-    if (documents.size() > 1) return FailAt(file_name, documents[1].Mark(), "a second document begins here; only one is read");
-    return documents.empty() ? Status() : ApplyDocument(documents.front(), file_name, config);
-  } catch (const YAML::Exception& exception) {
-    return FailAt(file_name, exception.mark, exception.msg);
-  }
+  AUTOGLM_TRY(const YAML::Node document, LoadYaml(yaml, file_name));
+  return ApplyDocument(YamlValue::Root(document, file_name, YamlValue::Environment::kIgnored), file_name, config);
 }
 
 Result<ServeConfig> BuildServeConfig(const std::optional<std::filesystem::path>& file, const ServeFlags& flags) {
   ServeConfig config;
   if (file) {
-    AUTOGLM_TRY(const std::string yaml, ReadTextFile(*file, kMaxConfigBytes));
+    AUTOGLM_TRY(const std::string yaml, ReadTextFile(*file, kMaxYamlBytes));
     AUTOGLM_TRY_VOID(ApplyServeYaml(yaml, file->string(), config));
   }
   for (const ServeOption& option : kOptions) {

@@ -12,7 +12,7 @@
 #include "auth/authenticator.h"
 #include "base/result.h"
 #include "cli/cache_folder.h"
-#include "cli/key_database.h"
+#include "config/key_database.h"
 #include "engine/kv_tier.h"
 #include "kernels/isa.h"
 #include "server/degradation.h"

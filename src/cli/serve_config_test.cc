@@ -238,5 +238,18 @@ TEST(ServeConfig, DecodeBudgetAboveTheBudgetIsRefused) {
   EXPECT_EQ(config.error().message, "max-batch-tokens-decode (11) must not be larger than max-batch-tokens (10)");
 }
 
+TEST(ServeYaml, WhoMayDoWhat_StandsBesideTheSettings) {
+  ServeConfig config;
+  const Status status = ApplyServeYaml(
+      "keys:\n  - {name: ci, sha256: " + std::string(64, 'a') + "}\nport: 9000\nkeys_database: off\n", "a.yaml", config);
+  ASSERT_TRUE(status) << status.error().message;
+  EXPECT_EQ(config.port, 9000);
+  EXPECT_EQ(config.auth.keys.size(), 1u);
+  EXPECT_EQ(config.auth.key_database, std::nullopt);
+  EXPECT_THAT(ApplyServeYaml("keys: []\nkeys: []\n", "a.yaml", config).error().message,
+              StartsWith("a.yaml:2: 'keys' stands here"));
+  EXPECT_THAT(ApplyServeYaml("key: 1\n", "a.yaml", config).error().message, HasSubstr("models, policies, keys, jwt"));
+}
+
 }  // namespace
 }  // namespace autoglm

@@ -176,6 +176,8 @@ struct RouteConfig {
   DegradeConfig degrade;
   std::vector<std::string> fallback;  // routes tried in turn where this one has nobody left to ask
   std::vector<MirrorConfig> mirrors;
+
+  bool operator==(const RouteConfig&) const = default;
 };
 
 struct ListenConfig {

@@ -240,7 +240,8 @@ tl::expected<std::vector<std::shared_ptr<TokenStream>>, Refusal> Engine::SubmitT
     if (const Status status = impl_->Check(request); !status) return Refuse(status.error());
     const auto num_prompt_tokens = std::ssize(request.prompt_tokens);
     ask.num_prompt_tokens += num_prompt_tokens;
-    ask.max_answer_tokens += std::min(request.sampling.max_tokens, impl_->context_length - num_prompt_tokens);
+    ask.max_answer_tokens +=
+        std::min(request.sampling.max_tokens - request.num_continued, impl_->context_length - num_prompt_tokens);
     ask.is_urgent = ask.is_urgent && request.priority < 0;
   }
   if (const auto admitted = impl_->admission.Admit(ask); !admitted) return tl::unexpected(admitted.error());
@@ -357,10 +358,14 @@ void Engine::Impl::Accept(Arrival arrival) {
 void Engine::Impl::Enqueue(Arrival arrival) {
   admission.Entered(std::ssize(arrival.request.prompt_tokens));
   const uint64_t seed = next_seed.fetch_add(1);
-  auto sampler =
-      std::make_unique<Sampler>(arrival.request.sampling, seed, arrival.request.prompt_tokens, model->tokenizer().vocab_size());
+  const std::span<const TokenId> given = arrival.request.prompt_tokens;
+  const std::span<const TokenId> continued = given.last(static_cast<size_t>(arrival.request.num_continued));
+  auto sampler = std::make_unique<Sampler>(arrival.request.sampling, seed, given.first(given.size() - continued.size()),
+                                           model->tokenizer().vocab_size());
+  sampler->Replay(continued);
   Result<Sequence*> sequence = scheduler.Enqueue({.id = std::move(arrival.request.id),
                                                   .prompt_tokens = std::move(arrival.request.prompt_tokens),
+                                                  .num_continued = arrival.request.num_continued,
                                                   .sampling = std::move(arrival.request.sampling),
                                                   .priority = arrival.request.priority,
                                                   .tenant = arrival.request.tenant,

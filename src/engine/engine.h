@@ -70,6 +70,7 @@ struct EngineResources {
 struct GenerationRequest {
   std::string id;
   std::vector<TokenId> prompt_tokens;
+  int64_t num_continued = 0;  // see scheduler/sequence.h; fewer than sampling.max_tokens
   SamplingParams sampling;
   int64_t priority = 0;  // lower goes first: SchedulerOptions::priority_step
   uint64_t tenant = 0;   // see scheduler/sequence.h for this and the next

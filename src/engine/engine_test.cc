@@ -131,6 +131,48 @@ TEST_F(EngineTest, Seed_DecidesTheAnswer) {
   EXPECT_NE(Answer(*engine, sampled(8)), answer);
 }
 
+// As if the engine had sampled the first tokens itself: the same draws, penalties and end, with drafts and without.
+TEST_F(EngineTest, ContinuedAnswer_IsTheRestOfTheWholeOne) {
+  const auto first = StartEngine();
+  const auto second = StartEngine();
+  const auto plain = StartEngine({.speculates = false});
+  for (const float temperature : {0.0f, 0.9f}) {
+    GenerationRequest request = Ask(40, 50);
+    request.sampling.temperature = temperature;
+    request.sampling.frequency_penalty = 0.2f;
+    request.sampling.repetition_penalty = 1.1f;
+    request.sampling.seed = 11;
+    const std::vector<TokenId> answer = Answer(*first, request);
+    for (const int64_t cut : {0, 1, 7, 31, 49}) {
+      GenerationRequest rest = request;
+      rest.prompt_tokens.insert(rest.prompt_tokens.end(), answer.begin(), answer.begin() + cut);
+      rest.num_continued = cut;
+      const std::vector<TokenId> expected(answer.begin() + cut, answer.end());
+      EXPECT_EQ(Answer(*second, rest), expected) << cut;
+      EXPECT_EQ(Answer(*plain, rest), expected) << cut;
+    }
+  }
+  EXPECT_TRUE(second->CheckIntegrity());
+}
+
+TEST_F(EngineTest, ContinuedAnswer_CountsThePromptAlone) {
+  const auto engine = StartEngine();
+  GenerationRequest request = Ask(40, 50);
+  request.num_continued = 10;
+  Collector collector(*engine->Submit(std::move(request)));
+  collector.WaitForFinish();
+  EXPECT_EQ(collector.tokens.size(), 40u);
+  EXPECT_EQ(collector.last.num_prompt_tokens, 30);
+  EXPECT_EQ(collector.last.num_generated, 50);
+}
+
+TEST_F(EngineTest, EndedStream_HasItsEndAtOnce) {
+  Collector collector(TokenStream::MakeEnded(FinishReason::kLength, 9));
+  collector.WaitForFinish();
+  EXPECT_EQ(collector.last.finish, FinishReason::kLength);
+  EXPECT_EQ(collector.last.num_prompt_tokens, 9);
+}
+
 // Prompts that repeat themselves, so that there is much to draft; at every temperature the drafts change nothing.
 TEST_F(EngineTest, Speculation_ChangesNoAnswer) {
   const auto with = StartEngine();

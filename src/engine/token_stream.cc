@@ -18,6 +18,14 @@ void TokenStream::SetWake(std::function<void()> wake) {
   if (has_news_ && wake_) wake_();
 }
 
+std::shared_ptr<TokenStream> TokenStream::MakeEnded(FinishReason reason, int64_t num_prompt_tokens) {
+  auto stream = std::make_shared<TokenStream>(CancelToken());
+  stream->pending_.finish = reason;
+  stream->pending_.num_prompt_tokens = num_prompt_tokens;
+  stream->has_news_ = true;
+  return stream;
+}
+
 void TokenStream::Deliver(std::optional<TokenId> token, std::optional<FinishReason> finish, const Sequence& sequence) {
   const std::lock_guard lock(mutex_);
   if (token) pending_.tokens.push_back(*token);

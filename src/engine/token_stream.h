@@ -39,6 +39,9 @@ class TokenStream {
   // Consumer. The engine drops the sequence before its next step; a finish of kCancelled follows.
   void Cancel() const { cancel_.Cancel(); }
 
+  // One that has nothing to give but its end, of an answer that was complete before any engine saw it.
+  static std::shared_ptr<TokenStream> MakeEnded(FinishReason reason, int64_t num_prompt_tokens);
+
   // Engine.
   void Deliver(std::optional<TokenId> token, std::optional<FinishReason> finish, const Sequence& sequence);
   void Fail(FinishReason reason, std::string error);

@@ -42,7 +42,8 @@ class HeaderLines {
 // Zero: none.
 struct ClientTimeouts {
   std::chrono::milliseconds connect{2'000};    // name, TCP and TLS
-  std::chrono::milliseconds first_byte{0};     // of the head, from when the request is being sent
+  // Of the body (servers of streams send their head at once), from when the request is being sent.
+  std::chrono::milliseconds first_byte{0};
   std::chrono::milliseconds between_bytes{0};  // of the body
   std::chrono::milliseconds total{0};          // from Send to the last byte
 };

@@ -178,7 +178,7 @@ void ClientConnection::ReadWhatIsThere() {
 void ClientConnection::OnInput(std::string_view bytes) {
   if (phase_ == Phase::kIdle) return Close();  // nobody has asked
   has_input_ = true;
-  phase_since_ = Clock::now();
+  if (phase_ == Phase::kReceiving) phase_since_ = Clock::now();
   if (!input_.empty()) {
     input_.append(bytes);
     bytes = input_;
@@ -202,12 +202,15 @@ void ClientConnection::OnInput(std::string_view bytes) {
 bool ClientConnection::Deliver() {
   if (!has_head_ && parser_->has_head()) {
     has_head_ = true;
-    if (phase_ == Phase::kWaiting) phase_ = Phase::kReceiving;
-    ArmIfEarlier();
     receiver_->OnHead(parser_->TakeHead());
     if (receiver_ == nullptr) return false;
   }
   if (parser_->body().empty()) return true;
+  if (phase_ == Phase::kWaiting) {
+    phase_ = Phase::kReceiving;
+    phase_since_ = Clock::now();
+    ArmIfEarlier();
+  }
   receiver_->OnBody(parser_->body());
   if (receiver_ == nullptr) return false;
   parser_->ClearBody();
@@ -232,7 +235,7 @@ ClientFailure ClientConnection::FailureOfClosing() const {
 
 void ClientConnection::Finish(Reuse reuse) {
   ResponseReceiver* const receiver = std::exchange(receiver_, nullptr);
-  const bool is_all_sent = phase_ == Phase::kReceiving;
+  const bool is_all_sent = phase_ != Phase::kSending;
   if (reuse == Reuse::kPossible && is_all_sent && parser_->keep_alive()) {
     phase_ = Phase::kIdle;
     idle_since_ = Clock::now();

@@ -49,7 +49,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
  private:
   using Clock = std::chrono::steady_clock;
-  enum class Phase { kConnecting, kSending, kWaiting, kReceiving, kIdle, kClosed };
+  enum class Phase { kConnecting, kSending, kWaiting, kReceiving, kIdle, kClosed };  // waiting: for the body's first byte
 
   void ConnectNext();
   void ContinueHandshake();
@@ -99,7 +99,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   bool has_input_ = false;  // any byte of the answer
   bool has_head_ = false;   // and the receiver too
   Clock::time_point begun_{};
-  Clock::time_point phase_since_{};  // or the last byte
+  Clock::time_point phase_since_{};  // receiving: the last byte
 };
 
 }  // namespace autoglm::http

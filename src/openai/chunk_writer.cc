@@ -1,5 +1,7 @@
 #include "openai/chunk_writer.h"
 
+#include <utility>
+
 #include "json/json.h"
 
 namespace autoglm {
@@ -57,6 +59,20 @@ void ChunkWriter::AppendDone(std::string& out) { out += "data: [DONE]\n\n"; }
 void ChunkWriter::AppendError(std::string& out, const ErrorBody& error) { out += "data: " + ErrorJson(error) + "\n\n"; }
 
 void ChunkWriter::AppendPing(std::string& out) { out += ": ping\n\n"; }
+
+void ChunkWriter::AppendOrigin(std::string& out, const StreamOrigin& origin) {
+  out += ": autoglm-stream " + StreamOriginJson(origin) + "\n";
+}
+
+void ChunkWriter::AppendTokens(std::string& out, std::span<const TokenId> tokens) {
+  char separator = ' ';
+  out += ": autoglm-tokens";
+  for (const TokenId token : tokens) {
+    out += std::exchange(separator, ',');
+    out += std::to_string(token);
+  }
+  out += '\n';
+}
 
 void ChunkWriter::AppendChunk(std::string& out, size_t choice, std::string_view middle, std::string_view finish_reason) const {
   out += before_choices_;

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
+#include "base/result.h"
+#include "openai/continuation.h"
 #include "openai/error.h"
 #include "openai/response.h"
 
@@ -30,6 +33,10 @@ class ChunkWriter {
   static void AppendError(std::string& out, const ErrorBody& error);
   // A comment, which clients skip: keeps proxies from taking a silent stream for a dead one.
   static void AppendPing(std::string& out);
+  // Comments of the event that follows, for whoever may have to go on with the stream at another server: where it began, and
+  // the tokens that this event's text accounts for beyond those before.
+  static void AppendOrigin(std::string& out, const StreamOrigin& origin);
+  static void AppendTokens(std::string& out, std::span<const TokenId> tokens);
 
  private:
   void AppendChunk(std::string& out, size_t choice, std::string_view middle, std::string_view finish_reason) const;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "json/json.h"
 
@@ -60,6 +61,22 @@ TEST(ChunkWriter, EveryText_StaysOneEventOfValidJson) {
     EXPECT_EQ(event["choices"][0]["index"], 3);
     EXPECT_TRUE(event["choices"][0]["delta"]["content"].is_string());
   }
+}
+
+TEST(ChunkWriter, NotesForContinuing_AreCommentsOfTheNextEvent) {
+  std::string out;
+  ChunkWriter::AppendOrigin(out, {.id = "chatcmpl-1",
+                                  .created_unix_seconds = 5,
+                                  .seed = -7,
+                                  .model = "m\n",
+                                  .num_prompt_tokens = 9,
+                                  .num_cached_tokens = 0,
+                                  .max_tokens = 3});
+  ChunkWriter::AppendTokens(out, std::vector<TokenId>{17, 905});
+  EXPECT_EQ(
+      out,
+      R"(: autoglm-stream {"id":"chatcmpl-1","created":5,"seed":-7,"model":"m\n","prompt_tokens":9,"cached_tokens":0,"max_tokens":3})"
+      "\n: autoglm-tokens 17,905\n");
 }
 
 TEST(ChunkWriter, FailuresAndPings_AreEventsOfTheirOwn) {

@@ -78,6 +78,9 @@ Result<CompletionRequest> ParseCompletionRequest(std::string_view body) {
   AUTOGLM_TRY(request.params, ReadGenerationParams(fields));
   AUTOGLM_TRY_VOID(RefuseUnsupported(fields));
   AUTOGLM_TRY(request.prompts, ReadPrompts(fields));
+  if (request.params.continuation && request.prompts.size() != 1) {
+    return fields.Refuse("prompt", "must be one where an answer is continued");
+  }
   if (!request.params.max_tokens) request.params.max_tokens = kDefaultCompletionTokens;
   return request;
 }

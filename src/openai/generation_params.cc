@@ -186,6 +186,15 @@ Status RefuseUnsupported(const JsonFields& body) {
   return {};
 }
 
+Status ReadContinued(const JsonFields& body, GenerationParams& params) {
+  AUTOGLM_TRY(params.continuation, ReadContinuation(body));
+  if (!params.continuation) return {};
+  if (params.num_choices != 1) return body.Refuse("n", "must be 1 where an answer is continued");
+  if (!params.stream) return body.Refuse("stream", "must be true where an answer is continued");
+  params.sampling.seed = static_cast<uint64_t>(params.continuation->origin.seed);
+  return {};
+}
+
 }  // namespace
 
 bool IsTruthy(const Json* value) {
@@ -223,6 +232,7 @@ Result<GenerationParams> ReadGenerationParams(const JsonFields& body) {
   }
   AUTOGLM_TRY_VOID(ReadStreaming(body, params));
   AUTOGLM_TRY_VOID(RefuseUnsupported(body));
+  AUTOGLM_TRY_VOID(ReadContinued(body, params));
 
   // Ids beyond the model's vocabulary are found when the model is known. Without max_tokens the answer may be as long as any.
   if (params.max_tokens) params.sampling.max_tokens = *params.max_tokens;

@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "json/fields.h"
+#include "openai/continuation.h"
 #include "sampling/sampling_params.h"
 
 namespace autoglm {
@@ -23,7 +24,8 @@ struct GenerationParams {
   std::string service_tier;           // "auto", "default", "flex", "priority", or empty
   std::string context;                // id of one that this goes on from, or empty
   bool stream = false;
-  bool include_usage = false;  // stream_options.include_usage
+  bool include_usage = false;                // stream_options.include_usage
+  std::optional<Continuation> continuation;  // of an answer that is streamed and the only one
 };
 
 // Reads and checks the common fields; null counts as absent and unknown fields are ignored. Errors: kInvalidArgument for

@@ -19,6 +19,20 @@ namespace {
 
 using ::testing::HasSubstr;
 
+Json DescribeContinuation(const std::optional<Continuation>& continuation) {
+  if (!continuation) return nullptr;
+  const StreamOrigin& origin = continuation->origin;
+  return {{"id", origin.id},
+          {"created", origin.created_unix_seconds},
+          {"seed", origin.seed},
+          {"model", origin.model},
+          {"prompt_tokens", origin.num_prompt_tokens.value_or(-1)},
+          {"cached_tokens", origin.num_cached_tokens.value_or(-1)},
+          {"max_tokens", origin.max_tokens.value_or(-1)},
+          {"token_ids", continuation->token_ids},
+          {"text_bytes", continuation->text_bytes}};
+}
+
 Json Describe(const GenerationParams& params) {
   const SamplingParams& sampling = params.sampling;
   Json biases = Json::array();
@@ -29,6 +43,7 @@ Json Describe(const GenerationParams& params) {
           {"priority", params.priority},
           {"stream", params.stream},
           {"include_usage", params.include_usage},
+          {"continues", DescribeContinuation(params.continuation)},
           {"temperature", sampling.temperature},
           {"top_k", sampling.top_k},
           {"top_p", sampling.top_p},

@@ -16,6 +16,8 @@ struct HedgeOptions {
   int64_t max_burst = 10;   // of second attempts at once, from what was saved up
   int64_t min_count = 100;  // of first bytes seen, before anyone is hedged
   Duration window = std::chrono::seconds(30);
+
+  bool operator==(const HedgeOptions&) const = default;
 };
 
 // When a request that has no first byte yet is sent to a second upstream too, and the slower of the two is given up (Dean,

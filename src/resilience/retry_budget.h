@@ -8,6 +8,8 @@ namespace autoglm::resilience {
 struct RetryBudgetOptions {
   double share = 0.2;       // of the requests at work may be retries (Envoy's retry budget)
   int64_t min_retries = 3;  // at work may always be
+
+  bool operator==(const RetryBudgetOptions&) const = default;
 };
 
 // How many retries may be at work at a time, over all requests: where everything fails, retries must not double what is asked of

@@ -17,6 +17,8 @@ struct RetryOptions {
   double jitter = 0.5;  // of a delay, that is left to chance
   // What an upstream asks for is waited for up to here; beyond it the client is told.
   Duration max_retry_after = std::chrono::seconds(10);
+
+  bool operator==(const RetryOptions&) const = default;
 };
 
 // An attempt that failed, and what there is to go on with.

@@ -12,6 +12,8 @@ struct BreakerOptions {
   Duration open_for_max = std::chrono::minutes(5);  // it doubles with every trial that fails
   int max_trials = 1;                               // at a time, once it is half open
   int successes_to_close = 2;
+
+  bool operator==(const BreakerOptions&) const = default;
 };
 
 // Keeps requests from an upstream that fails: closed, it lets them through and counts failures; open, it lets none through for a

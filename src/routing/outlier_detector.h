@@ -15,6 +15,8 @@ struct OutlierOptions {
   Duration ejected_for = std::chrono::seconds(30);  // times how often it was ejected, which is forgotten one interval at a time
   Duration ejected_for_max = std::chrono::minutes(5);
   double max_ejected = 0.1;  // of the upstreams; one may always be, where there are others
+
+  bool operator==(const OutlierOptions&) const = default;
 };
 
 // What an upstream did in the interval that goes on, and how often it was ejected.

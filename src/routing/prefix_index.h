@@ -20,6 +20,8 @@ std::vector<uint64_t> PrefixBlocksOf(std::string_view prompt, uint64_t salt, siz
 struct PrefixIndexOptions {
   size_t max_blocks = 1 << 17;                   // 24 bytes each, taken at once; rounded up to a power of two
   Duration lifetime = std::chrono::minutes(10);  // since it was last sent: what upstreams keep longer is not known
+
+  bool operator==(const PrefixIndexOptions&) const = default;
 };
 
 // Which upstreams were sent which beginnings of prompts, so that the next request goes where its beginning is cached. A guess:

@@ -21,6 +21,7 @@ struct UpstreamSpec {
   int64_t least_context_tokens = 0;
   int64_t most_context_tokens = 0;
   std::vector<std::string> models;  // that it serves; empty: whatever is asked for
+  int64_t max_inflight = 0;         // requests of ours at a time; 0: any number
 
   bool operator==(const UpstreamSpec&) const = default;
 };

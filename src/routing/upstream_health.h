@@ -13,6 +13,8 @@ struct HealthOptions {
   Duration slow_start =
       std::chrono::seconds(10);  // from when an upstream comes back until it gets its whole share; zero: at once
   BreakerOptions breaker;
+
+  bool operator==(const HealthOptions&) const = default;
 };
 
 // Why an upstream is asked, or is not.

@@ -17,6 +17,7 @@ constexpr double kRoundTripMemorySeconds = 60;
 // Why an upstream is no candidate.
 constexpr std::string_view kOtherModel = "serves other models";
 constexpr std::string_view kContextTooLong = "context too long for it";
+constexpr std::string_view kBusy = "has as many requests as it may";
 constexpr std::string_view kTried = "tried already";
 constexpr std::string_view kForLonger = "kept for longer contexts";
 constexpr std::string_view kTooSlow = "slower than the threshold";
@@ -196,6 +197,8 @@ void UpstreamPool::Impl::Gather(const RoutingRequest& request, TimePoint now, Fi
       left_out = AvailabilityName(availability);
     } else if (std::ranges::find(request.except, state.name) != request.except.end()) {
       left_out = kTried;
+    } else if (state.spec.max_inflight > 0 && state.num_inflight >= state.spec.max_inflight) {
+      left_out = kBusy;
     }
     if (!left_out.empty()) continue;
     Candidate candidate{.spec = &state.spec,
@@ -339,7 +342,9 @@ Error UpstreamPool::Impl::WhyNobody(const RoutingRequest& request, const Field& 
     if (field.left_out[i] == kOtherModel) continue;
     reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : ", ", upstreams[i]->name, field.left_out[i]);
   }
-  return {.code = ErrorCode::kUnavailable, .message = "No server can take the request now (" + reasons + ")."};
+  const bool is_busy = std::ranges::find(field.left_out, kBusy) != field.left_out.end();
+  return {.code = is_busy ? ErrorCode::kResourceExhausted : ErrorCode::kUnavailable,
+          .message = "No server can take the request now (" + reasons + ")."};
 }
 
 // --- learning

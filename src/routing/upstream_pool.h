@@ -92,7 +92,8 @@ class UpstreamPool {
   UpstreamPool& operator=(const UpstreamPool&) = delete;
 
   // Errors: kNotFound where no upstream serves the model, kContextLengthExceeded where those that do take no such context,
-  // kUnavailable where those that could are unhealthy or were tried already.
+  // kResourceExhausted where one that could has as many requests as it may, kUnavailable where those that could are unhealthy or
+  // were tried already.
   Result<Attempt> Choose(const RoutingRequest& request);
   // What Choose would look at now; changes nothing.
   std::vector<Explanation> Explain(const RoutingRequest& request) const;

@@ -77,6 +77,10 @@ TokenId Sampler::Sample(std::span<float> logits, std::span<const TokenId> eos_to
   return token;
 }
 
+void Sampler::Replay(std::span<const TokenId> tokens) {
+  for (const TokenId token : tokens) Count(token);
+}
+
 void Sampler::ApplyPenalties(std::span<float> logits) const {
   for (const auto& [token, num_generated] : seen_tokens_) {
     float& logit = logits[static_cast<size_t>(token)];

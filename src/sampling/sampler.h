@@ -33,6 +33,9 @@ class Sampler {
   // not stop at it.)
   TokenId Sample(std::span<float> logits, std::span<const TokenId> eos_tokens);
 
+  // Counts tokens that were sampled elsewhere, with the same parameters and seed: what follows is as if it had been here.
+  void Replay(std::span<const TokenId> tokens);
+
   int64_t num_sampled() const { return num_sampled_; }
 
  private:

@@ -86,6 +86,20 @@ TEST(Sampler, DrawDependsOnItsNumberAndNotOnWhatWasDrawnBefore) {
   EXPECT_EQ(SampleMany(sampler, logits, 1).front(), expected.back());
 }
 
+TEST(Sampler, AfterAReplayTheTokensAreThoseOfTheSamplerThatWentThatFar) {
+  const SamplingParams params{.presence_penalty = 0.5f, .frequency_penalty = 0.3f, .repetition_penalty = 1.3f, .min_tokens = 12};
+  const std::vector<TokenId> prompt = {3, 5};
+  const auto logits = RandomLogits(40, 1, 3);
+  Sampler whole(params, kSeed, prompt, 40);
+  const std::vector<TokenId> tokens = SampleMany(whole, logits, 20);
+  for (const int64_t cut : {0, 1, 11, 19}) {
+    Sampler rest(params, kSeed, prompt, 40);
+    rest.Replay(std::span(tokens).first(static_cast<size_t>(cut)));
+    EXPECT_EQ(rest.num_sampled(), cut);
+    EXPECT_EQ(SampleMany(rest, logits, static_cast<int>(20 - cut)), std::vector(tokens.begin() + cut, tokens.end())) << cut;
+  }
+}
+
 TEST(Sampler, UnusedLimitsDoNotChangeTheDraw) {
   const auto logits = RandomLogits(500, 1, 3);
   const auto plain = SampleMany({}, logits, 50);

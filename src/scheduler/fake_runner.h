@@ -65,7 +65,7 @@ class FakeRunner {
   // What the sequence must hold in the end if it was alone and never cancelled.
   static std::vector<TokenId> AnswerAlone(const Request& request, int64_t max_sequence_tokens) {
     std::vector<TokenId> tokens = request.prompt_tokens;
-    for (int64_t i = 0; i < request.sampling.max_tokens && std::ssize(tokens) < max_sequence_tokens; ++i) {
+    for (int64_t i = request.num_continued; i < request.sampling.max_tokens && std::ssize(tokens) < max_sequence_tokens; ++i) {
       tokens.push_back(NextToken(tokens));
       if (tokens.back() == kEos && !request.sampling.ignore_eos) break;
     }

@@ -53,29 +53,30 @@ Scheduler::~Scheduler() {
 }
 
 Result<Sequence*> Scheduler::Enqueue(Request request, std::unique_ptr<Sampler> sampler) {
-  const int64_t num_prompt_tokens = std::ssize(request.prompt_tokens);
-  if (num_prompt_tokens == 0) return Fail(ErrorCode::kInvalidArgument, "The prompt is empty; send at least one token.");
-  if (num_prompt_tokens >= max_sequence_tokens_) {
+  const int64_t num_given = std::ssize(request.prompt_tokens);
+  if (num_given == 0) return Fail(ErrorCode::kInvalidArgument, "The prompt is empty; send at least one token.");
+  if (num_given >= max_sequence_tokens_) {
     return Fail(ErrorCode::kContextLengthExceeded,
-                fmt::format("The prompt has {} tokens; prompt and answer together may have {}. Shorten the prompt.",
-                            num_prompt_tokens, max_sequence_tokens_));
+                fmt::format("The prompt has {} tokens; prompt and answer together may have {}. Shorten the prompt.", num_given,
+                            max_sequence_tokens_));
   }
   if (num_waiting() >= options_.max_waiting) {
     return Fail(ErrorCode::kResourceExhausted, fmt::format("{} requests are waiting already; try again later.", num_waiting()));
   }
+  AUTOGLM_CHECK(request.num_continued >= 0 && request.num_continued < std::min(num_given, request.sampling.max_tokens));
   auto owned = std::make_unique<Sequence>();
   Sequence& sequence = *owned;
   sequence.tokens = request.prompt_tokens;
   sequence.request = std::move(request);
   sequence.arrival = ++num_arrivals_;
-  sequence.num_prompt_tokens = num_prompt_tokens;
+  sequence.num_prompt_tokens = num_given - sequence.request.num_continued;
   sequence.sampler = std::move(sampler);
   if (options_.speculates) sequence.speculator = std::make_unique<Speculator>(acceptance_);
   sequence.times.enqueued = sequence.request.arrived.value_or(clock_.Now());
   sequences_.emplace(&sequence, std::move(owned));
   const Duration shift = sequence.request.priority * options_.priority_step;
   sequence.allowance = sequence.request.target - kStandardTarget + shift;
-  sequence.due = DueOf(sequence.request, sequence.times.enqueued, prompt_cost_.Seconds(0, num_prompt_tokens)) + shift;
+  sequence.due = DueOf(sequence.request, sequence.times.enqueued, prompt_cost_.Seconds(0, num_given)) + shift;
   waiting_.Enter(sequence);
   waiting_.Add(sequence);
   return &sequence;
@@ -321,10 +322,10 @@ void Scheduler::Start(Sequence& sequence) {
   sequence.block_table = blocks_.MatchPrefix(sequence.tokens, sequence.num_tokens() - 1, sequence.request.cache_scope);
   sequence.num_computed = sequence.block_table.num_matched_tokens;
   if (sequence.num_preemptions == 0) {
-    sequence.num_cached_tokens = sequence.num_computed;
+    sequence.num_cached_tokens = std::min(sequence.num_computed, sequence.num_prompt_tokens);
     sequence.times.first_scheduled = clock_.Now();
   }
-  sequence.num_charged = std::max(sequence.num_charged, std::min(sequence.num_computed, sequence.num_prompt_tokens));
+  sequence.num_charged = std::max(sequence.num_charged, std::min(sequence.num_computed, sequence.num_given()));
   sequence.state = SequenceState::kRunning;
   running_.insert(std::ranges::upper_bound(running_, sequence.place(), {}, &Sequence::place), &sequence);
 }
@@ -371,13 +372,13 @@ std::vector<SequenceUpdate> Scheduler::Commit(const StepResult& result) {
   return updates;
 }
 
-// For what a step has computed of its prompt, once, and for so many tokens of its answer. What that was worth.
+// For what a step has computed of the tokens it was given, once, and for so many tokens of its answer. What that was worth.
 double Scheduler::Charge(Sequence& sequence, int64_t num_answer_tokens) {
-  const int64_t num_prompt_tokens = std::min(sequence.num_computed, sequence.num_prompt_tokens) - sequence.num_charged;
+  const int64_t num_given_tokens = std::min(sequence.num_computed, sequence.num_given()) - sequence.num_charged;
   double service = kAnswerTokenService * static_cast<double>(num_answer_tokens);
-  if (num_prompt_tokens > 0) {
-    sequence.num_charged += num_prompt_tokens;
-    service += static_cast<double>(num_prompt_tokens);
+  if (num_given_tokens > 0) {
+    sequence.num_charged += num_given_tokens;
+    service += static_cast<double>(num_given_tokens);
   }
   waiting_.Charge(sequence, service);
   return service;
@@ -443,7 +444,7 @@ void Scheduler::LearnSlowdown(const PromptWork& prompts, int64_t num_streams, do
 
 SequenceUpdate Scheduler::AppendToken(Sequence& sequence, TokenId token, TimePoint now) {
   AUTOGLM_CHECK(token >= 0 && token < options_.vocab_size);
-  if (sequence.num_generated() == 0) sequence.times.first_token = now;
+  if (sequence.num_tokens() == sequence.num_given()) sequence.times.first_token = now;
   sequence.times.last_token = now;
   sequence.tokens.push_back(token);
 

@@ -24,8 +24,8 @@ Status CheckQueue(const std::vector<Sequence*>& queue, SequenceState state) {
 
 Status CheckTokens(const Sequence& sequence) {
   const auto& prompt = sequence.request.prompt_tokens;
-  if (std::ssize(prompt) != sequence.num_prompt_tokens || sequence.num_generated() < 0 ||
-      !std::equal(prompt.begin(), prompt.end(), sequence.tokens.begin())) {
+  if (std::ssize(prompt) != sequence.num_prompt_tokens + sequence.request.num_continued ||
+      std::ssize(prompt) > sequence.num_tokens() || !std::equal(prompt.begin(), prompt.end(), sequence.tokens.begin())) {
     return Broken(fmt::format("sequence {} does not begin with its prompt", sequence.arrival));
   }
   if (sequence.state == SequenceState::kRunning) return {};

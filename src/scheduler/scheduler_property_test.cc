@@ -94,6 +94,7 @@ class World {
     if (Chance(10)) request.deadline = clock_.Now() + std::chrono::seconds(UpTo(500));
     if (Chance(20)) request.target = std::chrono::seconds(UpTo(100));
     request.priority = UpTo(options_.num_priorities) - 1;
+    if (Chance(20)) request.num_continued = UpTo(std::min(std::ssize(request.prompt_tokens), request.sampling.max_tokens)) - 1;
     return request;
   }
 
@@ -188,7 +189,7 @@ class World {
     const bool stopped = sequence.tokens.back() == FakeRunner::kEos && !sequence.request.sampling.ignore_eos;
     EXPECT_EQ(update.finish, stopped ? FinishReason::kStop : FinishReason::kLength);
     const auto answer_end = sequence.tokens.end() - (stopped ? 1 : 0);
-    EXPECT_EQ(delivered, std::vector(sequence.tokens.begin() + sequence.num_prompt_tokens, answer_end));
+    EXPECT_EQ(delivered, std::vector(sequence.tokens.begin() + sequence.num_given(), answer_end));
     last_answer_ = sequence.tokens;
     Retire(update.sequence);
   }

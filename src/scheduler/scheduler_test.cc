@@ -126,6 +126,33 @@ TEST_F(SchedulerTest, MaxTokens_EndWithTheLastTokenDelivered) {
   EXPECT_EQ(blocks_->stats().num_used, 0);
 }
 
+TEST_F(SchedulerTest, ContinuedTokens_CountAsGeneratedAndAreComputedWithThePrompt) {
+  auto request = MakeRequest(45, 8);
+  request.num_continued = 5;
+  Sequence& sequence = Add(std::move(request));
+  EXPECT_EQ(sequence.num_prompt_tokens, 40);
+  EXPECT_EQ(sequence.num_generated(), 5);
+  clock_.Advance(milliseconds(10));
+  EXPECT_TRUE(Step()[0].token.has_value());
+  EXPECT_EQ(Planned(sequence), 45);
+  EXPECT_EQ(sequence.times.first_token, clock_.Now());
+  EXPECT_EQ(Step()[0].finish, std::nullopt);
+  EXPECT_EQ(Step()[0].finish, FinishReason::kLength);
+  EXPECT_EQ(sequence.num_generated(), 8);
+  EXPECT_EQ(sequence.num_charged, 45);
+}
+
+TEST_F(SchedulerTest, ContinuedTokensInTheCache_AreNoCachedPrompt) {
+  Add(MakeRequest(100, 60));
+  RunUntilIdle();
+  auto request = MakeRequest(100, 60);
+  request.num_continued = 50;
+  Sequence& sequence = Add(std::move(request));
+  Step();
+  EXPECT_EQ(Planned(sequence), 4);
+  EXPECT_EQ(sequence.num_cached_tokens, 50);
+}
+
 TEST_F(SchedulerTest, Context_EndsTheAnswer) {
   options_.context_length = 50;
   Reset(100);
@@ -162,6 +189,12 @@ TEST_F(SchedulerTest, Times_AreStampedOnce) {
 }
 
 using SchedulerDeathTest = SchedulerTest;
+
+TEST_F(SchedulerDeathTest, ContinuingACompleteAnswerIsABug) {
+  auto request = MakeRequest(20, 5);
+  request.num_continued = 5;
+  EXPECT_DEATH(Add(std::move(request)), "num_continued");
+}
 
 TEST_F(SchedulerDeathTest, WrongResultsAreABug) {
   Add(10);

@@ -25,6 +25,7 @@ inline constexpr Duration kStandardTarget = std::chrono::seconds(10);
 struct Request {
   std::string id;
   std::vector<TokenId> prompt_tokens;  // at least one
+  int64_t num_continued = 0;           // of them, the last: another engine generated those, and they count as generated
   SamplingParams sampling;
   int64_t priority = 0;                    // lower goes first: SchedulerOptions::priority_step
   uint64_t tenant = 0;                     // whose it is: tenants get equal shares of the engine
@@ -61,11 +62,11 @@ struct Sequence {
   TimePoint due;         // by when it should begin to be answered: see Scheduler
   Duration allowance{};  // how much longer than others its class and priority let it wait; below 0: shorter
   SequenceState state = SequenceState::kWaiting;
-  std::vector<TokenId> tokens;  // prompt, then generated
-  int64_t num_prompt_tokens = 0;
+  std::vector<TokenId> tokens;    // prompt, then generated
+  int64_t num_prompt_tokens = 0;  // without those that count as generated
   int64_t num_computed = 0;       // tokens whose KV is in the blocks
   int64_t num_cached_tokens = 0;  // prompt tokens found in the prefix tree when first scheduled
-  int64_t num_charged = 0;        // prompt tokens that its tenant was charged for, cached ones included
+  int64_t num_charged = 0;        // given tokens that its tenant was charged for, cached ones included
   int64_t num_preemptions = 0;
   BlockTable block_table;
   std::unique_ptr<Sampler> sampler;
@@ -75,6 +76,7 @@ struct Sequence {
 
   Place place() const { return {due, arrival}; }
   int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
+  int64_t num_given() const { return static_cast<int64_t>(request.prompt_tokens.size()); }
   int64_t num_generated() const { return num_tokens() - num_prompt_tokens; }
   int64_t num_to_compute() const { return num_tokens() - num_computed; }
 };

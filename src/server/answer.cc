@@ -86,7 +86,8 @@ void Answer::TakeNews(size_t choice) {
   const int64_t num_before = generation.num_completion_tokens();
   const std::string text = generation.Take();
   model_metrics_.generation_tokens.Increment(static_cast<double>(generation.num_completion_tokens() - num_before));
-  if (generation.num_cached_tokens() > 0) writer_->CachedTokens(CountUsage().num_cached_tokens);
+  if (const int64_t num_cached = CountUsage().num_cached_tokens; num_cached > 0) writer_->CachedTokens(num_cached);
+  writer_->Tokens(choice, generation.tokens());
   if (!text.empty()) writer_->Text(choice, text);
   const std::optional<FinishReason> finish = generation.finish();
   if (finish == FinishReason::kStop || finish == FinishReason::kLength) writer_->Finish(choice, *finish);
@@ -143,7 +144,7 @@ Usage Answer::CountUsage() const {
     if (last_prompt == choice.prompt_index) continue;
     last_prompt = choice.prompt_index;
     usage.num_prompt_tokens += choice.generation.num_prompt_tokens();
-    usage.num_cached_tokens += choice.generation.num_cached_tokens();
+    usage.num_cached_tokens += choice.num_cached_tokens.value_or(choice.generation.num_cached_tokens());
   }
   return usage;
 }

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "auth/rate_limiter.h"
@@ -20,6 +21,8 @@ namespace autoglm {
 struct AnswerChoice {
   size_t prompt_index = 0;
   TextGeneration generation;
+  // In the usage, in place of those found here: as the server counted that began the answer.
+  std::optional<int64_t> num_cached_tokens = {};
 };
 
 // The rest of a request's life once the engine has it: takes news of its generations, writes them, and records the end.

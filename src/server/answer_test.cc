@@ -38,7 +38,8 @@ class AnswerTest : public ::testing::Test {
     const ResponseHead head{.id = "id", .model = "m"};
     Answer::Parts parts{.engine = nullptr, .choices = {}, .writer = nullptr, .exchange = exchange_, .record = {}};
     for (const auto& stream : streams_) {
-      parts.choices.push_back({.prompt_index = 0, .generation = TextGeneration(*tokenizer_, {"END"}, stream->stream)});
+      parts.choices.push_back(
+          {.prompt_index = 0, .generation = TextGeneration(AnswerText(*tokenizer_, {"END"}), stream->stream)});
     }
     parts.writer = is_streamed ? MakeStreamWriter(channel, head, num_choices, {}, clock_)
                                : MakeWholeWriter(channel, head, num_choices, clock_);

@@ -30,6 +30,7 @@ class WholeWriter final : public AnswerWriter {
       : channel_(std::move(channel)), head_(std::move(head)), choices_(num_choices), clock_(clock) {}
 
   void CachedTokens(int64_t num_tokens) override { SetCachedTokens(channel_, num_tokens); }
+  void Tokens(size_t, std::span<const TokenId>) override {}
   void Text(size_t choice, std::string_view text) override { choices_[choice].text += text; }
   void Finish(size_t choice, FinishReason reason) override { choices_[choice].finish = reason; }
   void Flush() override {}
@@ -56,18 +57,26 @@ class StreamWriter final : public AnswerWriter {
         chunks_(head, options.usage),
         num_choices_(num_choices),
         ping_interval_(options.ping_interval),
+        origin_(options.origin),
+        is_continued_(options.is_continued),
         clock_(clock),
         last_write_(clock.Now()) {}
 
   void CachedTokens(int64_t num_tokens) override {
     if (!is_started_) SetCachedTokens(channel_, num_tokens);
+    if (origin_) origin_->num_cached_tokens = num_tokens;
+  }
+  void Tokens(size_t, std::span<const TokenId> tokens) override {
+    if (origin_) unsaid_tokens_.insert(unsaid_tokens_.end(), tokens.begin(), tokens.end());
   }
   void Text(size_t choice, std::string_view text) override {
     OpenChoices();
+    SayTokens();
     chunks_.AppendText(pending_, choice, text);
   }
   void Finish(size_t choice, FinishReason reason) override {
     OpenChoices();
+    SayTokens();
     chunks_.AppendFinish(pending_, choice, reason);
   }
   void Flush() override {
@@ -98,7 +107,13 @@ class StreamWriter final : public AnswerWriter {
  private:
   void OpenChoices() {
     if (std::exchange(is_open_, true)) return;
+    if (origin_) ChunkWriter::AppendOrigin(pending_, *origin_);
+    if (is_continued_) return;
     for (size_t choice = 0; choice < num_choices_; ++choice) chunks_.AppendRole(pending_, choice);
+  }
+  void SayTokens() {
+    if (!unsaid_tokens_.empty()) ChunkWriter::AppendTokens(pending_, unsaid_tokens_);
+    unsaid_tokens_.clear();
   }
   void StartOnce() {
     if (std::exchange(is_started_, true)) return;
@@ -115,6 +130,9 @@ class StreamWriter final : public AnswerWriter {
   const ChunkWriter chunks_;
   const size_t num_choices_;
   const Duration ping_interval_;
+  std::optional<StreamOrigin> origin_;
+  const bool is_continued_;
+  std::vector<TokenId> unsaid_tokens_;  // since the last event, where the stream has an origin
   const Clock& clock_;
   TimePoint last_write_;
   std::string pending_;  // events since the last Flush

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,7 +14,7 @@
 #include "base/result.h"
 #include "openai/chunk_writer.h"
 #include "openai/response.h"
-#include "server/reply.h"
+#include "web/reply.h"
 
 namespace autoglm {
 
@@ -24,6 +26,8 @@ class AnswerWriter {
 
   // How much of the prompts was found in the prefix cache; shown in the head, where it is not sent yet.
   virtual void CachedTokens(int64_t num_tokens) = 0;
+  // Tokens of the choice that the next text or the finish accounts for.
+  virtual void Tokens(size_t choice, std::span<const TokenId> tokens) = 0;
   virtual void Text(size_t choice, std::string_view text) = 0;
   virtual void Finish(size_t choice, FinishReason reason) = 0;
   // What came since the last Flush shall reach the client now.
@@ -44,6 +48,9 @@ std::unique_ptr<AnswerWriter> MakeWholeWriter(ReplyChannel channel, ResponseHead
 struct StreamOptions {
   StreamUsage usage = StreamUsage::kOmit;
   Duration ping_interval = std::chrono::seconds(15);
+  // Of a stream with one choice: comments before the events say all that another server needs to go on with it.
+  std::optional<StreamOrigin> origin = {};
+  bool is_continued = false;  // the client has the beginning
 };
 std::unique_ptr<AnswerWriter> MakeStreamWriter(ReplyChannel channel, const ResponseHead& head, size_t num_choices,
                                                const StreamOptions& options, const Clock& clock);

@@ -3,12 +3,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sstream>
+#include <string>
+#include <vector>
+
 #include "json/json.h"
 #include "server/test_exchange.h"
 
 namespace autoglm {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
@@ -20,6 +25,19 @@ class AnswerWriterTest : public ::testing::Test {
   std::unique_ptr<AnswerWriter> Stream(size_t num_choices) {
     return MakeStreamWriter(Channel(), head_, num_choices,
                             {.usage = StreamUsage::kInclude, .ping_interval = std::chrono::seconds(15)}, clock_);
+  }
+  std::unique_ptr<AnswerWriter> Resumable(StreamOptions options) {
+    options.origin = StreamOrigin{.id = "id", .created_unix_seconds = 5, .seed = 3, .model = "m"};
+    return MakeStreamWriter(Channel(), head_, 1, options, clock_);
+  }
+  // Without empty ones.
+  static std::vector<std::string> LinesOf(const std::string& body) {
+    std::vector<std::string> lines;
+    std::istringstream in(body);
+    for (std::string line; std::getline(in, line);) {
+      if (!line.empty()) lines.push_back(line);
+    }
+    return lines;
   }
   ReplyChannel Channel() { return {.exchange = exchange_, .request_id = "r-1", .accepted = clock_.Now()}; }
 
@@ -87,6 +105,39 @@ TEST_F(AnswerWriterTest, Stream_EndsWithFinishUsageAndDone) {
   EXPECT_LT(role, finish);
   EXPECT_LT(finish, usage);
   EXPECT_THAT(body, EndsWith("data: [DONE]\n\n"));
+}
+
+TEST_F(AnswerWriterTest, StreamWithAnOrigin_SaysBeforeTextWhichTokensItAccountsFor) {
+  const auto writer = Resumable({});
+  writer->CachedTokens(4);
+  writer->Tokens(0, std::vector<TokenId>{7});  // half a character
+  writer->Flush();
+  EXPECT_FALSE(exchange_->is_started());
+  writer->Tokens(0, std::vector<TokenId>{8, 9});
+  writer->Text(0, "a");
+  writer->Text(0, "b");
+  writer->Tokens(0, std::vector<TokenId>{10});
+  writer->Finish(0, FinishReason::kLength);
+  writer->Flush();
+  EXPECT_THAT(LinesOf(exchange_->body()),
+              ElementsAre(StartsWith(R"(: autoglm-stream {"id":"id","created":5,"seed":3,"model":"m","cached_tokens":4})"),
+                          HasSubstr("role"), ": autoglm-tokens 7,8,9", HasSubstr(R"("content":"a")"),
+                          HasSubstr(R"("content":"b")"), ": autoglm-tokens 10", HasSubstr(R"("finish_reason":"length")")));
+}
+
+TEST_F(AnswerWriterTest, StreamWithoutAnOrigin_SaysNothingOfTokens) {
+  const auto writer = Stream(1);
+  writer->Tokens(0, std::vector<TokenId>{7});
+  writer->Text(0, "a");
+  writer->Flush();
+  EXPECT_EQ(exchange_->body().find(": autoglm"), std::string::npos);
+}
+
+TEST_F(AnswerWriterTest, ContinuedStream_HasNoRoleAgain) {
+  const auto writer = Resumable({.is_continued = true});
+  writer->Text(0, "a");
+  writer->Flush();
+  EXPECT_THAT(LinesOf(exchange_->body()), ElementsAre(StartsWith(": autoglm-stream"), HasSubstr(R"("content":"a")")));
 }
 
 TEST_F(AnswerWriterTest, Stream_FailureBeforeTheFirstText_HasItsStatus) {

@@ -24,10 +24,10 @@
 #include "server/delivery_thread.h"
 #include "server/generation.h"
 #include "server/generation_handler.h"
-#include "server/ids.h"
-#include "server/reply.h"
+#include "web/ids.h"
+#include "web/reply.h"
 #include "server/served_model.h"
-#include "server/url.h"
+#include "web/url.h"
 #include "telemetry/log.h"
 
 namespace autoglm {

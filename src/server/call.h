@@ -6,7 +6,7 @@
 
 #include "auth/principal.h"
 #include "http/server.h"
-#include "server/reply.h"
+#include "web/reply.h"
 
 namespace autoglm {
 

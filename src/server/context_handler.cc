@@ -89,6 +89,7 @@ class EndWriter final : public AnswerWriter {
       : on_complete_(std::move(on_complete)), on_failure_(std::move(on_failure)) {}
 
   void CachedTokens(int64_t) override {}
+  void Tokens(size_t, std::span<const TokenId>) override {}
   void Text(size_t, std::string_view) override {}
   void Finish(size_t, FinishReason) override {}
   void Flush() override {}

@@ -12,7 +12,7 @@
 #include "server/call.h"
 #include "server/context_store.h"
 #include "server/generation_handler.h"
-#include "server/ids.h"
+#include "web/ids.h"
 
 namespace autoglm {
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/continued_answer.h"
+
 namespace autoglm {
 namespace {
 
@@ -10,14 +12,19 @@ constexpr size_t kMaxChoicesPerRequest = 32;
 
 const char* PromptField(ResponseKind kind) { return kind == ResponseKind::kChatCompletion ? "messages" : "prompt"; }
 
-SamplingParams SamplingOf(const GenerationPlan& plan, const std::vector<TokenId>& prompt, int64_t context_length,
-                          int64_t choice) {
-  SamplingParams sampling = plan.params.sampling;
-  const int64_t rest_of_context = std::max<int64_t>(context_length - static_cast<int64_t>(prompt.size()), 1);
-  sampling.max_tokens = plan.params.max_tokens.value_or(rest_of_context);
+GenerationRequest RequestFor(const GenerationPlan& plan, const std::vector<TokenId>& prompt, int64_t choice,
+                             const ServedModel& model, const std::string& request_id, const RequestTerms& terms) {
+  GenerationRequest request{.id = request_id,
+                            .prompt_tokens = prompt,
+                            .sampling = plan.params.sampling,
+                            .priority = terms.priority,
+                            .tenant = terms.tenant,
+                            .cache_scope = model.ScopeOf(terms.cache_salt, prompt),
+                            .target = terms.target};
+  request.sampling.max_tokens = MaxTokensOf(plan, prompt, model.engine().context_length());
   // Choices of one prompt differ, and each is repeatable.
-  if (sampling.seed) *sampling.seed += static_cast<uint64_t>(choice);
-  return sampling;
+  if (request.sampling.seed) *request.sampling.seed += static_cast<uint64_t>(choice);
+  return request;
 }
 
 Result<GenerationPlan> PlanChat(ChatCompletionRequest request, const ServedModel& model) {
@@ -42,6 +49,43 @@ Result<GenerationPlan> PlanText(CompletionRequest request, const ServedModel& mo
   return plan;
 }
 
+tl::expected<std::vector<std::shared_ptr<TokenStream>>, Refusal> Submit(Submission submission, ResponseKind kind,
+                                                                        const ServedModel& model) {
+  auto streams = model.engine().SubmitTogether(std::move(submission));
+  if (!streams && streams.error().error.code == ErrorCode::kContextLengthExceeded)
+    streams.error().error.param = PromptField(kind);
+  return streams;
+}
+
+// Goes on with an answer that another server began; without the engine where it is complete.
+tl::expected<std::vector<AnswerChoice>, Refusal> SubmitContinued(const GenerationPlan& plan, const ServedModel& model,
+                                                                 const std::string& request_id, const RequestTerms& terms) {
+  const Continuation& continuation = *plan.params.continuation;
+  const auto num_prompt_tokens = std::ssize(plan.prompts.front());
+  GenerationRequest request = RequestFor(plan, plan.prompts.front(), 0, model, request_id, terms);
+  Result<ContinuedAnswer> answer = ContinueAnswer(continuation, {.tokenizer = model.tokenizer(),
+                                                                 .sampling = request.sampling,
+                                                                 .num_prompt_tokens = num_prompt_tokens,
+                                                                 .context_length = model.engine().context_length()});
+  if (!answer) return tl::unexpected(Refusal{.error = std::move(answer).error()});
+  std::shared_ptr<TokenStream> stream;
+  if (answer->finish) {
+    stream = TokenStream::MakeEnded(*answer->finish, num_prompt_tokens);
+  } else {
+    request.num_continued = std::ssize(answer->tokens);
+    request.prompt_tokens.insert(request.prompt_tokens.end(), answer->tokens.begin(), answer->tokens.end());
+    Submission submission{.timeout = terms.timeout, .fingerprint = terms.fingerprint};
+    submission.requests.push_back(std::move(request));
+    auto streams = Submit(std::move(submission), plan.kind, model);
+    if (!streams) return tl::unexpected(std::move(streams).error());
+    stream = std::move(streams->front());
+  }
+  std::vector<AnswerChoice> choices;
+  choices.push_back({.generation = TextGeneration(std::move(answer->text), std::move(stream)),
+                     .num_cached_tokens = continuation.origin.num_cached_tokens});
+  return choices;
+}
+
 }  // namespace
 
 const GenerationParams& ParsedGeneration::params() const {
@@ -63,35 +107,27 @@ Result<GenerationPlan> PlanGeneration(ParsedGeneration parsed, const ServedModel
   return PlanText(std::get<CompletionRequest>(std::move(parsed.request)), model);
 }
 
+int64_t MaxTokensOf(const GenerationPlan& plan, const std::vector<TokenId>& prompt, int64_t context_length) {
+  return plan.params.max_tokens.value_or(std::max<int64_t>(context_length - std::ssize(prompt), 1));
+}
+
 tl::expected<std::vector<AnswerChoice>, Refusal> SubmitChoices(const GenerationPlan& plan, const ServedModel& model,
                                                                const std::string& request_id, const RequestTerms& terms) {
+  if (plan.params.continuation) return SubmitContinued(plan, model, request_id, terms);
   Submission submission{.timeout = terms.timeout, .fingerprint = terms.fingerprint};
   for (const std::vector<TokenId>& prompt : plan.prompts) {
-    const CacheScope scope = model.ScopeOf(terms.cache_salt, prompt);
     for (int64_t choice = 0; choice < plan.params.num_choices; ++choice) {
-      submission.requests.push_back({.id = request_id,
-                                     .prompt_tokens = prompt,
-                                     .sampling = SamplingOf(plan, prompt, model.engine().context_length(), choice),
-                                     .priority = terms.priority,
-                                     .tenant = terms.tenant,
-                                     .cache_scope = scope,
-                                     .target = terms.target});
+      submission.requests.push_back(RequestFor(plan, prompt, choice, model, request_id, terms));
     }
   }
-  std::vector<std::vector<std::string>> stops;
-  stops.reserve(submission.requests.size());
-  for (const GenerationRequest& request : submission.requests) stops.push_back(request.sampling.stop);
-  auto streams = model.engine().SubmitTogether(std::move(submission));
-  if (!streams) {
-    Refusal refusal = std::move(streams).error();
-    if (refusal.error.code == ErrorCode::kContextLengthExceeded) refusal.error.param = PromptField(plan.kind);
-    return tl::unexpected(std::move(refusal));
-  }
+  auto streams = Submit(std::move(submission), plan.kind, model);
+  if (!streams) return tl::unexpected(std::move(streams).error());
   std::vector<AnswerChoice> choices;
   choices.reserve(streams->size());
   for (size_t i = 0; i < streams->size(); ++i) {
-    choices.push_back({.prompt_index = i / static_cast<size_t>(plan.params.num_choices),
-                       .generation = TextGeneration(model.tokenizer(), std::move(stops[i]), std::move((*streams)[i]))});
+    choices.push_back(
+        {.prompt_index = i / static_cast<size_t>(plan.params.num_choices),
+         .generation = TextGeneration(AnswerText(model.tokenizer(), plan.params.sampling.stop), std::move((*streams)[i]))});
   }
   return choices;
 }

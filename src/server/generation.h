@@ -22,6 +22,7 @@ struct GenerationPlan {
   ResponseKind kind = ResponseKind::kChatCompletion;
   GenerationParams params;
   std::vector<std::vector<TokenId>> prompts;  // each gets params.num_choices choices
+  bool is_resumable = false;                  // the stream says what another server needs to go on with it
 
   size_t num_choices() const { return prompts.size() * static_cast<size_t>(params.num_choices); }
 };
@@ -39,7 +40,10 @@ Result<ParsedGeneration> ParseCompletion(std::string_view body);
 // Chat template -> tokens. Errors name the field at fault.
 Result<GenerationPlan> PlanGeneration(ParsedGeneration parsed, const ServedModel& model);
 
-// Hands all choices to the engine, or none. Errors: Engine::SubmitTogether's.
+// How long an answer to such a prompt may become.
+int64_t MaxTokensOf(const GenerationPlan& plan, const std::vector<TokenId>& prompt, int64_t context_length);
+
+// Hands all choices to the engine, or none. Errors: Engine::SubmitTogether's and ContinueAnswer's.
 tl::expected<std::vector<AnswerChoice>, Refusal> SubmitChoices(const GenerationPlan& plan, const ServedModel& model,
                                                                const std::string& request_id, const RequestTerms& terms);
 

@@ -22,6 +22,17 @@ std::string Joined(const std::vector<std::string>& names) {
   return text;
 }
 
+StreamOrigin OriginOf(const ResponseHead& head, const GenerationPlan& plan, int64_t context_length) {
+  const std::vector<TokenId>& prompt = plan.prompts.front();
+  return {.id = head.id,
+          .created_unix_seconds = head.created_unix_seconds,
+          .seed = static_cast<int64_t>(*plan.params.sampling.seed),
+          .model = head.model,
+          .num_prompt_tokens = std::ssize(prompt),
+          .num_cached_tokens = 0,  // until the engine says
+          .max_tokens = MaxTokensOf(plan, prompt, context_length)};
+}
+
 }  // namespace
 
 GenerationHandler::GenerationHandler(GenerationOptions options, GenerationHost& host, DeliveryThread& delivery,
@@ -45,17 +56,18 @@ void GenerationHandler::Handle(const Call& call, ParsedGeneration parsed, Writer
 
 void GenerationHandler::Generate(std::shared_ptr<Work> work, const ServedModel& model) {
   const double pressure = model.engine().Pressure();
-  const std::string& smaller_model = options_.degradation.smaller_model;
-  if (work->degraded.empty() && GoesToSmallerModel(options_.degradation, pressure, model.name()) &&
-      work->call.principal->policy.MayUse(smaller_model)) {
-    work->degraded.emplace_back(kDegradedModel);
-    return host_.WithModel(work->call, smaller_model, [this, work](const ServedModel& smaller) { Generate(work, smaller); });
+  const std::string replacement = ReplacementOf(model, *work, pressure);
+  if (!replacement.empty() && !std::exchange(work->has_changed_model, true)) {
+    if (!work->parsed.params().continuation) work->degraded.emplace_back(kDegradedModel);
+    return host_.WithModel(work->call, replacement, [this, work](const ServedModel& other) { Generate(work, other); });
   }
   Result<GenerationPlan> plan = PlanGeneration(work->parsed, model);
   if (!plan) return host_.ReplyError(work->call, plan.error(), 0);
   if (const Status status = Limit(*work, *plan, pressure); !status) {
     return host_.ReplyError(work->call, status.error(), kRetryAfterPressureSeconds);
   }
+  plan->is_resumable = IsResumable(*work, *plan);
+  if (plan->is_resumable && !plan->params.sampling.seed) plan->params.sampling.seed = static_cast<uint64_t>(ids_.NextSeed());
   auto permit = Permitted(*work, *plan, model);
   if (!permit) return host_.ReplyError(work->call, permit.error().error, permit.error().retry_after_seconds);
   for (auto& header : permit->limits().Headers()) work->call.channel.headers.push_back(std::move(header));
@@ -64,11 +76,28 @@ void GenerationHandler::Generate(std::shared_ptr<Work> work, const ServedModel& 
   StartAnswer(*work, model, *plan, *std::move(choices), *std::move(permit));
 }
 
-// What the caller's policy leaves of the request, and the pressure of that.
+std::string GenerationHandler::ReplacementOf(const ServedModel& model, const Work& work, double pressure) const {
+  if (const auto& continuation = work.parsed.params().continuation) {
+    return continuation->origin.model == model.name() ? "" : continuation->origin.model;
+  }
+  const std::string& smaller = options_.degradation.smaller_model;
+  const bool goes =
+      GoesToSmallerModel(options_.degradation, pressure, model.name()) && work.call.principal->policy.MayUse(smaller);
+  return goes ? smaller : "";
+}
+
+bool GenerationHandler::IsResumable(const Work& work, const GenerationPlan& plan) {
+  return work.make_writer == nullptr && plan.params.stream && plan.num_choices() == 1 &&
+         work.call.request->Header("x-autoglm-resume") == "tokens";
+}
+
+// What the caller's policy leaves of the request, and the pressure of that. An answer that another server began keeps the length
+// it was begun with, and what was begun is finished.
 Status GenerationHandler::Limit(Work& work, GenerationPlan& plan, double pressure) {
+  const auto& continuation = plan.params.continuation;
   const Urgency urgency{
       .target = work.terms.target, .standard_target = options_.slo_classes.at(kStandardClass), .priority = work.terms.priority};
-  if (IsRefusedUnderPressure(options_.degradation, pressure, urgency)) {
+  if (!continuation && IsRefusedUnderPressure(options_.degradation, pressure, urgency)) {
     metrics_.DegradedRequests(kDegradedRefused).Increment();
     return Fail(ErrorCode::kUnavailable, "The server is busy and takes no requests that can wait; try again later.");
   }
@@ -77,6 +106,11 @@ Status GenerationHandler::Limit(Work& work, GenerationPlan& plan, double pressur
   AUTOGLM_TRY(plan.params.max_tokens,
               AllowedMaxTokens(plan.params.max_tokens, static_cast<int64_t>(longest), work.call.principal->policy));
   constexpr int64_t kNoCap = int64_t{1} << 40;
+  if (continuation) {
+    const int64_t begun_with = continuation->origin.max_tokens.value_or(kNoCap);
+    if (begun_with < plan.params.max_tokens.value_or(kNoCap)) plan.params.max_tokens = begun_with;
+    return {};
+  }
   Degradable asked{.max_tokens = plan.params.max_tokens.value_or(kNoCap), .num_choices = plan.params.num_choices};
   for (std::string& step : Degrade(options_.degradation, pressure, asked)) work.degraded.push_back(std::move(step));
   if (asked.max_tokens < kNoCap) plan.params.max_tokens = asked.max_tokens;
@@ -114,19 +148,28 @@ void GenerationHandler::StartAnswer(const Work& work, const ServedModel& served,
   delivery_.Add(std::move(answer));
 }
 
+ResponseHead GenerationHandler::HeadOf(const ServedModel& served, const GenerationPlan& plan) {
+  ResponseHead head{.kind = plan.kind, .model = served.name(), .system_fingerprint = served.system_fingerprint()};
+  if (const auto& continuation = plan.params.continuation) {
+    head.id = continuation->origin.id;
+    head.created_unix_seconds = continuation->origin.created_unix_seconds;
+  } else {
+    head.id = (plan.kind == ResponseKind::kChatCompletion ? "chatcmpl-" : "cmpl-") + ids_.NextHex();
+    head.created_unix_seconds = UnixSeconds();
+  }
+  return head;
+}
+
 std::unique_ptr<AnswerWriter> GenerationHandler::MakeWriter(const Work& work, const ServedModel& served,
                                                             const GenerationPlan& plan) {
   if (work.make_writer) return work.make_writer(served, plan);
   const ReplyChannel& channel = work.call.channel;
-  const bool is_chat = plan.kind == ResponseKind::kChatCompletion;
-  ResponseHead head{.kind = plan.kind,
-                    .id = (is_chat ? "chatcmpl-" : "cmpl-") + ids_.NextHex(),
-                    .created_unix_seconds = UnixSeconds(),
-                    .model = served.name(),
-                    .system_fingerprint = served.system_fingerprint()};
+  ResponseHead head = HeadOf(served, plan);
   if (!plan.params.stream) return MakeWholeWriter(channel, std::move(head), plan.num_choices(), clock_);
-  const StreamOptions stream{.usage = plan.params.include_usage ? StreamUsage::kInclude : StreamUsage::kOmit,
-                             .ping_interval = options_.ping_interval};
+  StreamOptions stream{.usage = plan.params.include_usage ? StreamUsage::kInclude : StreamUsage::kOmit,
+                       .ping_interval = options_.ping_interval,
+                       .is_continued = plan.params.continuation.has_value()};
+  if (plan.is_resumable) stream.origin = OriginOf(head, plan, served.engine().context_length());
   return MakeStreamWriter(channel, head, plan.num_choices(), stream, clock_);
 }
 

@@ -15,7 +15,7 @@
 #include "server/degradation.h"
 #include "server/delivery_thread.h"
 #include "server/generation.h"
-#include "server/ids.h"
+#include "web/ids.h"
 #include "server/request_terms.h"
 #include "server/served_model.h"
 #include "telemetry/metrics.h"
@@ -63,13 +63,19 @@ class GenerationHandler {
     RequestTerms terms;
     WriterFactory make_writer;
     std::vector<std::string> degraded = {};  // names of steps
+    bool has_changed_model = false;          // from the one asked for
   };
 
   void Generate(std::shared_ptr<Work> work, const ServedModel& model);
+  // The name of the model that answers in place of this one, or empty.
+  std::string ReplacementOf(const ServedModel& model, const Work& work, double pressure) const;
+  // Whether the client has asked for what it takes to go on with this answer at another server.
+  static bool IsResumable(const Work& work, const GenerationPlan& plan);
   Status Limit(Work& work, GenerationPlan& plan, double pressure);
   tl::expected<Permit, Refusal> Permitted(const Work& work, const GenerationPlan& plan, const ServedModel& model);
   void StartAnswer(const Work& work, const ServedModel& served, const GenerationPlan& plan, std::vector<AnswerChoice> choices,
                    Permit permit);
+  ResponseHead HeadOf(const ServedModel& served, const GenerationPlan& plan);
   std::unique_ptr<AnswerWriter> MakeWriter(const Work& work, const ServedModel& served, const GenerationPlan& plan);
 
   const GenerationOptions options_;

@@ -55,7 +55,7 @@ void RecordRequest(const RequestRecord& record, ServerMetrics& metrics, TimePoin
 
 void RecordGeneration(const TextGeneration& generation, FinishReason finish, ModelMetrics& metrics) {
   const SequenceTimes& times = generation.times();
-  const int64_t num_generated = generation.num_completion_tokens();
+  const int64_t num_generated = generation.num_generated_here();
   metrics.RequestsFinished(std::string(FinishReasonName(finish))).Increment();
   metrics.prompt_tokens.Increment(static_cast<double>(generation.num_prompt_tokens()));
   metrics.request_prompt_tokens.Observe(static_cast<double>(generation.num_prompt_tokens()));

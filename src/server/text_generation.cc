@@ -5,45 +5,36 @@
 
 namespace autoglm {
 
-TextGeneration::TextGeneration(const Tokenizer& tokenizer, std::vector<std::string> stop, std::shared_ptr<TokenStream> stream)
-    : tokenizer_(&tokenizer), stream_(std::move(stream)), detokenizer_(tokenizer), stop_matcher_(std::move(stop)) {}
-
 std::string TextGeneration::Take() {
-  std::string text;
-  if (finish_) return text;
+  if (finish_) return {};
+  TakeTokens();
+  return text_.Take();
+}
+
+void TextGeneration::TakeTokens() {
   update_ = stream_->Take();
-
+  std::vector<TokenId>& tokens = update_.tokens;
   // The engine stops by itself only at an EOS, whose spelling is no part of the answer.
-  const bool ends_with_eos = update_.finish == FinishReason::kStop && !update_.tokens.empty() && IsEos(update_.tokens.back());
-  if (ends_with_eos) update_.tokens.pop_back();
-  for (const TokenId token : update_.tokens) {
-    if (!PushToken(token, text)) return text;
+  const bool ends_with_eos = update_.finish == FinishReason::kStop && !tokens.empty() && IsEos(tokens.back());
+  if (ends_with_eos) tokens.pop_back();
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (text_.Push(tokens[i])) continue;
+    tokens.resize(i + 1);
+    return Stop();
   }
-  if (ends_with_eos) ++num_completion_tokens_;
-  if (!update_.finish) return text;
-
-  if (!PushText(detokenizer_.Flush(), text)) return text;
-  text += stop_matcher_.Flush();
+  ends_with_eos_ = ends_with_eos;
+  if (!update_.finish) return;
+  if (!text_.End()) return Stop();
   finish_ = update_.finish;
-  return text;
 }
 
-bool TextGeneration::PushToken(TokenId token, std::string& text) {
-  ++num_completion_tokens_;
-  return PushText(detokenizer_.Push(token), text);
-}
-
-bool TextGeneration::PushText(std::string_view piece, std::string& text) {
-  StopMatcher::Output output = stop_matcher_.Push(piece);
-  text += output.text;
-  if (!output.stopped) return true;
+void TextGeneration::Stop() {
   stream_->Cancel();
   finish_ = FinishReason::kStop;
-  return false;
 }
 
 bool TextGeneration::IsEos(TokenId token) const {
-  const std::vector<TokenId>& eos = tokenizer_->eos_tokens();
+  const std::vector<TokenId>& eos = text_.tokenizer().eos_tokens();
   return std::find(eos.begin(), eos.end(), token) != eos.end();
 }
 

@@ -1,5 +1,6 @@
 #include "server/text_generation.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string_view>
@@ -8,6 +9,9 @@
 
 namespace autoglm {
 namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 class TextGenerationTest : public ::testing::Test {
  protected:
@@ -18,7 +22,9 @@ class TextGenerationTest : public ::testing::Test {
     tokenizer_ = vocabulary_.Build();
   }
 
-  TextGeneration Generation(std::vector<std::string> stop = {}) { return TextGeneration(*tokenizer_, std::move(stop), stream_); }
+  TextGeneration Generation(std::vector<std::string> stop = {}) {
+    return TextGeneration(AnswerText(*tokenizer_, std::move(stop)), stream_);
+  }
   // One token a byte.
   void Deliver(std::string_view bytes) {
     for (const char byte : bytes) DeliverToken(static_cast<unsigned char>(byte), std::nullopt);
@@ -110,6 +116,43 @@ TEST_F(TextGenerationTest, StopStringWithTheLastToken_WinsOverLength) {
   DeliverToken('b', FinishReason::kLength);
   EXPECT_EQ(generation.Take(), "a");
   EXPECT_EQ(generation.finish(), FinishReason::kStop);
+}
+
+TEST_F(TextGenerationTest, TokensOfATake_AreThoseOfTheAnswer) {
+  TextGeneration generation = Generation({"END"});
+  Deliver("aE");
+  generation.Take();
+  EXPECT_THAT(generation.tokens(), ElementsAre('a', 'E'));
+  generation.Take();
+  EXPECT_THAT(generation.tokens(), IsEmpty());
+  Deliver("NDcd");
+  generation.Take();
+  EXPECT_THAT(generation.tokens(), ElementsAre('N', 'D'));
+}
+
+TEST_F(TextGenerationTest, ContinuedTokens_CountForTheAnswerAndNotAsGeneratedHere) {
+  AnswerText text(*tokenizer_, {});
+  ASSERT_TRUE(text.Continue(std::vector<TokenId>{'a', 'b'}, 1));
+  TextGeneration generation(std::move(text), stream_);
+  EXPECT_EQ(generation.Take(), "b");
+  EXPECT_THAT(generation.tokens(), IsEmpty());
+  DeliverToken('c', FinishReason::kLength);
+  EXPECT_EQ(generation.Take(), "c");
+  EXPECT_THAT(generation.tokens(), ElementsAre('c'));
+  EXPECT_EQ(generation.num_completion_tokens(), 3);
+  EXPECT_EQ(generation.num_generated_here(), 1);
+}
+
+TEST_F(TextGenerationTest, AnswerThatWasComplete_EndsAsItDid) {
+  for (const FinishReason reason : {FinishReason::kStop, FinishReason::kLength}) {
+    AnswerText text(*tokenizer_, {"xyz"});
+    ASSERT_TRUE(text.Continue(std::vector<TokenId>{'a', 'x'}, 1));
+    TextGeneration generation(std::move(text), TokenStream::MakeEnded(reason, 7));
+    EXPECT_EQ(generation.Take(), "x");
+    EXPECT_EQ(generation.finish(), reason);
+    EXPECT_EQ(generation.num_prompt_tokens(), 7);
+    EXPECT_EQ(generation.num_completion_tokens(), 2);
+  }
 }
 
 TEST_F(TextGenerationTest, Failure_CarriesItsReason) {

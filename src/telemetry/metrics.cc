@@ -2,18 +2,14 @@
 
 #include <fmt/format.h>
 #include <prometheus/text_serializer.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
-#include <chrono>
-#include <cstdio>
-#include <fstream>
 #include <map>
 #include <mutex>
 #include <string_view>
 #include <utility>
 
 #include "telemetry/log.h"
+#include "telemetry/process_metrics.h"
 
 namespace autoglm {
 namespace {
@@ -30,24 +26,6 @@ const Buckets kRequestSeconds = {.005, .01, .025, .05, .1, .2, .3, .5,  .8,  1, 
 const Buckets kTokens = {1,    2,    5,     10,    20,    50,     100,    200,    500,    1000,
                          2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000, 1000000};
 
-double ProcessCpuSeconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-// /proc/self/statm: total and resident size in pages (proc(5)).
-double ResidentMemoryBytes() {
-  std::ifstream statm("/proc/self/statm");
-  double total_pages = 0;
-  double resident_pages = 0;
-  statm >> total_pages >> resident_pages;
-  return resident_pages * static_cast<double>(sysconf(_SC_PAGESIZE));
-}
-
-double UnixSeconds() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
-
 }  // namespace
 
 struct ServerMetrics::Families {
@@ -60,14 +38,12 @@ struct ServerMetrics::Families {
     return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add(labels);
   }
   std::unique_ptr<ModelMetrics> AddModel(const std::string& model_name);
-  void AddProcessFacts();
 
   prometheus::Registry registry;
+  ProcessMetrics process{registry};
   prometheus::Family<prometheus::Counter>& requests_finished;
   prometheus::Family<prometheus::Counter>& http_requests;
   prometheus::Family<prometheus::Counter>& degraded_requests;
-  prometheus::Gauge& resident_memory;
-  prometheus::Counter& cpu_seconds;
   std::mutex mutex;  // of the models
   std::map<std::string, std::unique_ptr<ModelMetrics>> models;
 };
@@ -84,16 +60,8 @@ ServerMetrics::Families::Families()
       degraded_requests(prometheus::BuildCounter()
                             .Name("autoglm_degraded_requests_total")
                             .Help("Requests that got less than they asked for, or nothing, because the engine was busy, by step.")
-                            .Register(registry)),
-      resident_memory(AddGauge("process_resident_memory_bytes", "Memory of this process in RAM.", {})),
-      cpu_seconds(AddCounter("process_cpu_seconds_total", "User and system CPU time of this process.", {})) {
-  AddProcessFacts();
+                            .Register(registry)) {
   for (const char* step : {"max_tokens", "n", "model", "refused"}) degraded_requests.Add({{"step", step}});
-}
-
-void ServerMetrics::Families::AddProcessFacts() {
-  AddGauge("process_start_time_seconds", "When this process began to count, in Unix time.", {}).Set(UnixSeconds());
-  AddGauge("autoglm_build_info", "Always 1; the label tells the version.", {{"version", AUTOGLM_VERSION}}).Set(1);
 }
 
 std::unique_ptr<ModelMetrics> ServerMetrics::Families::AddModel(const std::string& model_name) {
@@ -186,8 +154,7 @@ ServerMetrics::ServerMetrics(std::unique_ptr<Families> families)
 ServerMetrics::~ServerMetrics() = default;
 
 std::string ServerMetrics::RenderText() const {
-  families_->resident_memory.Set(ResidentMemoryBytes());
-  SetCounterTotal(families_->cpu_seconds, ProcessCpuSeconds());
+  families_->process.Update();
   SetCounterTotal(log_lines_dropped, static_cast<double>(NumDroppedLogLines()));
   return prometheus::TextSerializer().Serialize(families_->registry.Collect());
 }
@@ -209,13 +176,6 @@ prometheus::Counter& ServerMetrics::DegradedRequests(const std::string& step) {
 
 prometheus::Counter& ModelMetrics::RequestsFinished(const std::string& finished_reason) const {
   return finished_family.Add({{"model_name", name}, {"finished_reason", finished_reason}});
-}
-
-void SetCounterTotal(prometheus::Counter& counter, double total) {
-  static std::mutex mutex;
-  std::lock_guard lock(mutex);
-  const double missing = total - counter.Value();
-  if (missing > 0) counter.Increment(missing);
 }
 
 }  // namespace autoglm

@@ -8,6 +8,8 @@
 #include <memory>
 #include <string>
 
+#include "telemetry/process_metrics.h"
+
 namespace autoglm {
 
 // What is measured of one model; `model_name` is a label of all of it. Counters and gauges are atomics; histograms take a short
@@ -93,9 +95,5 @@ class ServerMetrics {
   explicit ServerMetrics(std::unique_ptr<Families> families);
   std::unique_ptr<Families> families_;
 };
-
-// Raises a counter to a total that is kept elsewhere, as a scrape does with the engine's. Safe from several threads; a total
-// that went back is ignored, since a counter never does.
-void SetCounterTotal(prometheus::Counter& counter, double total);
 
 }  // namespace autoglm

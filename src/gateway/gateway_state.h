@@ -1,0 +1,25 @@
+#pragma once
+
+#include <memory>
+
+#include "auth/authenticator.h"
+#include "base/clock.h"
+#include "config/gateway_config.h"
+#include "gateway/gateway_metrics.h"
+#include "gateway/route_table.h"
+#include "guard/usage_limits.h"
+
+namespace autoglm::gateway {
+
+// What requests go by: one configuration at work. Immutable; a reload makes another, and requests keep the one they began with.
+struct GatewayState {
+  GatewayConfig config;
+  bool allows_faults = false;
+  std::shared_ptr<const Authenticator> authenticator;
+  std::shared_ptr<guard::UsageLimits> limits;
+  std::shared_ptr<const RouteTable> routes;
+  GatewayMetrics& metrics;
+  const Clock& clock;
+};
+
+}  // namespace autoglm::gateway

@@ -1,0 +1,193 @@
+#include "gateway/ingress.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+#include <utility>
+
+#include "gateway/path_rules.h"
+#include "gateway/proxied_request.h"
+#include "json/json.h"
+#include "telemetry/log.h"
+#include "web/reply.h"
+
+namespace autoglm::gateway {
+namespace {
+
+constexpr double kMaxTimeoutSeconds = 86'400;
+// How little of a prompt's text a token can be, for limits of the context: what may be too long is for the upstream to say.
+constexpr int64_t kBytesOfTokenAtMost = 8;
+
+Result<std::optional<Duration>> TimeoutOf(const http::Request& request) {
+  const std::string_view text = request.Header("x-request-timeout");
+  if (text.empty()) return std::optional<Duration>();
+  double seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error != std::errc() || end != text.data() + text.size() || !(seconds > 0) || seconds > kMaxTimeoutSeconds) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("x-request-timeout must be seconds above 0 and at most {}, such as 30 or 2.5", kMaxTimeoutSeconds),
+                "x-request-timeout");
+  }
+  return std::optional<Duration>(DurationFromSeconds(seconds));
+}
+
+bool HasJsonBody(const http::Request& request) {
+  if (request.body.empty()) return false;
+  const std::string_view type = request.Header("content-type");
+  return type.empty() || type.starts_with("application/json") || request.path.ends_with("/completions");
+}
+
+bool HasSomebodyToAsk(const GatewayState& state) {
+  return std::ranges::any_of(state.routes->routes(), [](const auto& route) {
+    const auto upstreams = route->pool().Status();
+    return std::ranges::any_of(upstreams, [](const auto& upstream) { return upstream.availability == routing::Availability::kAvailable; });
+  });
+}
+
+}  // namespace
+
+struct Ingress::Arrival : AdmittedRequest {
+  std::shared_ptr<const GatewayState> state;
+  std::string_view refusal = "invalid_request";  // the reason, where it is refused
+};
+
+void Ingress::Handle(std::shared_ptr<const http::Request> request, std::shared_ptr<http::Exchange> exchange) {
+  Arrival arrival;
+  arrival.state = state_();
+  arrival.begun = request->accepted;
+  const std::string_view given_id = request->Header("x-request-id");
+  arrival.request_id = IsValidRequestId(given_id) ? std::string(given_id) : ids_.NextHex();
+  arrival.request = std::move(request);
+  arrival.exchange = std::move(exchange);
+  if (AnswerOwnPath(arrival)) return;
+  if (const Status admitted = Admit(arrival); !admitted) return Refuse(arrival, admitted.error(), arrival.refusal, 1);
+  if (arrival.request->path == "/v1/models" && arrival.request->method == "GET") return AnswerModels(arrival);
+
+  const std::string& sticky = arrival.session.empty() ? arrival.request_id : arrival.session;
+  const std::shared_ptr<Route>* route = arrival.state->routes->Find({.request = *arrival.request,
+                                                                     .model = arrival.scan.model,
+                                                                     .tenant = arrival.principal->policy.tenant,
+                                                                     .sticky = sticky});
+  if (route == nullptr) {
+    const Error error{.code = ErrorCode::kNotFound, .message = "No route takes this request.", .param = {}};
+    return Refuse(arrival, error, "no_route", 0);
+  }
+  Limit(std::move(arrival), *route);
+}
+
+bool Ingress::AnswerOwnPath(const Arrival& arrival) {
+  const std::string& path = arrival.request->path;
+  if (path == "/health") {
+    arrival.exchange->Send(JsonReply(200, R"({"status":"ok"})"));
+    return true;
+  }
+  if (path != "/ready") return false;
+  const bool is_ready = !is_draining_.load() && HasSomebodyToAsk(*arrival.state);
+  arrival.exchange->Send(JsonReply(is_ready ? 200 : 503, is_ready ? R"({"status":"ready"})" : R"({"status":"not ready"})"));
+  return true;
+}
+
+// Who it is, what it asks for, and whether that one may.
+Status Ingress::Admit(Arrival& arrival) const {
+  const http::Request& request = *arrival.request;
+  if (!IsPlainPath(request.path)) {
+    arrival.refusal = "path";
+    return Fail(ErrorCode::kInvalidArgument, "The path has parts that servers read differently. Send a plain one.");
+  }
+  arrival.refusal = "authentication";
+  AUTOGLM_TRY(arrival.principal,
+              arrival.state->authenticator->Authenticate(request.Header("authorization"), request.Header("x-api-key")));
+  arrival.refusal = "invalid_request";
+  AUTOGLM_TRY(arrival.timeout, TimeoutOf(request));
+  if (HasJsonBody(request)) {
+    AUTOGLM_TRY(arrival.scan, ScanRequest(request.body));
+  }
+  if (arrival.scan.has_cache_salt) {
+    return Fail(ErrorCode::kInvalidArgument, "'cache_salt' is the gateway's to set.", "cache_salt");
+  }
+  const std::string_view session = request.Header("x-session-id");
+  arrival.session = session.empty() ? arrival.scan.user : std::string(session);
+  arrival.refusal = "permission";
+  return CheckPermission(arrival);
+}
+
+Status Ingress::CheckPermission(Arrival& arrival) const {
+  const Policy& policy = arrival.principal->policy;
+  const ScannedRequest& scan = arrival.scan;
+  if (!scan.model.empty() && !policy.MayUse(scan.model)) {
+    return Fail(ErrorCode::kPermissionDenied, fmt::format("This key may not use the model '{}'.", scan.model), "model");
+  }
+  if (scan.priority && policy.highest_priority && *scan.priority < *policy.highest_priority) {
+    return Fail(ErrorCode::kPermissionDenied, fmt::format("This key may ask for priorities from {} on.", *policy.highest_priority),
+                "priority");
+  }
+  if (policy.max_output_tokens > 0 && scan.max_tokens.value_or(0) > policy.max_output_tokens) {
+    return Fail(ErrorCode::kPermissionDenied, fmt::format("This key may ask for {} tokens at most.", policy.max_output_tokens),
+                "max_tokens");
+  }
+  const int64_t least_context = static_cast<int64_t>(scan.prompt.length) / kBytesOfTokenAtMost + scan.max_tokens.value_or(0);
+  if (policy.max_context_tokens > 0 && least_context > policy.max_context_tokens) {
+    return Fail(ErrorCode::kPermissionDenied,
+                fmt::format("This key may use {} tokens of prompt and answer at most.", policy.max_context_tokens), "messages");
+  }
+  return {};
+}
+
+void Ingress::Limit(Arrival arrival, std::shared_ptr<Route> route) {
+  constexpr int64_t kAnswerUnknown = 512;  // tokens that are reserved where neither request nor key bound the answer
+  const Policy& policy = arrival.principal->policy;
+  const int64_t most = policy.max_output_tokens > 0 ? policy.max_output_tokens : kAnswerUnknown;
+  const guard::UsageEstimate estimate{
+      .model = arrival.scan.model,
+      .input_tokens = arrival.scan.prompt.length == 0 ? 0 : arrival.scan.PromptTokens(),
+      .max_output_tokens = arrival.scan.prompt.length == 0 ? 0 : arrival.scan.max_tokens.value_or(most) * arrival.scan.num_choices};
+
+  const auto shared = std::make_shared<Arrival>(std::move(arrival));
+  const auto go_on = [loop = &loop_, shared, route = std::move(route)](guard::Granted granted) {
+    if (!granted) {
+      shared->state->metrics.RateLimited("limit").Increment();
+      return Refuse(*shared, granted.error().error, "limit", granted.error().retry_after_seconds);
+    }
+    shared->usage = *std::move(granted);
+    auto state = std::move(shared->state);
+    ProxiedRequest::Begin(*loop, std::move(state), route, std::move(static_cast<AdmittedRequest&>(*shared)));
+  };
+  auto granted = shared->state->limits->Acquire(*shared->principal, estimate, loop_.loop, go_on);
+  if (granted) go_on(*std::move(granted));
+}
+
+// Of all routes, as far as upstreams say which models they serve, and the key may use them.
+void Ingress::AnswerModels(const Arrival& arrival) const {
+  std::set<std::string> names;
+  for (const auto& route : arrival.state->routes->routes()) {
+    for (const std::string& model : route->config().match.models) {
+      if (model.find('*') == std::string::npos) names.insert(model);
+    }
+    for (const auto& upstream : route->Upstreams()) {
+      names.insert(upstream->config.spec.models.begin(), upstream->config.spec.models.end());
+    }
+  }
+  Json list = Json::array();
+  for (const std::string& name : names) {
+    if (arrival.principal->policy.MayUse(name)) {
+      list.push_back({{"id", name}, {"object", "model"}, {"created", 0}, {"owned_by", "gateway"}});
+    }
+  }
+  arrival.exchange->Send(JsonReply(200, DumpJson({{"object", "list"}, {"data", std::move(list)}})));
+}
+
+void Ingress::Refuse(const Arrival& arrival, const Error& error, std::string_view reason, int64_t retry_after_seconds) {
+  arrival.state->metrics.Refused(std::string(reason)).Increment();
+  http::Response response = ErrorReply(error, retry_after_seconds);
+  response.headers.emplace_back("x-request-id", arrival.request_id);
+  Log(LogLevel::kInfo, "request_refused",
+      {{"request_id", std::string_view(arrival.request_id)},
+       {"peer", std::string_view(arrival.request->peer)},
+       {"reason", reason},
+       {"message", std::string_view(error.message)}});
+  arrival.exchange->Send(std::move(response));
+}
+
+}  // namespace autoglm::gateway

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "config/gateway_config.h"
+#include "http/client.h"
+#include "http/server.h"
+
+namespace autoglm::gateway {
+
+// What the gateway says of a request to whom it passes it on.
+struct ForwardedFacts {
+  std::string_view request_id;
+  std::string_view client_scheme;  // http, https
+  bool trusts_forwarded = false;   // the client is a proxy of ours: what it says of its own client is kept
+};
+
+// A client's headers as an upstream gets them: without those of the connection, without credentials that are not meant for it, and
+// without what only a gateway may say.
+http::HeaderLines UpstreamHeaders(const http::Request& request, const UpstreamConfig& upstream, const ForwardedFacts& facts);
+
+// An upstream's headers as the client gets them.
+std::vector<std::pair<std::string, std::string>> ClientHeaders(std::vector<std::pair<std::string, std::string>> headers);
+
+}  // namespace autoglm::gateway

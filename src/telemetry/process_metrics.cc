@@ -1,0 +1,62 @@
+#include "telemetry/process_metrics.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <mutex>
+#include <string>
+
+namespace autoglm {
+namespace {
+
+double ProcessCpuSeconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+// /proc/self/statm: total and resident size in pages (proc(5)).
+double ResidentMemoryBytes() {
+  std::ifstream statm("/proc/self/statm");
+  double total_pages = 0;
+  double resident_pages = 0;
+  statm >> total_pages >> resident_pages;
+  return resident_pages * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
+double UnixSeconds() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
+prometheus::Gauge& AddGauge(prometheus::Registry& registry, const std::string& name, const std::string& help,
+                            const prometheus::Labels& labels) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add(labels);
+}
+
+}  // namespace
+
+ProcessMetrics::ProcessMetrics(prometheus::Registry& registry)
+    : resident_memory_(AddGauge(registry, "process_resident_memory_bytes", "Memory of this process in RAM.", {})),
+      cpu_seconds_(prometheus::BuildCounter()
+                       .Name("process_cpu_seconds_total")
+                       .Help("User and system CPU time of this process.")
+                       .Register(registry)
+                       .Add({})) {
+  AddGauge(registry, "process_start_time_seconds", "When this process began to count, in Unix time.", {}).Set(UnixSeconds());
+  AddGauge(registry, "autoglm_build_info", "Always 1; the label tells the version.", {{"version", AUTOGLM_VERSION}}).Set(1);
+}
+
+void ProcessMetrics::Update() {
+  resident_memory_.Set(ResidentMemoryBytes());
+  SetCounterTotal(cpu_seconds_, ProcessCpuSeconds());
+}
+
+void SetCounterTotal(prometheus::Counter& counter, double total) {
+  static std::mutex mutex;
+  std::lock_guard lock(mutex);
+  const double missing = total - counter.Value();
+  if (missing > 0) counter.Increment(missing);
+}
+
+}  // namespace autoglm
