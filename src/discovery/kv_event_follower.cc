@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <utility>
 
@@ -84,7 +85,9 @@ KvEventFollower::KvEventFollower(zmq::context_t& context, KvEventSource source, 
       monitor_(context, zmq::socket_type::pair) {}
 
 bool KvEventFollower::Connect() {
-  const std::string monitor = fmt::format("inproc://kv-events-{}", fmt::ptr(this));
+  // Never a name of before: ZeroMQ gives names back some time after their socket was closed.
+  static std::atomic<int64_t> num_monitors = 0;
+  const std::string monitor = fmt::format("inproc://kv-events-{}", num_monitors++);
   if (zmq_socket_monitor(events_.handle(), monitor.c_str(), ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) != 0) {
     return false;
   }

@@ -218,6 +218,7 @@ TEST_F(KvEventSubscriberTest, OnlyThoseOfTheListAreFollowed) {
   EXPECT_TRUE(WaitForMatch({1}, -1));
   subscriber_->SetSources({WithReplay()});
   EXPECT_TRUE(WaitForMatch({1}, 32));
+  EXPECT_TRUE(problems_.All().empty());
   subscriber_.reset();
   EXPECT_EQ(NumMatched({1}), -1);
 }
