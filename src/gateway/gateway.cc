@@ -1,5 +1,7 @@
 #include "gateway/gateway.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <random>
 #include <thread>
@@ -7,6 +9,7 @@
 
 #include "base/check.h"
 #include "telemetry/log.h"
+#include "web/loopback.h"
 
 namespace autoglm::gateway {
 namespace {
@@ -83,8 +86,25 @@ Result<std::unique_ptr<Gateway>> Gateway::Start(GatewayConfig config, GatewayOpt
   return gateway;
 }
 
+// An address that anybody can reach asks who it is, or is told that it need not.
+Status Gateway::CheckDoors(const GatewayState& state) {
+  const GatewayConfig& config = state.config;
+  if (!IsLoopback(config.listen.host) && state.authenticator->is_open() && !config.serves_anybody_anywhere) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("listen: {} can be reached from other machines, and without keys whoever reaches it could use the upstreams. "
+                            "Configure keys or jwt, or say unauthenticated: anywhere",
+                            config.listen.host));
+  }
+  if (config.admin && !IsLoopback(config.admin->host) && config.admin_token.empty()) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("admin: {} can be reached from other machines: set admin_token", config.admin->host));
+  }
+  return {};
+}
+
 Status Gateway::Begin(GatewayConfig config) {
   AUTOGLM_TRY(const std::shared_ptr<const GatewayState> state, MakeState(std::move(config), nullptr));
+  AUTOGLM_TRY_VOID(CheckDoors(*state));
   state_.store(state);
   AUTOGLM_TRY_VOID(fleet_->SetRoutes(*state));
   StartLoops(state->config);
