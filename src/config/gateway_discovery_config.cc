@@ -18,10 +18,13 @@ using Kubernetes = DiscoveryConfig::Kubernetes;
 
 // "name:port", or the name of an SRV record (RFC 2782): "_service._tcp.name".
 Result<std::string> ParseDnsName(const std::string& text) {
-  const size_t protocol = text.find("._tcp.");
-  const bool is_service = text.starts_with('_') && protocol != std::string::npos && protocol > 1;
-  const auto parts = ParseHostPort(is_service ? text + ":0" : text);
-  if (parts && (is_service || parts->port != 0)) return text;
+  constexpr std::string_view kProtocol = "._tcp.";
+  const size_t at = text.find(kProtocol);
+  if (text.starts_with('_')) {
+    if (at > 1 && at != std::string::npos && ParseHostPort(text.substr(at + kProtocol.size()) + ":0")) return text;
+  } else if (const auto parts = ParseHostPort(text); parts && parts->port != 0) {
+    return text;
+  }
   return Fail(ErrorCode::kInvalidArgument,
               fmt::format("must be a name such as replicas.local:8080 or _http._tcp.local, not '{}'", text));
 }
