@@ -535,7 +535,26 @@ void ProxiedRequest::Finish() {
   Audit();
 }
 
-void ProxiedRequest::Audit() const {}
+void ProxiedRequest::Audit() const {
+  if (state_->audit == nullptr) return;
+  const TokenUsage usage = usage_.value_or(TokenUsage{});
+  state_->audit->Add({.time = std::chrono::system_clock::now() - (state_->clock.Now() - admitted_.begun),
+                      .request_id = admitted_.request_id,
+                      .peer = admitted_.request->peer,
+                      .key_id = admitted_.principal->key_id,
+                      .tenant = admitted_.principal->policy.tenant,
+                      .method = admitted_.request->method,
+                      .path = admitted_.request->path,
+                      .model = admitted_.scan.model,
+                      .status = status_,
+                      .refusal = refusal_,
+                      .upstream = answered_by_,
+                      .input_tokens = usage.input,
+                      .output_tokens = usage.output,
+                      .request_bytes = std::ssize(admitted_.request->body),
+                      .response_bytes = answer_.num_bytes(),
+                      .duration = state_->clock.Now() - admitted_.begun});
+}
 
 void ProxiedRequest::Settle() {
   if (relay_ && relay_->usage()) usage_ = relay_->usage();

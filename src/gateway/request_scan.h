@@ -31,7 +31,7 @@ struct ScannedRequest {
 
   JsonSpan model_value;
   std::vector<JsonSpan> max_tokens_values;  // of all that bound the answer
-  JsonSpan prompt;  // of messages, prompt or input: raw JSON, whose beginning tells what may be cached
+  JsonSpan prompt;                          // of messages, prompt or input: raw JSON, whose beginning tells what may be cached
 
   // Tokens of the prompt, about as many as they can be: a third of its bytes.
   int64_t PromptTokens() const { return static_cast<int64_t>(prompt.length) / 3 + 1; }
