@@ -77,7 +77,7 @@ class RunningGateway {
                                           .socket = inherited.socket,
                                           .admin_socket = inherited.admin_socket,
                                           .read_config = [this] { return gateway::LoadGatewayConfig(arguments_.file); },
-                                          .version = Version()},
+                                          .version = std::string(Version())},
                                          Clock::Real()));
     PrintBanner(description);
     TellPredecessor(inherited);

@@ -14,7 +14,7 @@ namespace {
 
 namespace ondemand = simdjson::ondemand;
 
-// Where a body is copied to be read: simdjson wants room behind it. One for each I/O thread.
+// Where a body that has no room behind it, which simdjson wants, is copied to be read. One for each I/O thread.
 struct Scratch {
   ondemand::parser parser;
   std::string text;
@@ -179,22 +179,24 @@ class Reader {
 
 }  // namespace
 
-Result<ScannedRequest> ScanRequest(std::string_view body) {
+Result<ScannedRequest> ScanRequest(const std::string& body) {
   Scratch& scratch = ThreadsScratch();
-  if (scratch.text.size() < body.size() + simdjson::SIMDJSON_PADDING) {
-    scratch.text.resize(body.size() + body.size() / 2 + simdjson::SIMDJSON_PADDING);
+  const char* text = body.data();
+  size_t capacity = body.capacity();
+  if (capacity < body.size() + simdjson::SIMDJSON_PADDING) {
+    scratch.text.assign(body).append(simdjson::SIMDJSON_PADDING, '\0');
+    text = scratch.text.data();
+    capacity = scratch.text.size();
   }
-  std::memcpy(scratch.text.data(), body.data(), body.size());
-  std::memset(scratch.text.data() + body.size(), 0, simdjson::SIMDJSON_PADDING);
 
   ondemand::document document;
   ondemand::object object;
-  const simdjson::padded_string_view padded(scratch.text.data(), body.size(), scratch.text.size());
+  const simdjson::padded_string_view padded(text, body.size(), capacity);
   if (const auto error = scratch.parser.iterate(padded).get(document); error != simdjson::SUCCESS) return NoJson(error);
   if (const auto error = document.get_object().get(object); error != simdjson::SUCCESS) return NoJson(error);
 
   ScannedRequest request;
-  Reader reader(scratch.text.data(), request);
+  Reader reader(text, request);
   for (auto field : object) {
     std::string_view name;
     ondemand::value value;

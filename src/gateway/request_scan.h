@@ -39,7 +39,7 @@ struct ScannedRequest {
 
 // Errors: kInvalidArgument for what is no JSON object, for members of the wrong type, and for members that are read here and
 // stand there twice: the server behind might take the other one.
-Result<ScannedRequest> ScanRequest(std::string_view body);
+Result<ScannedRequest> ScanRequest(const std::string& body);
 
 // A value that replaces another, or, with length 0, is put in.
 struct BodyEdit {
