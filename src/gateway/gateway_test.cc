@@ -174,6 +174,28 @@ TEST_F(GatewayTest, UpstreamThatIsGone_IsPassedOver) {
   EXPECT_THAT(gateway_->RenderMetrics(), HasSubstr("autoglm_gw_retries_total{reason=\"connect\",route=\"main\"}"));
 }
 
+TEST_F(GatewayTest, ManyRequestsOfOneThatDies_AllMoveOn) {
+  std::mutex mutex;
+  std::vector<ExchangePtr> kept;
+  FakeUpstream dying([&](const RequestPtr&, const ExchangePtr& exchange) {
+    const std::lock_guard lock(mutex);
+    kept.push_back(exchange);
+  });
+  FakeUpstream other;
+  Start({dying.url(), other.url()});
+  std::vector<RawHttpClient> clients;
+  for (int i = 0; i < 20; ++i) {
+    clients.push_back(Connect());
+    clients.back().Send(Post(R"({"model":"m","messages":[]})"));
+  }
+  ASSERT_TRUE(Eventually([&] {
+    const std::lock_guard lock(mutex);
+    return kept.size() == 10;
+  }));
+  dying.Stop();
+  for (RawHttpClient& client : clients) EXPECT_EQ(client.ReadResponse().status, 200);
+}
+
 TEST_F(GatewayTest, AnswerThatIsNone_IsAskedForElsewhere) {
   for (const char* garbage :
        {"SSH-2.0-x\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{\"cho",

@@ -425,10 +425,12 @@ void ProxiedRequest::Retry(const AttemptFailure& failure) {
                                          .time_left = TimeLeft()};
   const resilience::RetryDecision decision = resilience::DecideRetry(failed, route_->config().retries, loop_.random);
   if (!decision.delay) return GiveUp(failure);
-  if (!route_->retry_budget().TryBeginRetry()) return GiveUp(failure);
+  // The budget is there for work that would be done twice. A request whose upstream died takes its place along to another one.
+  const bool moves = failure.has_died && other && num_attempts_ == 1;
+  if (!moves && !route_->retry_budget().TryBeginRetry()) return GiveUp(failure);
   route_->metrics().Retries(failure.reason).Increment();
-  if (other && *decision.delay == Duration::zero()) return StartAttempt(*std::move(other), true);
-  is_next_retry_ = true;
+  if (other && *decision.delay == Duration::zero()) return StartAttempt(*std::move(other), !moves);
+  is_next_retry_ = !moves;
   if (!other) tried_.clear();
   wait_timer_ = loop_.loop.CallAfter(*decision.delay, [this] { Dispatch(); });
 }

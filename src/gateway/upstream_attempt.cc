@@ -46,6 +46,11 @@ Outcome OutcomeOf(ClientFailure failure) {
   }
 }
 
+bool HasDied(ClientFailure failure) {
+  return failure == ClientFailure::kConnect || failure == ClientFailure::kConnectTimeout || failure == ClientFailure::kClosed ||
+         failure == ClientFailure::kClosedIdle || failure == ClientFailure::kCut;
+}
+
 bool IsJson(const http::ResponseHead& head) { return head.Header("content-type").starts_with("application/json"); }
 
 // As far as it can be told at a glance: an answer that was cut within would not end so.
@@ -139,6 +144,7 @@ void UpstreamAttempt::OnFailure(const http::ClientError& error) {
                           .reason = std::string(http::ClientFailureName(error.failure)),
                           .message = error.message,
                           .was_sent = !http::WasNeverSent(error.failure),
+                          .has_died = HasDied(error.failure),
                           .was_stale = error.failure == ClientFailure::kClosedIdle});
 }
 

@@ -19,6 +19,7 @@ struct AttemptFailure {
   std::string reason;  // a label: "connect", "status_503", ...
   std::string message;
   bool was_sent = true;
+  bool has_died = false;   // nobody listens, or the connection broke: the upstream does no more work for this
   bool was_stale = false;  // a kept connection that was closed meanwhile: it tells nothing about the upstream
   Duration retry_after = Duration::zero();
   // Of an upstream that answered, however bad: what the client gets if nothing better comes.
