@@ -7,7 +7,7 @@
 
 namespace autoglm::gateway {
 
-// Every metric of the gateway. docs/METRICS.md lists names and meanings (a test compares).
+// Every metric of the gateway. docs/gateway.md lists names and meanings (a test compares).
 class GatewayMetrics {
  public:
   GatewayMetrics();
