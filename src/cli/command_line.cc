@@ -12,6 +12,7 @@
 #include "cli/bench_engine_command.h"
 #include "cli/chat_command.h"
 #include "cli/command.h"
+#include "cli/gateway_command.h"
 #include "cli/help_formatter.h"
 #include "cli/keys_command.h"
 #include "cli/model_info_command.h"
@@ -62,6 +63,7 @@ void AddCommands(CLI::App& app, CommandAction& action) {
   app.set_version_flag("--version", VersionText() + "\n", "show version, compiler and instruction set");
   app.require_subcommand(1);
   AddServeCommand(app, action);
+  AddGatewayCommand(app, action);
   AddChatCommand(app, action);
   AddModelCommands(app, action);
   AddKeysCommands(app, action);
@@ -69,6 +71,7 @@ void AddCommands(CLI::App& app, CommandAction& action) {
   app.footer(
       "Examples:\n"
       "  autoglm serve model.gguf\n"
+      "  autoglm gateway gateway.yaml\n"
       "  autoglm chat model.gguf\n"
       "  autoglm model info model.gguf\n"
       "\n"

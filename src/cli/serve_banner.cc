@@ -82,12 +82,6 @@ std::string ServeBanner(const ServiceDescription& service, const Console& consol
       CurlArguments(service));
 }
 
-bool IsLoopback(std::string_view host) {
-  if (host == "localhost" || host == "::1") return true;
-  // A name such as 127.example.org is no address.
-  return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos;
-}
-
 std::string ExposedWarning(std::string_view host) {
   return fmt::format("autoglm: warning: {} can be reached from other machines, and whoever reaches it can use the model\n", host);
 }

@@ -33,8 +33,6 @@ ServiceDescription DescribeService(const ServeConfig& config, ModelRegistry& reg
 // A few lines for people, with a curl line to copy.
 std::string ServeBanner(const ServiceDescription& service, const Console& console);
 
-// Whether only this machine can reach the address.
-bool IsLoopback(std::string_view host);
 std::string ExposedWarning(std::string_view host);
 // Why a server that asks nobody for a key does not listen there.
 std::string OpenDoorRefusal(std::string_view host);

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <future>
@@ -19,14 +18,17 @@
 #include "cli/open_model.h"
 #include "cli/parsed_option.h"
 #include "cli/serve_banner.h"
+#include "cli/server_process.h"
 #include "cli/signal_watcher.h"
 #include "cli/version.h"
+#include "config/host_port.h"
 #include "engine/model_registry.h"
 #include "kvevents/endpoint.h"
 #include "kvevents/event_publisher.h"
 #include "server/api_server.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
+#include "web/loopback.h"
 
 namespace autoglm {
 namespace {
@@ -37,21 +39,6 @@ constexpr std::chrono::milliseconds kDrainSlice(50);  // how soon a second signa
 // Files beside the connections that are served: connections on their way to a 503, the model, the log, the event loops.
 constexpr int64_t kOtherDescriptors = 512;
 constexpr int64_t kMinConnections = 16;
-
-// What is queued for the log is written on every way out.
-class LoggingScope {
- public:
-  LoggingScope() = default;
-  LoggingScope(const LoggingScope&) = delete;
-  LoggingScope& operator=(const LoggingScope&) = delete;
-  ~LoggingScope() { StopLogging(); }
-};
-
-LogOptions LogOptionsOf(const ServeConfig& config, const Console& console) {
-  const bool is_read_by_people = console.err_is_terminal && config.log_file.empty();
-  const bool json = config.log_format == LogFormat::kAuto ? !is_read_by_people : config.log_format == LogFormat::kJson;
-  return {.level = config.log_level, .json = json, .file = config.log_file};
-}
 
 // As many as the server wants, but not more than it may open: the ones beyond would wait without an answer.
 int64_t MaxConnections() {
@@ -209,13 +196,6 @@ Status PreloadModels(const ServeConfig& config, ModelRegistry& registry) {
   return {};
 }
 
-// A shell ignores SIGINT for what it starts with "&": Ctrl-C is then meant for another program.
-std::vector<int> EndingSignals() {
-  std::vector<int> signals = {SIGTERM};
-  if (!IsIgnored(SIGINT)) signals.push_back(SIGINT);
-  return signals;
-}
-
 // Lets running answers finish. False where time ran out or a second signal came.
 bool Drain(ApiServer& server, SignalWatcher& signals, Duration limit) {
   server.BeginDrain();
@@ -316,10 +296,8 @@ void AddServeCommand(CLI::App& app, CommandAction& action) {
 }
 
 Result<int> RunServe(const ServeConfig& config, Console& console) {
-  std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away is an error of that write, not the end of the server
-  std::signal(SIGXFSZ, SIG_IGN);  // so is a file that may grow no further
-  AUTOGLM_TRY_VOID(StartLogging(LogOptionsOf(config, console)));
-  const LoggingScope logging;
+  IgnoreBrokenPipes();
+  AUTOGLM_TRY(const auto logging, LoggingScope::Start(config.log_file, config.log_level, config.log_format, console));
   AUTOGLM_TRY(const std::shared_ptr<const Authenticator> authenticator, MakeAuthenticator(config));
   AUTOGLM_TRY_VOID(CheckDoor(config, *authenticator, console));
 

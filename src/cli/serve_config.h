@@ -12,6 +12,7 @@
 #include "auth/authenticator.h"
 #include "base/result.h"
 #include "cli/cache_folder.h"
+#include "cli/server_process.h"
 #include "config/key_database.h"
 #include "engine/kv_tier.h"
 #include "kernels/isa.h"
@@ -23,9 +24,6 @@
 #include "weights/prepared_cache.h"
 
 namespace autoglm {
-
-// kAuto: text where standard error is a terminal and no log file is named, JSON otherwise.
-enum class LogFormat { kAuto, kText, kJson };
 
 // One of the models to serve, and what differs from the settings for all.
 struct ServedModelConfig {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "auth/authenticator.h"
@@ -17,6 +18,7 @@
 #include "resilience/retry_budget.h"
 #include "resilience/retry_policy.h"
 #include "routing/outlier_detector.h"
+#include "routing/policy.h"
 #include "routing/prefix_index.h"
 #include "routing/upstream.h"
 #include "routing/upstream_health.h"
@@ -98,6 +100,9 @@ struct PolicyConfig {
 
   bool operator==(const PolicyConfig&) const = default;
 };
+
+// Errors: kInvalidArgument. What was read from a file passes.
+Result<routing::Policy> BuildPolicy(const PolicyConfig& config);
 
 // Which requests a route takes: all that is set must fit. Patterns have '*' for any characters.
 struct MatchConfig {
@@ -248,6 +253,8 @@ struct GatewayConfig {
 
   std::vector<RouteConfig> routes;  // looked at in this order
   std::vector<FaultConfig> faults;  // take effect with --allow-faults only
+
+  bool operator==(const GatewayConfig&) const = default;
 };
 
 // Reads YAML. `file_name` stands in front of messages. Values like ${NAME} are taken from the environment.

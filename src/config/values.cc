@@ -1,5 +1,6 @@
 #include "config/values.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -130,6 +131,15 @@ Result<bool> ParseSwitch(std::string_view text) {
   if (text == "true" || text == "on") return true;
   if (text == "false" || text == "off") return false;
   return Fail(ErrorCode::kInvalidArgument, fmt::format("must be true or false, not '{}'", text));
+}
+
+Result<std::string> ParsePlainText(std::string_view text) {
+  constexpr size_t kMaxBytes = 4096;
+  if (text.empty()) return Fail(ErrorCode::kInvalidArgument, "must not be empty");
+  if (text.size() > kMaxBytes) return Fail(ErrorCode::kInvalidArgument, fmt::format("must be at most {} bytes", kMaxBytes));
+  const bool is_clean = std::ranges::none_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+  if (!is_clean) return Fail(ErrorCode::kInvalidArgument, "must not hold control characters");
+  return std::string(text);
 }
 
 Result<bool> ParseUnauthenticated(std::string_view text) {

@@ -36,6 +36,8 @@ Result<std::chrono::milliseconds> ParseDuration(std::string_view text, std::chro
 std::string DurationText(std::chrono::milliseconds duration);
 // "true", "on", "false", "off".
 Result<bool> ParseSwitch(std::string_view text);
+// Itself: 1 to 4096 bytes without control characters. Errors do not quote it, for it may be a secret.
+Result<std::string> ParsePlainText(std::string_view text);
 // "1,2,3"; spaces around the numbers are allowed.
 Result<std::vector<TokenId>> ParseTokenList(std::string_view text);
 // Where a server without keys may listen: "loopback", or "anywhere", which gives true.

@@ -56,6 +56,14 @@ TEST(DurationText, IsInTheLargestUnitThatDividesIt) {
   EXPECT_EQ(DurationText(24h), "24h");
 }
 
+TEST(ParsePlainText, RefusesWhatCouldBreakALine) {
+  EXPECT_EQ(ParsePlainText("a b \xC3\xA4"), "a b \xC3\xA4");
+  EXPECT_TRUE(ParsePlainText(std::string(4096, 'a')));
+  EXPECT_EQ(ParsePlainText("").error().message, "must not be empty");
+  EXPECT_EQ(ParsePlainText("a\nb").error().message, "must not hold control characters");
+  EXPECT_EQ(ParsePlainText(std::string(4097, 'a')).error().message, "must be at most 4096 bytes");
+}
+
 TEST(ParseSwitch, TakesTheWordsOfYaml) {
   EXPECT_EQ(ParseSwitch("true"), true);
   EXPECT_EQ(ParseSwitch("on"), true);

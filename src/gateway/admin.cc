@@ -61,7 +61,9 @@ http::Response Admin::Answer(const http::Request& request) {
   return NotFound("There is no such path; see docs/gateway.md.");
 }
 
-http::Response Admin::Metrics() const { return TextReply(200, gateway_.RenderMetrics(), "text/plain; version=0.0.4; charset=utf-8"); }
+http::Response Admin::Metrics() const {
+  return TextReply(200, gateway_.RenderMetrics(), "text/plain; version=0.0.4; charset=utf-8");
+}
 
 http::Response Admin::Status() const {
   return JsonReply(200, DumpJson(StatusJson(*gateway_.state(), gateway_.options().version, gateway_.is_draining())));
@@ -113,7 +115,8 @@ http::Response Admin::Workers(const http::Request& request) {
   };
   const auto state_of = [this, &route](const std::string& url) { return WorkerStateOf(*gateway_.state(), route, url); };
   const std::string id = request.path == kWorkers ? "" : PercentDecode(request.path.substr(kWorkers.size() + 1));
-  if (request.method == "GET" && id.empty()) return JsonReply(200, DumpJson(discovery::WorkerListJson(registered->List(), state_of)));
+  if (request.method == "GET" && id.empty())
+    return JsonReply(200, DumpJson(discovery::WorkerListJson(registered->List(), state_of)));
   if (request.method == "GET") {
     const auto found = registered->Find(id);
     return found ? JsonReply(200, DumpJson(discovery::WorkerJson(*found, state_of(found->url)))) : refuse(found.error());

@@ -6,7 +6,8 @@
 
 namespace autoglm::gateway {
 
-ClientAnswer::ClientAnswer(http::EventLoop& loop, std::shared_ptr<http::Exchange> exchange, const FaultPlan& faults, Random& random)
+ClientAnswer::ClientAnswer(http::EventLoop& loop, std::shared_ptr<http::Exchange> exchange, const FaultPlan& faults,
+                           Random& random)
     : loop_(loop), exchange_(std::move(exchange)), faults_(faults), random_(random) {}
 
 void ClientAnswer::Send(http::Response response) {

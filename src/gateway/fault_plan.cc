@@ -19,8 +19,8 @@ std::chrono::nanoseconds Jittered(std::chrono::nanoseconds duration, double jitt
   return std::chrono::nanoseconds(static_cast<int64_t>(static_cast<double>(duration.count()) * std::max(factor, 0.0)));
 }
 
-FaultPlan PlanFaults(std::span<const FaultConfig> faults, std::string_view route, std::string_view tenant, const http::Request& request,
-                     Random& random) {
+FaultPlan PlanFaults(std::span<const FaultConfig> faults, std::string_view route, std::string_view tenant,
+                     const http::Request& request, Random& random) {
   FaultPlan plan;
   for (const FaultConfig& fault : faults) {
     if (!IsMeant(fault, route, tenant, request) || random.NextDouble() * 100 >= fault.percent) continue;

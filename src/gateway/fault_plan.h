@@ -27,8 +27,8 @@ struct FaultPlan {
   bool delays_answer() const { return first_token_delay.count() > 0 || token_delay.count() > 0; }
 };
 
-FaultPlan PlanFaults(std::span<const FaultConfig> faults, std::string_view route, std::string_view tenant, const http::Request& request,
-                     Random& random);
+FaultPlan PlanFaults(std::span<const FaultConfig> faults, std::string_view route, std::string_view tenant,
+                     const http::Request& request, Random& random);
 
 // `duration` scaled by 1 +- jitter.
 std::chrono::nanoseconds Jittered(std::chrono::nanoseconds duration, double jitter, Random& random);

@@ -25,10 +25,11 @@ class Fleet::WatchedRoute {
     Status status;
     for (size_t i = 0; i < configs.size(); ++i) {
       auto source = discovery::StartSource(configs[i], loop, client,
-                                           {.on_change = [this, i](std::vector<UpstreamConfig> upstreams) {
-                                              found_[i] = std::move(upstreams);
-                                              Update();
-                                            },
+                                           {.on_change =
+                                                [this, i](std::vector<UpstreamConfig> upstreams) {
+                                                  found_[i] = std::move(upstreams);
+                                                  Update();
+                                                },
                                             .on_problem = [this](const Error& problem) { LogProblem(problem); }});
       if (source) {
         sources_.push_back(*std::move(source));
@@ -63,15 +64,15 @@ class Fleet::WatchedRoute {
 
  private:
   discovery::ProbeHooks Hooks() {
-    return {.on_probe =
-                [this](const std::string& name, bool is_well) {
-                  route_->pool().OnProbe(name, is_well);
-                  if (is_well && route_->line().size() > 0) route_->line().WakeAll();
-                },
-            .on_report = [this](const std::string& name,
-                                const routing::UpstreamReport& report) { route_->pool().OnReport(name, report); },
-            .on_round_trip = [this](const std::string& name,
-                                    Duration round_trip) { route_->pool().OnRoundTrip(name, round_trip); }};
+    return {
+        .on_probe =
+            [this](const std::string& name, bool is_well) {
+              route_->pool().OnProbe(name, is_well);
+              if (is_well && route_->line().size() > 0) route_->line().WakeAll();
+            },
+        .on_report = [this](const std::string& name,
+                            const routing::UpstreamReport& report) { route_->pool().OnReport(name, report); },
+        .on_round_trip = [this](const std::string& name, Duration round_trip) { route_->pool().OnRoundTrip(name, round_trip); }};
   }
 
   void LogProblem(const Error& problem) const {

@@ -27,6 +27,8 @@ class Fleet {
   Fleet(const Fleet&) = delete;
   Fleet& operator=(const Fleet&) = delete;
 
+  http::LoopThread& thread() { return thread_; }
+
   // The routes at work from now on. Those that were there before keep their probes and what was found for them.
   // Errors: of discovery that can never work; the routes are taken all the same.
   Status SetRoutes(const GatewayState& state);

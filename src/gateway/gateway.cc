@@ -1,5 +1,7 @@
 #include "gateway/gateway.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <random>
 #include <thread>
@@ -7,6 +9,7 @@
 
 #include "base/check.h"
 #include "telemetry/log.h"
+#include "web/loopback.h"
 
 namespace autoglm::gateway {
 namespace {
@@ -60,15 +63,12 @@ bool HaveSameRules(RouteConfig a, RouteConfig b) {
   return a == b;
 }
 
-void LogKeyProblem(const Error& error) {
-  Log(LogLevel::kError, "keys_unreadable", {{"problem", std::string_view(error.message)}});
-}
-
 }  // namespace
 
 struct Gateway::PerLoop {
   PerLoop(http::EventLoop& loop, Gateway& gateway)
-      : shared(loop, RandomSeed()), ingress(shared, [&gateway] { return gateway.state_.load(); }, gateway.is_draining_, RandomSeed()) {}
+      : shared(loop, RandomSeed()),
+        ingress(shared, [&gateway] { return gateway.state_.load(); }, gateway.is_draining_, RandomSeed()) {}
 
   GatewayLoop shared;
   Ingress ingress;
@@ -83,8 +83,26 @@ Result<std::unique_ptr<Gateway>> Gateway::Start(GatewayConfig config, GatewayOpt
   return gateway;
 }
 
+// An address that anybody can reach asks who it is, or is told that it need not.
+Status Gateway::CheckDoors(const GatewayState& state) {
+  const GatewayConfig& config = state.config;
+  if (!IsLoopback(config.listen.host) && state.keys->authenticator().is_open() && !config.serves_anybody_anywhere) {
+    return Fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("listen: {} can be reached from other machines, and without keys whoever reaches it could use the upstreams. "
+                    "Configure keys or jwt, or say unauthenticated: anywhere",
+                    config.listen.host));
+  }
+  if (config.admin && !IsLoopback(config.admin->host) && config.admin_token.empty()) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("admin: {} can be reached from other machines: set admin_token", config.admin->host));
+  }
+  return {};
+}
+
 Status Gateway::Begin(GatewayConfig config) {
   AUTOGLM_TRY(const std::shared_ptr<const GatewayState> state, MakeState(std::move(config), nullptr));
+  AUTOGLM_TRY_VOID(CheckDoors(*state));
   state_.store(state);
   AUTOGLM_TRY_VOID(fleet_->SetRoutes(*state));
   StartLoops(state->config);
@@ -125,6 +143,8 @@ Gateway::~Gateway() {
       loops_[i].reset();
     });
   }
+  // What it keeps fresh is kept fresh on the fleet's thread.
+  state_.store(nullptr);
   fleet_.reset();
 }
 
@@ -151,13 +171,18 @@ Result<std::shared_ptr<const GatewayState>> Gateway::MakeState(GatewayConfig con
     AUTOGLM_TRY(std::shared_ptr<Route> made, MakeRoute(route, previous));
     routes.push_back(std::move(made));
   }
-  std::shared_ptr<const Authenticator> authenticator;
+  std::shared_ptr<const TokenKeys> keys;
+  std::shared_ptr<guard::AuditLog> audit;
   std::shared_ptr<guard::UsageLimits> limits;
   if (previous != nullptr && previous->config.auth == config.auth) {
-    authenticator = previous->authenticator;
+    keys = previous->keys;
   } else {
-    AUTOGLM_TRY(std::unique_ptr<Authenticator> made, Authenticator::Create(config.auth, clock_, {.on_problem = LogKeyProblem}));
-    authenticator = std::move(made);
+    AUTOGLM_TRY(keys, TokenKeys::Create(config.auth, fleet_->thread(), clock_));
+  }
+  if (previous != nullptr && previous->config.audit_log == config.audit_log) {
+    audit = previous->audit;
+  } else if (!config.audit_log.empty()) {
+    AUTOGLM_TRY(audit, guard::AuditLog::Open(config.audit_log));
   }
   if (previous != nullptr && HaveSameLimits(previous->config, config)) {
     limits = previous->limits;
@@ -169,8 +194,9 @@ Result<std::shared_ptr<const GatewayState>> Gateway::MakeState(GatewayConfig con
   }
   return std::make_shared<const GatewayState>(GatewayState{.config = std::move(config),
                                                            .allows_faults = options_.allows_faults,
-                                                           .authenticator = std::move(authenticator),
+                                                           .keys = std::move(keys),
                                                            .limits = std::move(limits),
+                                                           .audit = std::move(audit),
                                                            .routes = std::make_shared<const RouteTable>(std::move(routes)),
                                                            .metrics = metrics_,
                                                            .clock = clock_});

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -66,6 +67,7 @@ class Gateway {
  private:
   Gateway(GatewayOptions options, const Clock& clock);
 
+  static Status CheckDoors(const GatewayState& state);
   Status Begin(GatewayConfig config);
   void StartLoops(const GatewayConfig& config);
   Status Listen(const GatewayConfig& config);

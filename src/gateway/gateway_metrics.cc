@@ -17,7 +17,8 @@ using GaugeFamily = prometheus::Family<prometheus::Gauge>;
 using HistogramFamily = prometheus::Family<prometheus::Histogram>;
 
 // OpenTelemetry's for gen_ai.server.request.duration and time_to_first_token, with finer ones below.
-const Buckets kDurationSeconds = {.001, .0025, .005, .01, .02, .04, .08, .16, .32, .64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92};
+const Buckets kDurationSeconds = {.001, .0025, .005, .01,  .02,   .04,   .08,   .16,  .32,
+                                  .64,  1.28,  2.56, 5.12, 10.24, 20.48, 40.96, 81.92};
 const Buckets kFirstTokenSeconds = {.001, .0025, .005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 20, 40, 80};
 const Buckets kDecisionSeconds = {1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 1e-3};
 
@@ -37,8 +38,10 @@ struct GatewayFamilies {
     return prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
   }
 
-  CounterFamily& http_requests = Counters("autoglm_gw_http_requests_total", "Requests of clients that ended, by route and status.");
-  HistogramFamily& duration = Histograms("autoglm_gw_request_duration_seconds", "From a request's first byte to its answer's last.");
+  CounterFamily& http_requests =
+      Counters("autoglm_gw_http_requests_total", "Requests of clients that ended, by route and status.");
+  HistogramFamily& duration =
+      Histograms("autoglm_gw_request_duration_seconds", "From a request's first byte to its answer's last.");
   HistogramFamily& first_token =
       Histograms("autoglm_gw_time_to_first_token_seconds", "From a request's first byte to the first of its answer's body.");
   HistogramFamily& decision = Histograms("autoglm_gw_routing_decision_seconds", "What it took to choose an upstream.");
@@ -48,7 +51,8 @@ struct GatewayFamilies {
   CounterFamily& retries = Counters("autoglm_gw_retries_total", "Attempts after the first, by why the one before failed.");
   CounterFamily& hedges = Counters("autoglm_gw_hedges_total", "Second attempts beside slow first ones, by who was quicker.");
   CounterFamily& continued = Counters("autoglm_gw_continued_streams_total", "Streams whose upstream died, by how that ended.");
-  CounterFamily& degraded = Counters("autoglm_gw_degraded_requests_total", "Requests that got less than they asked for, by step.");
+  CounterFamily& degraded =
+      Counters("autoglm_gw_degraded_requests_total", "Requests that got less than they asked for, by step.");
   CounterFamily& upstream_requests =
       Counters("autoglm_gw_upstream_requests_total", "Attempts at an upstream that ended, by status (0: no answer).");
   GaugeFamily& upstream_inflight = Gauges("autoglm_gw_upstream_inflight", "Requests that an upstream has from here.");
@@ -133,8 +137,14 @@ RouteMetrics& GatewayMetrics::ForRoute(const std::string& name) {
 }
 
 prometheus::Counter& GatewayMetrics::Refused(const std::string& reason) { return families_->refused.Add({{"reason", reason}}); }
-prometheus::Counter& GatewayMetrics::FaultsInjected(const std::string& fault) { return families_->faults.Add({{"fault", fault}}); }
-prometheus::Counter& GatewayMetrics::RateLimited(const std::string& kind) { return families_->rate_limited.Add({{"kind", kind}}); }
-prometheus::Counter& GatewayMetrics::Reloads(const std::string& outcome) { return families_->reloads.Add({{"outcome", outcome}}); }
+prometheus::Counter& GatewayMetrics::FaultsInjected(const std::string& fault) {
+  return families_->faults.Add({{"fault", fault}});
+}
+prometheus::Counter& GatewayMetrics::RateLimited(const std::string& kind) {
+  return families_->rate_limited.Add({{"kind", kind}});
+}
+prometheus::Counter& GatewayMetrics::Reloads(const std::string& outcome) {
+  return families_->reloads.Add({{"outcome", outcome}});
+}
 
 }  // namespace autoglm::gateway

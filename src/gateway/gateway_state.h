@@ -2,11 +2,12 @@
 
 #include <memory>
 
-#include "auth/authenticator.h"
 #include "base/clock.h"
 #include "config/gateway_config.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/route_table.h"
+#include "gateway/token_keys.h"
+#include "guard/audit_log.h"
 #include "guard/usage_limits.h"
 
 namespace autoglm::gateway {
@@ -15,8 +16,9 @@ namespace autoglm::gateway {
 struct GatewayState {
   GatewayConfig config;
   bool allows_faults = false;
-  std::shared_ptr<const Authenticator> authenticator;
+  std::shared_ptr<const TokenKeys> keys;
   std::shared_ptr<guard::UsageLimits> limits;
+  std::shared_ptr<guard::AuditLog> audit;  // nullptr: none
   std::shared_ptr<const RouteTable> routes;
   GatewayMetrics& metrics;
   const Clock& clock;

@@ -10,6 +10,7 @@
 #include "gateway/path_rules.h"
 #include "gateway/proxied_request.h"
 #include "json/json.h"
+#include "openai/error.h"
 #include "telemetry/log.h"
 #include "web/reply.h"
 
@@ -42,39 +43,58 @@ bool HasJsonBody(const http::Request& request) {
 bool HasSomebodyToAsk(const GatewayState& state) {
   return std::ranges::any_of(state.routes->routes(), [](const auto& route) {
     const auto upstreams = route->pool().Status();
-    return std::ranges::any_of(upstreams, [](const auto& upstream) { return upstream.availability == routing::Availability::kAvailable; });
+    return std::ranges::any_of(upstreams,
+                               [](const auto& upstream) { return upstream.availability == routing::Availability::kAvailable; });
   });
 }
 
 }  // namespace
 
-struct Ingress::Arrival : AdmittedRequest {
+struct Ingress::Arrival : AdmittedRequest, std::enable_shared_from_this<Arrival> {
   std::shared_ptr<const GatewayState> state;
   std::string_view refusal = "invalid_request";  // the reason, where it is refused
 };
 
 void Ingress::Handle(std::shared_ptr<const http::Request> request, std::shared_ptr<http::Exchange> exchange) {
-  Arrival arrival;
-  arrival.state = state_();
-  arrival.begun = request->accepted;
+  const auto arrival = std::make_shared<Arrival>();
+  arrival->state = state_();
+  arrival->begun = request->accepted;
   const std::string_view given_id = request->Header("x-request-id");
-  arrival.request_id = IsValidRequestId(given_id) ? std::string(given_id) : ids_.NextHex();
-  arrival.request = std::move(request);
-  arrival.exchange = std::move(exchange);
-  if (AnswerOwnPath(arrival)) return;
-  if (const Status admitted = Admit(arrival); !admitted) return Refuse(arrival, admitted.error(), arrival.refusal, 1);
-  if (arrival.request->path == "/v1/models" && arrival.request->method == "GET") return AnswerModels(arrival);
-
-  const std::string& sticky = arrival.session.empty() ? arrival.request_id : arrival.session;
-  const std::shared_ptr<Route>* route = arrival.state->routes->Find({.request = *arrival.request,
-                                                                     .model = arrival.scan.model,
-                                                                     .tenant = arrival.principal->policy.tenant,
-                                                                     .sticky = sticky});
-  if (route == nullptr) {
-    const Error error{.code = ErrorCode::kNotFound, .message = "No route takes this request.", .param = {}};
-    return Refuse(arrival, error, "no_route", 0);
+  arrival->request_id = IsValidRequestId(given_id) ? std::string(given_id) : ids_.NextHex();
+  arrival->request = std::move(request);
+  arrival->exchange = std::move(exchange);
+  if (AnswerOwnPath(*arrival)) return;
+  if (!IsPlainPath(arrival->request->path)) {
+    const Error error{.code = ErrorCode::kInvalidArgument,
+                      .message = "The path has parts that servers read differently. Send a plain one.",
+                      .param = {}};
+    return Refuse(*arrival, error, "path", 0);
   }
-  Limit(std::move(arrival), *route);
+  Enter(arrival, Patience::kWaitForKeys);
+}
+
+// A token may name a key that is so new that it has to be fetched first; once.
+void Ingress::Enter(std::shared_ptr<Arrival> arrival, Patience patience) {
+  const http::Request& request = *arrival->request;
+  std::function<void()> retry;
+  if (patience == Patience::kWaitForKeys) retry = [this, arrival] { Enter(arrival, Patience::kNone); };
+  auto principal =
+      arrival->state->keys->Authenticate(request.Header("authorization"), request.Header("x-api-key"), loop_.loop, retry);
+  if (!principal) return;
+  if (!*principal) return Refuse(*arrival, principal->error(), "authentication", 0);
+  arrival->principal = **std::move(principal);
+  if (const Status admitted = Admit(*arrival); !admitted) return Refuse(*arrival, admitted.error(), arrival->refusal, 1);
+  GoOn(*arrival);
+}
+
+void Ingress::GoOn(Arrival& arrival) {
+  if (arrival.request->path == "/v1/models" && arrival.request->method == "GET") return AnswerModels(arrival);
+  const std::string& sticky = arrival.session.empty() ? arrival.request_id : arrival.session;
+  const std::shared_ptr<Route>* route = arrival.state->routes->Find(
+      {.request = *arrival.request, .model = arrival.scan.model, .tenant = arrival.principal->policy.tenant, .sticky = sticky});
+  if (route != nullptr) return Limit(arrival, *route);
+  const Error error{.code = ErrorCode::kNotFound, .message = "No route takes this request.", .param = {}};
+  Refuse(arrival, error, "no_route", 0);
 }
 
 bool Ingress::AnswerOwnPath(const Arrival& arrival) {
@@ -89,23 +109,15 @@ bool Ingress::AnswerOwnPath(const Arrival& arrival) {
   return true;
 }
 
-// Who it is, what it asks for, and whether that one may.
+// What it asks for, and whether that one may.
 Status Ingress::Admit(Arrival& arrival) const {
   const http::Request& request = *arrival.request;
-  if (!IsPlainPath(request.path)) {
-    arrival.refusal = "path";
-    return Fail(ErrorCode::kInvalidArgument, "The path has parts that servers read differently. Send a plain one.");
-  }
-  arrival.refusal = "authentication";
-  AUTOGLM_TRY(arrival.principal,
-              arrival.state->authenticator->Authenticate(request.Header("authorization"), request.Header("x-api-key")));
-  arrival.refusal = "invalid_request";
   AUTOGLM_TRY(arrival.timeout, TimeoutOf(request));
   if (HasJsonBody(request)) {
     AUTOGLM_TRY(arrival.scan, ScanRequest(request.body));
   }
-  if (arrival.scan.has_cache_salt) {
-    return Fail(ErrorCode::kInvalidArgument, "'cache_salt' is the gateway's to set.", "cache_salt");
+  if (const std::string_view reserved = arrival.scan.reserved; !reserved.empty()) {
+    return Fail(ErrorCode::kInvalidArgument, fmt::format("'{}' is the gateway's to set.", reserved), std::string(reserved));
   }
   const std::string_view session = request.Header("x-session-id");
   arrival.session = session.empty() ? arrival.scan.user : std::string(session);
@@ -120,8 +132,8 @@ Status Ingress::CheckPermission(Arrival& arrival) const {
     return Fail(ErrorCode::kPermissionDenied, fmt::format("This key may not use the model '{}'.", scan.model), "model");
   }
   if (scan.priority && policy.highest_priority && *scan.priority < *policy.highest_priority) {
-    return Fail(ErrorCode::kPermissionDenied, fmt::format("This key may ask for priorities from {} on.", *policy.highest_priority),
-                "priority");
+    return Fail(ErrorCode::kPermissionDenied,
+                fmt::format("This key may ask for priorities from {} on.", *policy.highest_priority), "priority");
   }
   if (policy.max_output_tokens > 0 && scan.max_tokens.value_or(0) > policy.max_output_tokens) {
     return Fail(ErrorCode::kPermissionDenied, fmt::format("This key may ask for {} tokens at most.", policy.max_output_tokens),
@@ -135,26 +147,26 @@ Status Ingress::CheckPermission(Arrival& arrival) const {
   return {};
 }
 
-void Ingress::Limit(Arrival arrival, std::shared_ptr<Route> route) {
+void Ingress::Limit(Arrival& arrival, const std::shared_ptr<Route>& route) {
   constexpr int64_t kAnswerUnknown = 512;  // tokens that are reserved where neither request nor key bound the answer
   const Policy& policy = arrival.principal->policy;
   const int64_t most = policy.max_output_tokens > 0 ? policy.max_output_tokens : kAnswerUnknown;
   const guard::UsageEstimate estimate{
       .model = arrival.scan.model,
       .input_tokens = arrival.scan.prompt.length == 0 ? 0 : arrival.scan.PromptTokens(),
-      .max_output_tokens = arrival.scan.prompt.length == 0 ? 0 : arrival.scan.max_tokens.value_or(most) * arrival.scan.num_choices};
+      .max_output_tokens =
+          arrival.scan.prompt.length == 0 ? 0 : arrival.scan.max_tokens.value_or(most) * arrival.scan.num_choices};
 
-  const auto shared = std::make_shared<Arrival>(std::move(arrival));
-  const auto go_on = [loop = &loop_, shared, route = std::move(route)](guard::Granted granted) {
+  const auto go_on = [loop = &loop_, arrival = arrival.shared_from_this(), route](guard::Granted granted) {
     if (!granted) {
-      shared->state->metrics.RateLimited("limit").Increment();
-      return Refuse(*shared, granted.error().error, "limit", granted.error().retry_after_seconds);
+      arrival->state->metrics.RateLimited("limit").Increment();
+      return Refuse(*arrival, granted.error().error, "limit", granted.error().retry_after_seconds);
     }
-    shared->usage = *std::move(granted);
-    auto state = std::move(shared->state);
-    ProxiedRequest::Begin(*loop, std::move(state), route, std::move(static_cast<AdmittedRequest&>(*shared)));
+    arrival->usage = *std::move(granted);
+    auto state = std::move(arrival->state);
+    ProxiedRequest::Begin(*loop, std::move(state), route, std::move(static_cast<AdmittedRequest&>(*arrival)));
   };
-  auto granted = shared->state->limits->Acquire(*shared->principal, estimate, loop_.loop, go_on);
+  auto granted = arrival.state->limits->Acquire(*arrival.principal, estimate, loop_.loop, go_on);
   if (granted) go_on(*std::move(granted));
 }
 
@@ -178,8 +190,25 @@ void Ingress::AnswerModels(const Arrival& arrival) const {
   arrival.exchange->Send(JsonReply(200, DumpJson({{"object", "list"}, {"data", std::move(list)}})));
 }
 
+void Ingress::AddToAudit(const Arrival& arrival, const Error& error, std::string_view reason) {
+  const bool is_known = arrival.principal != nullptr;
+  arrival.state->audit->Add({.time = std::chrono::system_clock::now(),
+                             .request_id = arrival.request_id,
+                             .peer = arrival.request->peer,
+                             .key_id = is_known ? std::string_view(arrival.principal->key_id) : std::string_view(),
+                             .tenant = is_known ? std::string_view(arrival.principal->policy.tenant) : std::string_view(),
+                             .method = arrival.request->method,
+                             .path = arrival.request->path,
+                             .model = arrival.scan.model,
+                             .status = ErrorBodyOf(error).status,
+                             .refusal = reason,
+                             .request_bytes = std::ssize(arrival.request->body),
+                             .duration = arrival.state->clock.Now() - arrival.begun});
+}
+
 void Ingress::Refuse(const Arrival& arrival, const Error& error, std::string_view reason, int64_t retry_after_seconds) {
   arrival.state->metrics.Refused(std::string(reason)).Increment();
+  if (arrival.state->audit != nullptr) AddToAudit(arrival, error, reason);
   http::Response response = ErrorReply(error, retry_after_seconds);
   response.headers.emplace_back("x-request-id", arrival.request_id);
   Log(LogLevel::kInfo, "request_refused",

@@ -27,12 +27,16 @@ class Ingress {
 
  private:
   struct Arrival;
+  enum class Patience { kWaitForKeys, kNone };
 
   bool AnswerOwnPath(const Arrival& arrival);
   void AnswerModels(const Arrival& arrival) const;
+  void Enter(std::shared_ptr<Arrival> arrival, Patience patience);
   Status Admit(Arrival& arrival) const;
+  void GoOn(Arrival& arrival);
   Status CheckPermission(Arrival& arrival) const;
-  void Limit(Arrival arrival, std::shared_ptr<Route> route);
+  void Limit(Arrival& arrival, const std::shared_ptr<Route>& route);
+  static void AddToAudit(const Arrival& arrival, const Error& error, std::string_view reason);
   static void Refuse(const Arrival& arrival, const Error& error, std::string_view reason, int64_t retry_after_seconds);
 
   GatewayLoop& loop_;

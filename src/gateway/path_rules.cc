@@ -22,7 +22,8 @@ bool HasTrickyEscape(std::string_view path) {
 }  // namespace
 
 bool IsPlainPath(std::string_view path) {
-  if (!path.starts_with('/') || path.find("//") != std::string_view::npos || path.find('\\') != std::string_view::npos) return false;
+  if (!path.starts_with('/') || path.find("//") != std::string_view::npos || path.find('\\') != std::string_view::npos)
+    return false;
   if (std::ranges::any_of(path, [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == 0x7f; })) return false;
   for (size_t begin = 1; begin <= path.size();) {
     const size_t end = std::min(path.find('/', begin), path.size());

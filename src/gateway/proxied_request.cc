@@ -46,8 +46,7 @@ int StatusOf(const AttemptFailure& failure) {
 
 void ProxiedRequest::Begin(GatewayLoop& loop, std::shared_ptr<const GatewayState> state, std::shared_ptr<Route> route,
                            AdmittedRequest admitted) {
-  std::shared_ptr<ProxiedRequest> request(
-      new ProxiedRequest(loop, std::move(state), std::move(route), std::move(admitted)));
+  std::shared_ptr<ProxiedRequest> request(new ProxiedRequest(loop, std::move(state), std::move(route), std::move(admitted)));
   request->keep_alive_ = request;
   request->Run();
 }
@@ -61,7 +60,8 @@ ProxiedRequest::ProxiedRequest(GatewayLoop& loop, std::shared_ptr<const GatewayS
   state_->metrics.open_requests.Increment();
   EnterRoute(std::move(route));
   if (state_->allows_faults && !state_->config.faults.empty()) {
-    faults_ = PlanFaults(state_->config.faults, route_->name(), admitted_.principal->policy.tenant, *admitted_.request, loop_.random);
+    faults_ =
+        PlanFaults(state_->config.faults, route_->name(), admitted_.principal->policy.tenant, *admitted_.request, loop_.random);
   }
 }
 
@@ -89,7 +89,8 @@ void ProxiedRequest::EnterRoute(std::shared_ptr<Route> route) {
   tried_.clear();
   if (!route_->uses_prefix() || admitted_.scan.prompt.length == 0) return;
   const std::string_view prompt = admitted_.scan.prompt.In(admitted_.request->body).substr(0, kMaxPrefixBytes);
-  const uint64_t salt = XXH3_64bits_withSeed(admitted_.scan.model.data(), admitted_.scan.model.size(), admitted_.principal->cache_salt);
+  const uint64_t salt =
+      XXH3_64bits_withSeed(admitted_.scan.model.data(), admitted_.scan.model.size(), admitted_.principal->cache_salt);
   prefix_ = routing::PrefixBlocksOf(prompt, salt);
 }
 
@@ -236,9 +237,10 @@ std::shared_ptr<const std::string> ProxiedRequest::UpstreamBody(const Upstream& 
     degraded_.push_back("max_tokens");
     route_->metrics().Degraded("max_tokens").Increment();
   }
-  if (capped_tokens_ && scan.max_tokens_value.length > 0) {
-    edits.push_back({.at = scan.max_tokens_value, .text = std::to_string(*capped_tokens_)});
-  } else if (capped_tokens_) {
+  if (capped_tokens_) {
+    for (const JsonSpan& value : scan.max_tokens_values) edits.push_back({.at = value, .text = std::to_string(*capped_tokens_)});
+  }
+  if (capped_tokens_ && scan.max_tokens_values.empty()) {
     first += fmt::format("\"max_tokens\":{},", *capped_tokens_);
   }
   // Tenants behind one gateway must not find each other's prefixes by how quickly they are answered.
@@ -308,8 +310,12 @@ void ProxiedRequest::OnStream(UpstreamAttempt& attempt, std::string_view bytes) 
     std::string events = relay_->Feed(bytes);
     WriteStream(std::move(events), relay_->num_events() - num_before);
   }
-  // A cut that was put in ends all.
-  if (keep_alive_ != nullptr && answer_.backlog_bytes() > kPauseAboveBytes) SlowDown(attempt);
+  if (keep_alive_ == nullptr) return;  // a cut that was put in ends all
+  if (relay_ && relay_->has_failed()) {
+    return OnFailed(attempt,
+                    {.reason = "gave_up", .message = attempt.upstream().origin.authority + " cannot go on with its stream"});
+  }
+  if (answer_.backlog_bytes() > kPauseAboveBytes) SlowDown(attempt);
 }
 
 void ProxiedRequest::StartStream(UpstreamAttempt& attempt) {
@@ -348,7 +354,8 @@ void ProxiedRequest::OnStreamEnd(UpstreamAttempt& attempt) {
   if (relay_) WriteStream(relay_->TakeRest(), 1);
   // A server that dies politely ends its stream in the middle of an answer.
   if (relay_ && IsCompletion(admitted_.request->path) && !relay_->has_ended()) {
-    return OnFailed(attempt, {.reason = "incomplete", .message = attempt.upstream().origin.authority + " ended its stream too early"});
+    return OnFailed(attempt,
+                    {.reason = "incomplete", .message = attempt.upstream().origin.authority + " ended its stream too early"});
   }
   route_->metrics().ForUpstream(attempt.upstream().name()).requests.Count(status_);
   attempt.Finish(Outcome::kAnswered);
@@ -360,8 +367,9 @@ void ProxiedRequest::OnWholeAnswer(UpstreamAttempt& attempt) {
   const auto self = shared_from_this();
   const int status = attempt.head().status;
   if (answer_.is_begun()) {
-    return OnFailed(attempt, {.reason = "cannot_continue",
-                              .message = fmt::format("{} answered {} instead of going on", attempt.upstream().origin.authority, status)});
+    return OnFailed(attempt,
+                    {.reason = "cannot_continue",
+                     .message = fmt::format("{} answered {} instead of going on", attempt.upstream().origin.authority, status)});
   }
   route_->metrics().ForUpstream(attempt.upstream().name()).requests.Count(status);
   attempt.Finish(status < 500 ? Outcome::kAnswered : Outcome::kFailed);
@@ -442,13 +450,15 @@ void ProxiedRequest::GiveUp(const AttemptFailure& failure) {
 void ProxiedRequest::GoOnWithout(const AttemptFailure& failure) {
   if (relay_) relay_->DropPartial();
   if (relay_ && relay_->has_ended() && failure.reason != "incomplete") {
-    // All of it had arrived but the end of the body.
+    // All of the text has arrived.
+    if (!relay_->is_done()) WriteStream("data: [DONE]\n\n", 0);
     return answer_.End();
   }
   if (ContinueElsewhere()) return;
   if (!relay_) return answer_.Cut();  // nothing can be said within bytes of another form
   route_->metrics().ContinuedStreams("ended_with_error").Increment();
-  const ErrorBody error{.status = 502, .message = failure.message, .type = "upstream_error", .param = {}, .code = "upstream_" + failure.reason};
+  const ErrorBody error{
+      .status = 502, .message = failure.message, .type = "upstream_error", .param = {}, .code = "upstream_" + failure.reason};
   answer_.Write(fmt::format("data: {}\n\n", ErrorJson(error)), 0);
   refusal_ = "stream_broken";
   answer_.End();
@@ -479,7 +489,8 @@ void ProxiedRequest::Answer(http::Response response) {
 
 void ProxiedRequest::AnswerError(int status, std::string_view type, std::string_view code, std::string_view message,
                                  Duration retry_after) {
-  const ErrorBody error{.status = status, .message = std::string(message), .type = std::string(type), .param = {}, .code = std::string(code)};
+  const ErrorBody error{
+      .status = status, .message = std::string(message), .type = std::string(type), .param = {}, .code = std::string(code)};
   http::Response response = JsonReply(status, ErrorJson(error));
   if (retry_after > Duration::zero()) {
     response.headers.emplace_back("retry-after", std::to_string(std::chrono::ceil<std::chrono::seconds>(retry_after).count()));
@@ -524,7 +535,26 @@ void ProxiedRequest::Finish() {
   Audit();
 }
 
-void ProxiedRequest::Audit() const {}
+void ProxiedRequest::Audit() const {
+  if (state_->audit == nullptr) return;
+  const TokenUsage usage = usage_.value_or(TokenUsage{});
+  state_->audit->Add({.time = std::chrono::system_clock::now() - (state_->clock.Now() - admitted_.begun),
+                      .request_id = admitted_.request_id,
+                      .peer = admitted_.request->peer,
+                      .key_id = admitted_.principal->key_id,
+                      .tenant = admitted_.principal->policy.tenant,
+                      .method = admitted_.request->method,
+                      .path = admitted_.request->path,
+                      .model = admitted_.scan.model,
+                      .status = status_,
+                      .refusal = refusal_,
+                      .upstream = answered_by_,
+                      .input_tokens = usage.input,
+                      .output_tokens = usage.output,
+                      .request_bytes = std::ssize(admitted_.request->body),
+                      .response_bytes = answer_.num_bytes(),
+                      .duration = state_->clock.Now() - admitted_.begun});
+}
 
 void ProxiedRequest::Settle() {
   if (relay_ && relay_->usage()) usage_ = relay_->usage();
@@ -542,7 +572,7 @@ void ProxiedRequest::Settle() {
 bool ProxiedRequest::IsRepeatable() const {
   const std::string& method = admitted_.request->method;
   if (method == "GET" || method == "HEAD") return true;
-  constexpr std::array<std::string_view, 9> kEndings = {"/completions", "/embeddings", "/messages", "/tokenize",  "/detokenize",
+  constexpr std::array<std::string_view, 9> kEndings = {"/completions", "/embeddings", "/messages", "/tokenize",   "/detokenize",
                                                         "/rerank",      "/score",      "/generate", "/moderations"};
   const std::string& path = admitted_.request->path;
   return method == "POST" && std::ranges::any_of(kEndings, [&path](std::string_view ending) { return path.ends_with(ending); });

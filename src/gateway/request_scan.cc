@@ -14,7 +14,7 @@ namespace {
 
 namespace ondemand = simdjson::ondemand;
 
-// Where a body is copied to be read: simdjson wants room behind it. One for each I/O thread.
+// Where a body that has no room behind it, which simdjson wants, is copied to be read. One for each I/O thread.
 struct Scratch {
   ondemand::parser parser;
   std::string text;
@@ -45,7 +45,7 @@ class Reader {
       std::string_view name;
       Member read;
     };
-    static constexpr std::array<Known, 13> kKnown = {{{"model", &Reader::Model},
+    static constexpr std::array<Known, 14> kKnown = {{{"model", &Reader::Model},
                                                       {"user", &Reader::User},
                                                       {"stream", &Reader::Stream},
                                                       {"priority", &Reader::Priority},
@@ -56,7 +56,8 @@ class Reader {
                                                       {"messages", &Reader::Prompt},
                                                       {"prompt", &Reader::Prompt},
                                                       {"input", &Reader::Prompt},
-                                                      {"cache_salt", &Reader::CacheSalt},
+                                                      {"cache_salt", &Reader::Reserved<0>},
+                                                      {"autoglm_continue", &Reader::Reserved<1>},
                                                       {"seed", &Reader::Seed}}};
     for (size_t i = 0; i < kKnown.size(); ++i) {
       if (kKnown[i].name != name) continue;
@@ -95,15 +96,14 @@ class Reader {
     return {};
   }
 
-  // Of several ways to say it the last one counts, as it is with most servers; the least does for us.
+  // Servers differ in which of several ways to say it counts.
   Status MaxTokens(std::string_view name, ondemand::value value) {
     if (IsNull(value)) return {};
     AUTOGLM_TRY(const JsonSpan span, Raw(value));
     AUTOGLM_TRY(const int64_t max_tokens, Integer(name, value));
     if (max_tokens < 0) return Refuse(name, "must not be negative");
-    if (request_.max_tokens && *request_.max_tokens >= max_tokens) return {};
-    request_.max_tokens = max_tokens;
-    request_.max_tokens_value = span;
+    request_.max_tokens = std::min(request_.max_tokens.value_or(max_tokens), max_tokens);
+    request_.max_tokens_values.push_back(span);
     return {};
   }
 
@@ -119,8 +119,11 @@ class Reader {
     return {};
   }
 
-  Status CacheSalt(std::string_view, ondemand::value value) {
-    request_.has_cache_salt = !IsNull(value);
+  // Read without the bodies' own spelling, which may be escaped.
+  template <size_t kIndex>
+  Status Reserved(std::string_view, ondemand::value value) {
+    static constexpr std::array<std::string_view, 2> kNames = {"cache_salt", "autoglm_continue"};
+    if (!IsNull(value)) request_.reserved = kNames[kIndex];
     return {};
   }
 
@@ -171,27 +174,29 @@ class Reader {
 
   const char* const text_;
   ScannedRequest& request_;
-  std::array<bool, 13> is_read_ = {};
+  std::array<bool, 14> is_read_ = {};
 };
 
 }  // namespace
 
-Result<ScannedRequest> ScanRequest(std::string_view body) {
+Result<ScannedRequest> ScanRequest(const std::string& body) {
   Scratch& scratch = ThreadsScratch();
-  if (scratch.text.size() < body.size() + simdjson::SIMDJSON_PADDING) {
-    scratch.text.resize(body.size() + body.size() / 2 + simdjson::SIMDJSON_PADDING);
+  const char* text = body.data();
+  size_t capacity = body.capacity();
+  if (capacity < body.size() + simdjson::SIMDJSON_PADDING) {
+    scratch.text.assign(body).append(simdjson::SIMDJSON_PADDING, '\0');
+    text = scratch.text.data();
+    capacity = scratch.text.size();
   }
-  std::memcpy(scratch.text.data(), body.data(), body.size());
-  std::memset(scratch.text.data() + body.size(), 0, simdjson::SIMDJSON_PADDING);
 
   ondemand::document document;
   ondemand::object object;
-  const simdjson::padded_string_view padded(scratch.text.data(), body.size(), scratch.text.size());
+  const simdjson::padded_string_view padded(text, body.size(), capacity);
   if (const auto error = scratch.parser.iterate(padded).get(document); error != simdjson::SUCCESS) return NoJson(error);
   if (const auto error = document.get_object().get(object); error != simdjson::SUCCESS) return NoJson(error);
 
   ScannedRequest request;
-  Reader reader(scratch.text.data(), request);
+  Reader reader(text, request);
   for (auto field : object) {
     std::string_view name;
     ondemand::value value;

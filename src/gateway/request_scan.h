@@ -26,20 +26,20 @@ struct ScannedRequest {
   std::optional<int64_t> priority;
   std::optional<int64_t> max_tokens;  // of max_completion_tokens, max_tokens or max_output_tokens
   int64_t num_choices = 1;
-  bool has_cache_salt = false;
+  std::string_view reserved;  // a member that only the gateway may set, and that is there; empty: none
   bool has_seed = false;
 
   JsonSpan model_value;
-  JsonSpan max_tokens_value;
-  JsonSpan prompt;  // of messages, prompt or input: raw JSON, whose beginning tells what may be cached
+  std::vector<JsonSpan> max_tokens_values;  // of all that bound the answer
+  JsonSpan prompt;                          // of messages, prompt or input: raw JSON, whose beginning tells what may be cached
 
   // Tokens of the prompt, about as many as they can be: a third of its bytes.
   int64_t PromptTokens() const { return static_cast<int64_t>(prompt.length) / 3 + 1; }
 };
 
-// Errors: kInvalidArgument for what is no JSON object, for members of the wrong type, and for members that are read here and stand
-// there twice: the server behind might take the other one.
-Result<ScannedRequest> ScanRequest(std::string_view body);
+// Errors: kInvalidArgument for what is no JSON object, for members of the wrong type, and for members that are read here and
+// stand there twice: the server behind might take the other one.
+Result<ScannedRequest> ScanRequest(const std::string& body);
 
 // A value that replaces another, or, with length 0, is put in.
 struct BodyEdit {

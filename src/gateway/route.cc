@@ -1,19 +1,9 @@
 #include "gateway/route.h"
 
-#include <fmt/format.h>
-
 #include <utility>
 
 namespace autoglm::gateway {
 namespace {
-
-Result<routing::Picker> PickerByName(std::string_view name) {
-  if (name.empty() || name == "best") return routing::Picker::kBest;
-  if (name == "two_choices") return routing::Picker::kTwoChoices;
-  if (name == "in_turn") return routing::Picker::kInTurn;
-  if (name == "random") return routing::Picker::kRandom;
-  return Fail(ErrorCode::kInvalidArgument, fmt::format("there is no picker '{}'; there are best, two_choices, in_turn, random", name));
-}
 
 std::vector<routing::UpstreamSpec> SpecsOf(const std::vector<UpstreamConfig>& upstreams) {
   std::vector<routing::UpstreamSpec> specs;
@@ -35,22 +25,6 @@ routing::PoolOptions PoolOptionsOf(const RouteConfig& config, routing::Policy po
 }
 
 }  // namespace
-
-Result<routing::Policy> BuildPolicy(const PolicyConfig& config) {
-  routing::Policy policy;
-  if (!config.name.empty()) {
-    AUTOGLM_TRY(policy, routing::PolicyByName(config.name));
-  }
-  for (const auto& [name, weight] : config.scorers) {
-    AUTOGLM_TRY(routing::WeightedScorer scorer, routing::ScorerByName(name, weight));
-    policy.scorers.push_back(scorer);
-  }
-  if (config.name.empty() || !config.picker.empty()) {
-    AUTOGLM_TRY(policy.picker, PickerByName(config.picker));
-  }
-  if (config.response_time_below.count() > 0) policy.response_time_below = config.response_time_below;
-  return policy;
-}
 
 Result<std::shared_ptr<const Upstream>> Upstream::Create(UpstreamConfig config) {
   auto upstream = std::make_shared<Upstream>();
@@ -75,8 +49,8 @@ Route::Route(RouteConfig config, routing::Policy policy, const Clock& clock, Rou
       policy_(std::move(policy)),
       retry_budget_(config_.retry_budget),
       line_(config_.queue.max_requests, clock),
-      pool_(std::make_unique<routing::UpstreamPool>(PoolOptionsOf(config_, policy_, seed),
-                                                    std::vector<routing::UpstreamSpec>(), clock)),
+      pool_(std::make_unique<routing::UpstreamPool>(PoolOptionsOf(config_, policy_, seed), std::vector<routing::UpstreamSpec>(),
+                                                    clock)),
       upstreams_(std::make_shared<const ByName>()) {
   if (config_.hedging) hedging_.emplace(*config_.hedging, clock);
 }

@@ -30,8 +30,8 @@ struct Upstream {
   static Result<std::shared_ptr<const Upstream>> Create(UpstreamConfig config);
 };
 
-// A route at work: its upstreams, what is known of them, and what is shared by its requests. Any thread. Lives as long as a request
-// that uses it.
+// A route at work: its upstreams, what is known of them, and what is shared by its requests. Any thread. Lives as long as a
+// request that uses it.
 class Route {
  public:
   // `config` without upstreams that are discovered; they come by SetUpstreams. Errors: those of upstreams and policy.
@@ -68,7 +68,5 @@ class Route {
   std::unique_ptr<routing::UpstreamPool> pool_;
   std::atomic<std::shared_ptr<const ByName>> upstreams_;
 };
-
-Result<routing::Policy> BuildPolicy(const PolicyConfig& config);
 
 }  // namespace autoglm::gateway

@@ -45,9 +45,9 @@ class RouteMetrics {
   RouteMetrics(GatewayFamilies& families, std::string route);
 
   CodeCounters requests;
-  prometheus::Histogram& duration;          // seconds
-  prometheus::Histogram& first_token;       // seconds
-  prometheus::Histogram& decision;          // seconds
+  prometheus::Histogram& duration;     // seconds
+  prometheus::Histogram& first_token;  // seconds
+  prometheus::Histogram& decision;     // seconds
   prometheus::Counter& input_tokens;
   prometheus::Counter& output_tokens;
   prometheus::Gauge& queue_depth;

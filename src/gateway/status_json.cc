@@ -65,7 +65,8 @@ Json RouteJson(Route& route) {
 Json StatusJson(const GatewayState& state, std::string_view version, bool is_draining) {
   Json routes = Json::array();
   for (const auto& route : state.routes->routes()) routes.push_back(RouteJson(*route));
-  return {{"version", version}, {"draining", is_draining}, {"faults_allowed", state.allows_faults}, {"routes", std::move(routes)}};
+  return {
+      {"version", version}, {"draining", is_draining}, {"faults_allowed", state.allows_faults}, {"routes", std::move(routes)}};
 }
 
 Json ExplanationJson(Route& route, std::string_view query) {

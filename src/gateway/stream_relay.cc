@@ -13,6 +13,8 @@ constexpr std::string_view kInfoComment = ": autoglm-stream ";
 constexpr std::string_view kTokensComment = ": autoglm-tokens ";
 constexpr std::string_view kOwnComments = ": autoglm-";
 
+constexpr std::string_view kErrorEvent = "data: {\"error\":";
+
 // An event that grows beyond this without an end is passed on in pieces.
 constexpr size_t kMaxPartialBytes = 1 << 20;
 
@@ -112,6 +114,8 @@ std::string StreamRelay::Pass(std::string_view events) {
     const std::string_view line = events.substr(0, end);
     if (line.starts_with(kOwnComments)) {
       TakeComment(line);
+    } else if (line.starts_with(kErrorEvent)) {
+      has_failed_ = true;
     } else {
       text_bytes_ += TextBytesOfEvent(line);
       kept.append(line);
@@ -125,7 +129,7 @@ void StreamRelay::Look(std::string_view events) {
   for (size_t at = 0; at < events.size();) {
     if (events.substr(at).starts_with("data:")) {
       ++num_events_;
-      if (events.substr(at).starts_with("data: [DONE]")) has_ended_ = true;
+      if (events.substr(at).starts_with("data: [DONE]")) is_done_ = has_ended_ = true;
     }
     const size_t end = events.find('\n', at);
     if (end == std::string_view::npos) break;

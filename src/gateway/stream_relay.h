@@ -19,8 +19,8 @@ struct TokenUsage {
 // The last "usage" within some JSON text that has both counts, under OpenAI's names or the newer input_tokens, output_tokens.
 std::optional<TokenUsage> FindUsage(std::string_view text);
 
-// An answer's server-sent events on their way through: only whole events go on, so that a stream that breaks off can still be ended
-// with an event of ours, and what is needed to continue it elsewhere is taken out.
+// An answer's server-sent events on their way through: only whole events go on, so that a stream that breaks off can still be
+// ended with an event of ours, and what is needed to continue it elsewhere is taken out.
 class StreamRelay {
  public:
   // kContinuable: the upstream tells the tokens behind its text in comments (": autoglm-..."), which are kept here.
@@ -30,12 +30,18 @@ class StreamRelay {
   // What can go on now.
   std::string Feed(std::string_view bytes);
   // What came of an event that will not be complete is forgotten: another upstream goes on from the last whole one.
-  void DropPartial() { partial_.clear(); }
+  void DropPartial() {
+    partial_.clear();
+    has_failed_ = false;
+  }
   // The rest, where the upstream ended without an empty line.
   std::string TakeRest();
 
   int64_t num_events() const { return num_events_; }  // that carry data
   bool has_ended() const { return has_ended_; }       // "[DONE]", or a reason for the end
+  bool is_done() const { return is_done_; }           // "[DONE]"
+  // Of kContinuable: the upstream says that it cannot go on, which is not passed on.
+  bool has_failed() const { return has_failed_; }
   std::optional<TokenUsage> usage() const { return usage_; }
 
   // Of kContinuable: what the stream said of itself (a JSON object, empty: nothing yet) and the tokens so far.
@@ -52,6 +58,8 @@ class StreamRelay {
   std::string partial_;
   int64_t num_events_ = 0;
   bool has_ended_ = false;
+  bool is_done_ = false;
+  bool has_failed_ = false;
   std::optional<TokenUsage> usage_;
   std::string stream_info_;
   std::vector<int32_t> tokens_;

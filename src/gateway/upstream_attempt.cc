@@ -24,7 +24,8 @@ Duration RetryAfterOf(const http::ResponseHead& head) {
     return error == std::errc() && end == text.data() + text.size() && value > 0 ? value : 0;
   };
   const Duration exact = std::chrono::milliseconds(std::min<int64_t>(number("retry-after-ms"), int64_t{1} << 40));
-  const Duration given = exact > Duration::zero() ? exact : std::chrono::seconds(std::min<int64_t>(number("retry-after"), 1 << 30));
+  const Duration given =
+      exact > Duration::zero() ? exact : std::chrono::seconds(std::min<int64_t>(number("retry-after"), 1 << 30));
   return std::min<Duration>(given, kMaxRetryAfter);
 }
 
@@ -110,8 +111,9 @@ void UpstreamAttempt::OnEnd() {
   if (passes_through_) return owner_.OnStreamEnd(*this);
   const bool is_success = head_.status >= 200 && head_.status < 300;
   if (is_success && (is_completion_ || IsJson(head_)) && !LooksLikeJson(body_)) {
-    return owner_.OnFailed(*this, {.reason = "garbage",
-                                   .message = fmt::format("{} answered something that is not JSON", upstream_->origin.authority)});
+    return owner_.OnFailed(
+        *this,
+        {.reason = "garbage", .message = fmt::format("{} answered something that is not JSON", upstream_->origin.authority)});
   }
   if (!std::exchange(has_first_byte_, true)) {
     routed_->OnFirstByte(Clock::Real().Now() - sent_at_);

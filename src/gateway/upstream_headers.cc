@@ -27,8 +27,8 @@ bool IsForwarded(std::string_view name) { return name == "forwarded" || name.sta
 
 // Replaced below, or meant for the gateway alone. Without accept-encoding answers come as they can be read.
 bool IsReplaced(std::string_view name) {
-  constexpr std::array<std::string_view, 7> kNames = {"host",           "expect",          "accept-encoding", "x-request-id",
-                                                      "x-autoglm-resume", "x-gateway-fault", "content-encoding"};
+  constexpr std::array<std::string_view, 7> kNames = {
+      "host", "expect", "accept-encoding", "x-request-id", "x-autoglm-resume", "x-gateway-fault", "content-encoding"};
   return std::ranges::find(kNames, name) != kNames.end();
 }
 

@@ -18,8 +18,8 @@ struct ForwardedFacts {
   bool trusts_forwarded = false;   // the client is a proxy of ours: what it says of its own client is kept
 };
 
-// A client's headers as an upstream gets them: without those of the connection, without credentials that are not meant for it, and
-// without what only a gateway may say.
+// A client's headers as an upstream gets them: without those of the connection, without credentials that are not meant for it,
+// and without what only a gateway may say.
 http::HeaderLines UpstreamHeaders(const http::Request& request, const UpstreamConfig& upstream, const ForwardedFacts& facts);
 
 // An upstream's headers as the client gets them.

@@ -24,6 +24,7 @@ using SteadyClock = std::chrono::steady_clock;
 namespace {
 
 constexpr std::chrono::seconds kSweepInterval{1};
+constexpr size_t kUsualHeadBytes = 768;
 
 class CallHandle final : public ClientCall {
  public:
@@ -112,12 +113,10 @@ Result<Origin> Origin::Parse(std::string_view url) {
 bool Origin::IsHttps(std::string_view url) { return LowerCase(url.substr(0, 8)) == "https://"; }
 
 void HeaderLines::Add(std::string_view name, std::string_view value) {
-  const auto append = [this](std::string_view text) {
-    for (const char c : text) text_.push_back(c == '\r' || c == '\n' || c == '\0' ? ' ' : c);
-  };
-  append(name);
+  if (text_.empty()) text_.reserve(kUsualHeadBytes);
+  AppendHeaderText(name, text_);
   text_.append(": ");
-  append(value);
+  AppendHeaderText(value, text_);
   text_.append("\r\n");
 }
 

@@ -41,7 +41,7 @@ class HeaderLines {
 
 // Zero: none.
 struct ClientTimeouts {
-  std::chrono::milliseconds connect{2'000};    // name, TCP and TLS
+  std::chrono::milliseconds connect{2'000};  // name, TCP and TLS
   // Of the body (servers of streams send their head at once), from when the request is being sent.
   std::chrono::milliseconds first_byte{0};
   std::chrono::milliseconds between_bytes{0};  // of the body

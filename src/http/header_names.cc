@@ -20,4 +20,12 @@ bool IsHopByHop(std::string_view name) {
   return std::ranges::find(kNames, name) != kNames.end();
 }
 
+void AppendHeaderText(std::string_view text, std::string& out) {
+  const size_t begin = out.size();
+  out.append(text);
+  for (size_t i = begin; i < out.size(); ++i) {
+    if (out[i] == '\r' || out[i] == '\n' || out[i] == '\0') out[i] = ' ';
+  }
+}
+
 }  // namespace autoglm::http

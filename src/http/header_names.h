@@ -12,4 +12,7 @@ std::string LowerCase(std::string_view text);
 // it out. `name` in lower case.
 bool IsHopByHop(std::string_view name);
 
+// Appends a name or a value to a head. A line break in it would begin a line of a stranger's choice, and becomes a space.
+void AppendHeaderText(std::string_view text, std::string& out);
+
 }  // namespace autoglm::http

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <boost/beast/core/string.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
+#include <algorithm>
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/basic_parser.hpp>
 #include <new>
 #include <utility>
 
@@ -40,22 +40,61 @@ std::string_view StripAuthority(std::string_view target) {
   return path == std::string_view::npos ? "/" : target.substr(path);
 }
 
+// Room behind a body, so that whoever scans it may read a little beyond its end.
+constexpr size_t kBodyPaddingBytes = 64;
+
+// Beast's grammar, without the tree of fields that its own parsers build.
+class RequestGrammar final : public beast_http::basic_parser<true> {
+ public:
+  explicit RequestGrammar(const RequestParser::Limits& limits) {
+    header_limit(static_cast<uint32_t>(limits.header_bytes));
+    body_limit(static_cast<uint64_t>(limits.body_bytes));
+    // One step a call: a head is looked at before anything behind it is read.
+    eager(false);
+  }
+
+  Request request;
+  int version = 11;  // 10 or 11
+
+ private:
+  using String = boost::beast::string_view;
+
+  void on_request_impl(beast_http::verb, String method, String target, int http_version, boost::system::error_code&) override {
+    request.method = std::string(method.data(), method.size());
+    request.path = std::string(target.data(), target.size());  // all of it, until the head is complete
+    version = http_version;
+  }
+  void on_response_impl(int, String, int, boost::system::error_code&) override {}
+  void on_field_impl(beast_http::field, String name, String value, boost::system::error_code&) override {
+    if (is_header_done()) return;  // a trailer
+    request.headers.emplace_back(LowerCase({name.data(), name.size()}), std::string(value.data(), value.size()));
+  }
+  void on_header_impl(boost::system::error_code&) override {}
+  void on_body_init_impl(const boost::optional<uint64_t>& length, boost::system::error_code&) override {
+    if (length) request.body.reserve(static_cast<size_t>(*length) + kBodyPaddingBytes);
+  }
+  size_t on_body_impl(String text, boost::system::error_code&) override { return Append(text); }
+  void on_chunk_header_impl(uint64_t, String, boost::system::error_code&) override {}
+  size_t on_chunk_body_impl(uint64_t, String text, boost::system::error_code&) override { return Append(text); }
+  void on_finish_impl(boost::system::error_code&) override {}
+
+  size_t Append(String text) {
+    request.body.append(text.data(), text.size());
+    return text.size();
+  }
+};
+
 }  // namespace
 
 struct RequestParser::Impl {
-  explicit Impl(const Limits& l) : limits(l) {
-    parser.header_limit(static_cast<uint32_t>(limits.header_bytes));
-    parser.body_limit(static_cast<uint64_t>(limits.body_bytes));
-    // One step a call: the head is copied out before any trailer field could be added to it.
-    parser.eager(false);
-  }
+  explicit Impl(const Limits& l) : limits(l), parser(l) { parser.request.headers.reserve(kUsualHeaders); }
+
+  static constexpr size_t kUsualHeaders = 16;
 
   Limits limits;
-  beast_http::request_parser<beast_http::string_body> parser;
+  RequestGrammar parser;
   int64_t head_bytes = 0;
-  Request request;
   bool has_head = false;
-  bool expects_continue = false;
 
   tl::expected<size_t, Rejection> Step(std::string_view input);
   tl::expected<void, Rejection> TakeHead();
@@ -102,25 +141,22 @@ tl::expected<size_t, Rejection> RequestParser::Impl::Step(std::string_view input
 }
 
 tl::expected<void, Rejection> RequestParser::Impl::TakeHead() {
-  const auto& message = parser.get();
   has_head = true;
-  request.method = std::string(message.method_string());
-  const std::string_view target = StripAuthority(std::string_view(message.target().data(), message.target().size()));
+  Request& request = parser.request;
+  const std::string whole = std::move(request.path);
+  const std::string_view target = StripAuthority(whole);
   const size_t question = target.find('?');
   request.path = std::string(target.substr(0, question));
   if (question != std::string_view::npos) request.query = std::string(target.substr(question + 1));
-  for (const auto& field : message) {
-    request.headers.emplace_back(LowerCase({field.name_string().data(), field.name_string().size()}), std::string(field.value()));
-  }
-  expects_continue = boost::beast::iequals(message[beast_http::field::expect], "100-continue");
   return CheckHead();
 }
 
 // What Beast lets through and RFC 9112 does not.
 tl::expected<void, Rejection> RequestParser::Impl::CheckHead() const {
-  const auto& message = parser.get();
-  const auto num_hosts = message.count(beast_http::field::host);
-  if (num_hosts > 1 || (num_hosts == 0 && message.version() == 11)) {
+  const Request& request = parser.request;
+  const bool is_http_1_0 = parser.version < 11;
+  const auto num_hosts = std::ranges::count(request.headers, "host", &std::pair<std::string, std::string>::first);
+  if (num_hosts > 1 || (num_hosts == 0 && !is_http_1_0)) {
     return tl::unexpected<Rejection>(Malformed("A request needs exactly one Host header."));
   }
   if (!request.path.starts_with('/') && request.path != "*") {
@@ -128,7 +164,7 @@ tl::expected<void, Rejection> RequestParser::Impl::CheckHead() const {
   }
   for (const auto& [name, value] : request.headers) {
     // HTTP/1.0 knows none: whoever passed the request on has framed it by something else (RFC 9112 section 6.1).
-    if (name == "transfer-encoding" && message.version() < 11) {
+    if (name == "transfer-encoding" && is_http_1_0) {
       return tl::unexpected<Rejection>(Malformed("An HTTP/1.0 request must not have a transfer encoding."));
     }
     // A coding that is not understood leaves the end of the body unknown: reading on would be request smuggling.
@@ -136,14 +172,15 @@ tl::expected<void, Rejection> RequestParser::Impl::CheckHead() const {
       return tl::unexpected<Rejection>(
           {501, "unsupported_transfer_encoding", "The only transfer encoding this server reads is chunked."});
     }
+    if (name == "expect" && LowerCase(value) != "100-continue") {
+      return tl::unexpected<Rejection>(
+          {417, "unsupported_expectation", "The only expectation this server meets is 100-continue."});
+    }
   }
   const std::string content_coding = LowerCase(request.Header("content-encoding"));
   if (!content_coding.empty() && content_coding != "identity") {
     return tl::unexpected<Rejection>(
         {415, "unsupported_content_encoding", "This server reads plain bodies only. Send the request without Content-Encoding."});
-  }
-  if (message.count(beast_http::field::expect) > 0 && !expects_continue) {
-    return tl::unexpected<Rejection>({417, "unsupported_expectation", "The only expectation this server meets is 100-continue."});
   }
   return {};
 }
@@ -153,15 +190,14 @@ RequestParser::Stage RequestParser::stage() const {
   return impl_->parser.is_done() ? Stage::kComplete : Stage::kBody;
 }
 
-int64_t RequestParser::num_body_bytes() const { return std::ssize(impl_->parser.get().body()); }
-bool RequestParser::expects_continue() const { return impl_->expects_continue && !is_http_1_0(); }
+int64_t RequestParser::num_body_bytes() const { return std::ssize(impl_->parser.request.body); }
+bool RequestParser::expects_continue() const { return !is_http_1_0() && !impl_->parser.request.Header("expect").empty(); }
 bool RequestParser::keep_alive() const { return impl_->parser.keep_alive(); }
-bool RequestParser::is_http_1_0() const { return impl_->parser.get().version() == 10; }
+bool RequestParser::is_http_1_0() const { return impl_->parser.version == 10; }
 
 Request RequestParser::TakeRequest() {
   AUTOGLM_CHECK(stage() == Stage::kComplete);
-  impl_->request.body = std::move(impl_->parser.get().body());
-  return std::move(impl_->request);
+  return std::move(impl_->parser.request);
 }
 
 }  // namespace autoglm::http

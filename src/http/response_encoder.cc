@@ -10,11 +10,14 @@
 #include <iterator>
 #include <utility>
 
+#include "http/header_names.h"
+
 namespace autoglm::http {
 namespace {
 
 // Joining costs a copy; a buffer of its own costs an iovec. Beyond this size the copy is the dearer one.
 constexpr size_t kJoinedPieceBytes = 16 << 10;
+constexpr size_t kUsualHeadBytes = 768;
 
 bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
@@ -27,19 +30,25 @@ bool IsFramingHeader(std::string_view name) {
   return std::any_of(kFraming.begin(), kFraming.end(), [&](std::string_view f) { return EqualsIgnoreCase(name, f); });
 }
 
-// A line break in a value would start a header of the attacker's choice.
-void AppendHeaderText(std::string_view text, std::string& out) {
-  for (const char c : text) out.push_back(c == '\r' || c == '\n' || c == '\0' ? ' ' : c);
-}
-
 // RFC 9110 section 5.6.7; not strftime, whose names follow the locale.
-std::string HttpDate(std::time_t now) {
+std::string FormatHttpDate(std::time_t now) {
   constexpr std::array kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   constexpr std::array kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   std::tm utc{};
   gmtime_r(&now, &utc);
   return fmt::format("{}, {:02} {} {} {:02}:{:02}:{:02} GMT", kDays[static_cast<size_t>(utc.tm_wday)], utc.tm_mday,
                      kMonths[static_cast<size_t>(utc.tm_mon)], utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
+}
+
+// The same for a second: the text is kept.
+const std::string& HttpDate(std::time_t now) {
+  thread_local std::time_t second = 0;
+  thread_local std::string text;
+  if (now != second || text.empty()) {
+    text = FormatHttpDate(now);
+    second = now;
+  }
+  return text;
 }
 
 bool StatusHasBody(int status) { return status >= 200 && status != 204 && status != 304; }
@@ -70,8 +79,10 @@ void ResponseEncoder::EncodeHead(Response response, BodyPart part, OutputPieces&
   if (part == BodyPart::kStreamed && traits_.is_http_1_0) traits_.keep_alive = false;
   has_body_ = status_has_body && !traits_.is_head_request;
 
-  std::string head =
-      fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status, ReasonPhrase(response.status), HttpDate(std::time(nullptr)));
+  std::string head;
+  head.reserve(kUsualHeadBytes);
+  fmt::format_to(std::back_inserter(head), "HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status, ReasonPhrase(response.status),
+                 HttpDate(std::time(nullptr)));
   for (const auto& [name, value] : response.headers) {
     if (IsFramingHeader(name)) continue;
     AppendHeaderText(name, head);

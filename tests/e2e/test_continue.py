@@ -10,7 +10,7 @@ from serving import Server
 RESUME = {"Content-Type": "application/json", "x-autoglm-resume": "tokens"}
 USAGE = {"stream": True, "stream_options": {"include_usage": True}}
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
-MOST_CUTS = 40
+MOST_CUTS = 20
 
 
 def chat(question, **options):
@@ -80,7 +80,7 @@ def cuts_of(lines):
 def expect_same_at_every_cut(path, body, first, second):
     lines = lines_of(first, path, body)
     whole = Stream().read(lines)
-    assert whole.is_done and whole.finish and whole.usage
+    assert whole.is_done and whole.finish and whole.usage["completion_tokens"] == len(whole.tokens)
 
     def go_on(cut):
         broken = Stream().read(lines[:cut])
@@ -163,7 +163,7 @@ def test_a_stream_may_break_off_again_and_again(server, other):
 
 
 def test_a_killed_server_is_replaced_in_the_middle_of_its_stream(server, binary, model, tmp_path):
-    path, body = chat(SEA, temperature=0.8, seed=4, max_tokens=300, ignore_eos=True)
+    path, body = chat(SEA, temperature=0.8, seed=4, max_tokens=150, ignore_eos=True)
     victim = Server(binary, model, tmp_path / "victim.json")
     connection = http.client.HTTPConnection(victim.host, victim.port, timeout=60)
     connection.request("POST", path, json.dumps(body), RESUME)
@@ -172,7 +172,7 @@ def test_a_killed_server_is_replaced_in_the_middle_of_its_stream(server, binary,
     victim.process.kill()
     both.read(line.rstrip("\n") for line in whole_lines(response))
     victim.process.wait()
-    assert 0 < len(both.tokens) < 300
+    assert 0 < len(both.tokens) < 150
     both.read(lines_of(server, path, both.rest_of(body)))
     whole = Stream().read(lines_of(server, path, body))
     assert (both.text, both.tokens, both.finish) == (whole.text, whole.tokens, "length")

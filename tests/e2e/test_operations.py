@@ -60,6 +60,24 @@ def test_sigterm_lets_the_running_stream_end_and_then_exits_with_0(start_server)
     assert server.wait() == 0
 
 
+def test_sigterm_lets_what_waits_in_line_be_answered_while_the_server_says_that_it_is_not_ready(start_server):
+    server = start_server("--max-running", "1", "--drain-timeout", "120")
+    body = CHAT | {"stream": False, "ignore_eos": True, "max_tokens": 60}
+    with ThreadPoolExecutor(3) as pool:
+        answers = [pool.submit(server.post, "/v1/chat/completions", body) for _ in range(3)]
+        assert wait_until(lambda: server.metrics()["autoglm_num_requests_waiting"] == 2, 10)
+        server.terminate()
+        assert wait_until(lambda: server.request("GET", "/ready")[0] == 503, 5)
+        assert server.request("GET", "/health")[0] == 200
+        status, headers, _ = server.post("/v1/chat/completions", body)
+        assert (status, "retry-after" in headers) == (503, True)
+        assert not all(answer.done() for answer in answers)
+        answers = [answer.result(120) for answer in answers]
+    assert [status for status, _, _ in answers] == [200] * 3
+    assert len({json.loads(answer)["choices"][0]["message"]["content"] for _, _, answer in answers}) == 1
+    assert server.wait() == 0
+
+
 def test_a_drain_longer_than_its_limit_is_cut_short(start_server):
     server = start_server("--drain-timeout", "1")
     stream = server.client().chat.completions.create(**CHAT, max_tokens=5000, extra_body={"ignore_eos": True})

@@ -1,0 +1,76 @@
+#include "gateway/upstream_headers.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace autoglm::gateway {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+http::Request ARequest(std::vector<std::pair<std::string, std::string>> headers) {
+  http::Request request;
+  request.headers = std::move(headers);
+  request.peer = "10.0.0.7:5000";
+  return request;
+}
+
+std::string Lines(const http::Request& request, const UpstreamConfig& upstream = {}, bool trusts_forwarded = false) {
+  return UpstreamHeaders(request, upstream, {.request_id = "id-1", .client_scheme = "http", .trusts_forwarded = trusts_forwarded})
+      .text();
+}
+
+TEST(UpstreamHeaders, WhatIsOfTheConnection_StaysThere) {
+  const std::string lines = Lines(ARequest({{"connection", "close, X-Private"},
+                                            {"x-private", "1"},
+                                            {"transfer-encoding", "chunked"},
+                                            {"content-length", "5"},
+                                            {"te", "trailers"},
+                                            {"upgrade", "h2c"},
+                                            {"keep-alive", "5"},
+                                            {"x-kept", "yes"}}));
+  EXPECT_THAT(lines, HasSubstr("x-kept: yes\r\n"));
+  for (const char* name : {"x-private", "transfer-encoding", "content-length", "te:", "upgrade", "keep-alive", "connection"}) {
+    EXPECT_THAT(lines, Not(HasSubstr(name)));
+  }
+}
+
+TEST(UpstreamHeaders, Credentials_GoOnlyWhereTheyAreMeantFor) {
+  const http::Request request = ARequest({{"authorization", "Bearer client"}, {"x-api-key", "client"}});
+  EXPECT_THAT(Lines(request), Not(HasSubstr("client")));
+  UpstreamConfig own_key;
+  own_key.api_key = "upstreams";
+  own_key.passes_authorization = true;
+  EXPECT_THAT(Lines(request, own_key), HasSubstr("authorization: Bearer upstreams\r\n"));
+  EXPECT_THAT(Lines(request, own_key), Not(HasSubstr("client")));
+  UpstreamConfig passing;
+  passing.passes_authorization = true;
+  EXPECT_THAT(Lines(request, passing), HasSubstr("authorization: Bearer client\r\n"));
+}
+
+TEST(UpstreamHeaders, ClientsCannotSayWhoTheyAreBehind) {
+  const http::Request request =
+      ARequest({{"x-forwarded-for", "1.2.3.4"}, {"x-real-ip", "1.2.3.4"}, {"forwarded", "for=1.2.3.4"}, {"host", "gate"}});
+  const std::string lines = Lines(request);
+  EXPECT_THAT(lines, Not(HasSubstr("1.2.3.4")));
+  EXPECT_THAT(lines, HasSubstr("x-forwarded-for: 10.0.0.7\r\n"));
+  EXPECT_THAT(lines, HasSubstr("x-forwarded-host: gate\r\n"));
+  EXPECT_THAT(Lines(request, {}, true), HasSubstr("x-forwarded-for: 1.2.3.4, 10.0.0.7\r\n"));
+}
+
+TEST(UpstreamHeaders, RequestId_IsTheGateways) {
+  const std::string lines = Lines(ARequest({{"x-request-id", "clients"}}));
+  EXPECT_THAT(lines, HasSubstr("x-request-id: id-1\r\n"));
+  EXPECT_THAT(lines, Not(HasSubstr("clients")));
+}
+
+TEST(ClientHeaders, WhatIsTheGatewaysToSay_IsNotTheUpstreams) {
+  const auto headers =
+      ClientHeaders({{"x-gateway-route", "faked"}, {"x-request-id", "theirs"}, {"server", "x"}, {"content-type", "text/plain"}});
+  ASSERT_EQ(headers.size(), 1);
+  EXPECT_EQ(headers.front().first, "content-type");
+}
+
+}  // namespace
+}  // namespace autoglm::gateway
