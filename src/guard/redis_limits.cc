@@ -62,10 +62,10 @@ std::shared_ptr<RedisLimits> RedisLimits::Create(http::EventLoop& loop, const ga
   std::shared_ptr<RedisLimits> limits(new RedisLimits(loop, config, lease, std::move(events)));
   const auto on_ready = [raw = limits.get()] {
     raw->SendBills();
-    raw->events_.on_ready();
+    raw->events_.on_well();
   };
   limits->connection_ = std::make_unique<RedisConnection>(
-      loop, config, RedisConnection::Events{.on_ready = on_ready, .on_lost = limits->events_.on_lost},
+      loop, config, RedisConnection::Events{.on_ready = on_ready, .on_lost = limits->events_.on_trouble},
       std::vector<RedisConnection::Command>{AcquireScript().LoadCommand(), SettleScript().LoadCommand(),
                                             RenewScript().LoadCommand()});
   limits->WatchLeases();
@@ -99,7 +99,12 @@ bool RedisLimits::Acquire(SharedRequest request, std::function<void(Result<Grant
   const auto on_reply = [this, lease, done = std::move(done)](const Result<RedisReply>& reply) {
     if (!reply) return done(tl::unexpected(reply.error()));
     const Result<Answer> answer = ReadAnswer(*reply, lease->request.policy);
-    answer ? done(Grant(lease, *answer)) : done(tl::unexpected(answer.error()));
+    if (!answer) {
+      events_.on_trouble(answer.error());
+      return done(tl::unexpected(answer.error()));
+    }
+    events_.on_well();
+    done(Grant(lease, *answer));
   };
   return AcquireScript().Run(*connection_, KeysOf(lease->request), ArgumentsOf(*lease), on_reply);
 }

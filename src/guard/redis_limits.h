@@ -39,8 +39,8 @@ struct SharedRequest {
 class RedisLimits : public std::enable_shared_from_this<RedisLimits> {
  public:
   struct Events {
-    std::function<void()> on_ready;
-    std::function<void(const Error&)> on_lost;
+    std::function<void()> on_well;                                    // Redis is there, or counts: any number of times
+    std::function<void(const Error&)> on_trouble;                     // it is not, or does not
     std::function<void(const BudgetAccount&, int64_t used)> on_used;  // what Redis knows of a budget
     std::function<WallTime()> wall_now;
   };

@@ -10,7 +10,7 @@ struct SharedLimits::State {
   const std::unique_ptr<LocalLimits> alone;
   const GuardHooks hooks;
   const std::chrono::milliseconds lease;
-  std::atomic<int64_t> num_lost{0};  // loops whose connection is lost
+  std::atomic<int64_t> num_lost{0};  // loops where Redis does not count
 
   SharedRequest RequestOf(const Principal& principal, const UsageEstimate& estimate) const;
   Granted AnswerAlone(const Principal& principal, const UsageEstimate& estimate) const;
@@ -51,10 +51,10 @@ std::shared_ptr<RedisLimits> SharedLimits::LimitsAt(http::EventLoop& loop) {
   std::shared_ptr<RedisLimits>& limits = by_loop_[&loop];
   if (limits != nullptr) return limits;
   const auto is_lost = std::make_shared<bool>(false);
-  const auto on_ready = [state = state_, is_lost] {
+  const auto on_well = [state = state_, is_lost] {
     if (std::exchange(*is_lost, false) && --state->num_lost == 0) state->hooks.on_recovery("redis");
   };
-  const auto on_lost = [state = state_, is_lost](const Error& error) {
+  const auto on_trouble = [state = state_, is_lost](const Error& error) {
     if (!std::exchange(*is_lost, true) && state->num_lost++ == 0) state->hooks.on_problem(error);
   };
   const auto on_used = [state = state_](const BudgetAccount& account, int64_t used) {
@@ -62,7 +62,7 @@ std::shared_ptr<RedisLimits> SharedLimits::LimitsAt(http::EventLoop& loop) {
   };
   limits =
       RedisLimits::Create(loop, state_->config, state_->lease,
-                          {.on_ready = on_ready, .on_lost = on_lost, .on_used = on_used, .wall_now = state_->hooks.wall_now});
+                          {.on_well = on_well, .on_trouble = on_trouble, .on_used = on_used, .wall_now = state_->hooks.wall_now});
   return limits;
 }
 

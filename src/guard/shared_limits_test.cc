@@ -223,6 +223,38 @@ TEST_F(SharedLimitsTest, ForgottenScripts_AreSentAgain) {
   EXPECT_EQ(gateway.num_problems, 0);
 }
 
+// The rights that docs/access.md tells.
+TEST_F(SharedLimitsTest, UserWithFewRights_IsEnough) {
+  ASSERT_EQ(server_->Ask("ACL SETUSER autoglm on >secret +@scripting +@hash +@sortedset +pexpire +time +ping +select ~autoglm:*"),
+            "OK");
+  gateway::RedisConfig config = Config();
+  config.user = "autoglm";
+  config.password = "secret";
+  Gateway& gateway = gateways_.emplace_back(config, UsageLimitOptions(), 300ms);
+  const Principal key = Key({.requests_per_minute = 1, .tokens_per_minute = 100, .max_concurrent = 1, .budget = 100});
+  gateway.End(gateway.Pass(key, {.input_tokens = 50}), 20, 0);
+  EXPECT_THAT(gateway.Refuse(key), HasSubstr("1 requests per minute"));
+  EXPECT_EQ(gateway.num_problems, 0);
+  EXPECT_EQ(server_->Ask("EXISTS autoglm:rate:key-1"), "1");
+  EXPECT_TRUE(WaitFor([&] { return server_->Ask("EXISTS autoglm:running:key-1") == "0"; }));
+}
+
+TEST_F(SharedLimitsTest, UserWithoutTheRights_IsReportedOnceAndLimitsCountHere) {
+  ASSERT_EQ(server_->Ask("ACL SETUSER autoglm on >secret +@scripting +ping ~autoglm:*"), "OK");
+  gateway::RedisConfig config = Config();
+  config.user = "autoglm";
+  config.password = "secret";
+  Gateway& gateway = gateways_.emplace_back(config, UsageLimitOptions(), 30s);
+  const Principal key = Key({.requests_per_minute = 1});
+  EXPECT_TRUE(gateway.Passes(key));
+  for (int i = 0; i < 5; ++i) EXPECT_THAT(gateway.Refuse(key), HasSubstr("1 requests per minute"));
+  EXPECT_EQ(gateway.num_problems, 1);
+  EXPECT_EQ(server_->Ask("DBSIZE"), "0");
+  ASSERT_EQ(server_->Ask("ACL SETUSER autoglm +@all"), "OK");
+  EXPECT_TRUE(gateway.Passes(key)) << "it is asked again each time";
+  EXPECT_EQ(gateway.num_recoveries, 1);
+}
+
 TEST_F(SharedLimitsTest, WithoutRedis_EachCountsForItselfUntilItIsBack) {
   Gateway& one = AddGateway();
   Gateway& other = AddGateway();
@@ -391,7 +423,6 @@ TEST_F(SharedLimitsTest, SixtyFourAtATime_NeverExceedALimit) {
 
   // Nothing leaks: what is used is what was settled, and nothing is held any more.
   for (Gateway& gateway : gateways_) gateway.Passes(Key({.requests_per_minute = 9}, "behind the last bill"));
-  const std::string account = BudgetAccount::Of(key, std::chrono::system_clock::now())->Id();
   EXPECT_EQ(server_->Ask("ZCARD autoglm:running:key-1"), "0");
   Gateway& last = gateways_.front();
   EXPECT_TRUE(last.Passes(Key({.budget = 3000}), {.input_tokens = 3000 - used}));
