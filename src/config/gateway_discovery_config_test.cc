@@ -64,7 +64,7 @@ TEST(GatewayDiscoveryConfig, BadValues_AreRefused) {
   EXPECT_EQ(
       DiscoveryRefusal("{file: a, like: {url: http://a}}"),
       "gateway.yaml:3: url: unknown key; known are weight, region, context, models, engine, api_key, passes_authorization, tls, "
-      "max_inflight");
+      "max_inflight, kv_events, kv_events_replay");
 }
 
 }  // namespace

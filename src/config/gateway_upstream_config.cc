@@ -74,9 +74,16 @@ Status SetTls(UpstreamConfig& upstream, const YamlValue& value) {
   return {};
 }
 
+constexpr std::string_view kHostMark = "{host}";
+
+std::string WithHost(std::string endpoint, std::string_view host) {
+  if (const size_t mark = endpoint.find(kHostMark); mark != std::string::npos) endpoint.replace(mark, kHostMark.size(), host);
+  return endpoint;
+}
+
 Result<std::string> ParseKvEvents(const std::string& text) {
-  if ((text.starts_with("tcp://") && ParseHostPort(text.substr(6))) || (text.starts_with("ipc://") && text.size() > 6))
-    return text;
+  const bool is_tcp = text.starts_with("tcp://") && ParseHostPort(WithHost(text.substr(6), "host"));
+  if (is_tcp || (text.starts_with("ipc://") && text.size() > 6)) return text;
   return Fail(ErrorCode::kInvalidArgument, fmt::format("must be an endpoint such as tcp://127.0.0.1:5557, not '{}'", text));
 }
 
@@ -92,11 +99,12 @@ constexpr std::array kLikeFields = {
     YamlField<UpstreamConfig>{"passes_authorization", SetSwitch<&UpstreamConfig::passes_authorization>},
     YamlField<UpstreamConfig>{"tls", SetTls},
     YamlField<UpstreamConfig>{"max_inflight", SetInteger<&UpstreamConfig::max_inflight, 0, 1'000'000>},
+    YamlField<UpstreamConfig>{"kv_events", SetParsed<&UpstreamConfig::kv_events, ParseKvEvents>},
+    YamlField<UpstreamConfig>{"kv_events_replay", SetParsed<&UpstreamConfig::kv_events_replay, ParseKvEvents>},
 };
 
 constexpr std::array kPlaceFields = {
     YamlField<UpstreamConfig>{"url", SetParsed<&UpstreamConfig::url, ParseServerUrl>},
-    YamlField<UpstreamConfig>{"kv_events", SetParsed<&UpstreamConfig::kv_events, ParseKvEvents>},
 };
 
 constexpr std::array kNameFields = {
@@ -126,6 +134,7 @@ Result<UpstreamConfig> ReadUpstream(const YamlValue& value, std::span<const Yaml
   }
   AUTOGLM_TRY_VOID(CheckAuthorization(upstream, value));
   if (upstream.spec.name.empty()) upstream.spec.name = upstream.url;
+  FillHost(upstream);
   return upstream;
 }
 
@@ -145,6 +154,16 @@ Result<UpstreamConfig> ReadListed(const YamlValue& item, const NamedUpstreams& n
 }
 
 }  // namespace
+
+void FillHost(UpstreamConfig& upstream) {
+  const size_t scheme = upstream.url.find("://");
+  if (scheme == std::string::npos) return;
+  const std::string_view place = std::string_view(upstream.url).substr(scheme + 3);
+  const size_t colon = place.find(':', place.starts_with('[') ? place.find(']') : 0);
+  const std::string_view host = place.substr(0, colon);
+  upstream.kv_events = WithHost(std::move(upstream.kv_events), host);
+  upstream.kv_events_replay = WithHost(std::move(upstream.kv_events_replay), host);
+}
 
 std::string_view EngineKindName(EngineKind kind) { return NameIn(kEngines, kind); }
 

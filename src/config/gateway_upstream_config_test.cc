@@ -66,6 +66,15 @@ TEST(GatewayUpstreamConfig, Everything_CanBeSaid) {
   EXPECT_TRUE(ReadUpstream("{url: http://a, passes_authorization: true}").passes_authorization);
 }
 
+TEST(GatewayUpstreamConfig, HostInKvEvents_IsTheUrls) {
+  const auto endpoint = [](const std::string& url) {
+    return ReadUpstream("{url: '" + url + "', kv_events: 'tcp://{host}:5557', kv_events_replay: 'tcp://{host}:5657'}");
+  };
+  EXPECT_EQ(endpoint("http://a").kv_events, "tcp://a:5557");
+  EXPECT_EQ(endpoint("http://a:8000").kv_events_replay, "tcp://a:5657");
+  EXPECT_EQ(endpoint("http://[fd00::1]:80").kv_events, "tcp://[fd00::1]:5557");
+}
+
 TEST(GatewayUpstreamConfig, Contexts_AreRanges) {
   EXPECT_EQ(ReadUpstream("{url: http://a, context: 32769-}").spec.least_context_tokens, 32'769);
   EXPECT_EQ(ReadUpstream("{url: http://a, context: 32769-}").spec.most_context_tokens, 0);
@@ -98,10 +107,9 @@ TEST(GatewayUpstreamConfig, BadValues_AreRefused) {
   EXPECT_EQ(UpstreamRefusal("{url: http://a, models: []}"), "gateway.yaml:2: models: must be a value or a list of values");
   EXPECT_EQ(UpstreamRefusal("{url: http://a, name: 'a b'}"),
             "gateway.yaml:2: name: must be 1 to 64 letters, digits, '.', '_' and '-', not 'a b'");
-  EXPECT_EQ(
-      UpstreamRefusal("{url: http://a, prot: 1}"),
-      "gateway.yaml:2: prot: unknown key; known are name, url, kv_events, weight, region, context, models, engine, api_key, "
-      "passes_authorization, tls, max_inflight");
+  EXPECT_EQ(UpstreamRefusal("{url: http://a, prot: 1}"),
+            "gateway.yaml:2: prot: unknown key; known are name, url, weight, region, context, models, engine, api_key, "
+            "passes_authorization, tls, max_inflight, kv_events, kv_events_replay");
   EXPECT_EQ(Refusal("upstreams:\n  a/b: http://a\n"),
             "gateway.yaml:2: a/b: the name must be 1 to 64 letters, digits, '.', '_' and '-', not 'a/b'");
   EXPECT_THAT(Refusal("upstreams:\n  a: {url: http://a, name: b}\n"), StartsWith("gateway.yaml:2: name: unknown key"));

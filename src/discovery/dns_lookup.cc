@@ -134,6 +134,7 @@ std::vector<FoundEndpoint> EndpointsOf(std::span<const SrvRecord> records) {
   double sum = 0;
   for (const SrvRecord& record : first) sum += weight_of(record);
   std::vector<FoundEndpoint> found;
+  found.reserve(first.size());
   for (const SrvRecord& record : first) {
     found.push_back(
         {.host = record.target, .port = record.port, .weight = weight_of(record) * static_cast<double>(first.size()) / sum});

@@ -3,12 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <string_view>
 
 namespace autoglm::discovery {
 namespace {
-
-constexpr std::string_view kHostMark = "{host}";
 
 bool IsSamePlace(const FoundEndpoint& a, const FoundEndpoint& b) { return a.host == b.host && a.port == b.port; }
 
@@ -19,9 +16,7 @@ gateway::UpstreamConfig UpstreamAt(const FoundEndpoint& endpoint, const gateway:
   upstream.spec.name = upstream.url;
   upstream.spec.weight *= endpoint.weight;
   if (upstream.spec.region.empty()) upstream.spec.region = endpoint.region;
-  if (const size_t mark = upstream.kv_events.find(kHostMark); mark != std::string::npos) {
-    upstream.kv_events.replace(mark, kHostMark.size(), host);
-  }
+  gateway::FillHost(upstream);
   return upstream;
 }
 

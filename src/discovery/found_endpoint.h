@@ -22,8 +22,7 @@ struct FoundEndpoint {
 // Of one source: what is found beyond is left out.
 inline constexpr size_t kMaxFound = 4096;
 
-// Upstreams at these places, sorted, each once. Everything else is as in `like`: https where it has TLS options; "{host}" in its
-// kv_events stands for the host.
+// Upstreams at these places, sorted, each once. Everything else is as in `like`: https where it has TLS options.
 std::vector<gateway::UpstreamConfig> UpstreamsAt(std::vector<FoundEndpoint> found, const gateway::UpstreamConfig& like);
 
 }  // namespace autoglm::discovery

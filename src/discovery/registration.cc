@@ -118,17 +118,17 @@ gateway::UpstreamConfig ConfigOf(const Registration& registration, const gateway
   gateway::UpstreamConfig config = like;
   config.url = registration.url;
   config.spec.name = registration.url;
+  if (!http::Origin::IsHttps(registration.url)) config.tls.reset();  // what `like` says is for others
   const double share = static_cast<double>(registration.priority) / kUsualPriority / registration.cost;
   config.spec.weight = like.spec.weight * std::clamp(share, kLeastWeight, kMostWeight);
   if (!registration.models.empty()) config.spec.models = registration.models;
   if (!registration.api_key.empty()) config.api_key = registration.api_key;
   if (!registration.runtime.empty()) config.engine = EngineOf(registration.runtime);
-  if (const auto region = registration.labels.find("region"); region != registration.labels.end()) {
-    config.spec.region = region->second;
+  for (const auto& [label, field] : {std::pair{"region", &config.spec.region}, std::pair{"kv_events", &config.kv_events},
+                                     std::pair{"kv_events_replay", &config.kv_events_replay}}) {
+    if (const auto found = registration.labels.find(label); found != registration.labels.end()) *field = found->second;
   }
-  if (const auto events = registration.labels.find("kv_events"); events != registration.labels.end()) {
-    config.kv_events = events->second;
-  }
+  gateway::FillHost(config);
   return config;
 }
 

@@ -22,7 +22,7 @@ struct Registration {
   int64_t priority = 50;                      // twice as much: twice as many requests
   double cost = 1;                            // twice as much: half as many requests
   std::string runtime;                        // "sglang", "vllm", ...; empty: unknown
-  std::map<std::string, std::string> labels;  // "region" and "kv_events" mean what they do in the configuration
+  std::map<std::string, std::string> labels;  // "region", "kv_events" and "kv_events_replay" are as configured
   std::string api_key;
 
   bool operator==(const Registration&) const = default;

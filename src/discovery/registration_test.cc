@@ -19,7 +19,7 @@ Registration Worker(const std::string& body) {
 TEST(Registration, WhatSglangsClientsSendIsUnderstood) {
   const Registration worker = Worker(
       R"({"url":"http://Worker-a:8000/","model_id":"mistral","priority":10,"cost":2,"worker_type":"regular","runtime":"sglang",
-          "labels":{"tier":"gold","region":"eu","kv_events":"tcp://worker-a:5557"},"api_key":"secret",
+          "labels":{"tier":"gold","region":"eu","kv_events":"tcp://{host}:5557"},"api_key":"secret",
           "health_check_timeout_secs":30,"dp_aware":false,"bootstrap_port":null})");
   EXPECT_EQ(worker.url, "http://Worker-a:8000");
   EXPECT_THAT(worker.models, ElementsAre("mistral"));
@@ -28,7 +28,7 @@ TEST(Registration, WhatSglangsClientsSendIsUnderstood) {
   EXPECT_EQ(config.url, worker.url);
   EXPECT_DOUBLE_EQ(config.spec.weight, 1);
   EXPECT_EQ(config.spec.region, "eu");
-  EXPECT_EQ(config.kv_events, "tcp://worker-a:5557");
+  EXPECT_EQ(config.kv_events, "tcp://Worker-a:5557");
   EXPECT_EQ(config.engine, gateway::EngineKind::kSglang);
   EXPECT_EQ(config.api_key, "secret");
   EXPECT_EQ(config.max_inflight, 7);
