@@ -21,6 +21,12 @@ uint64_t RandomSeed() {
   return (static_cast<uint64_t>(device()) << 32) | device();
 }
 
+void LogLimitsProblem(const Error& error) {
+  Log(LogLevel::kError, "limits_problem", {{"problem", std::string_view(error.message)}});
+}
+
+void LogLimitsRecovery(std::string_view what) { Log(LogLevel::kInfo, "limits_recovered", {{"of", what}}); }
+
 int NumThreads(const GatewayConfig& config) {
   return config.threads > 0 ? config.threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
 }
@@ -139,8 +145,8 @@ Gateway::~Gateway() {
   server_.reset();
   for (size_t i = 0; i < loops_.size(); ++i) {
     threads_[i]->RunAndWait([this, i] {
+      loops_[i].reset();  // what requests hold of limits is given back while these can still be told
       state_.load()->limits->Leave(threads_[i]->loop());
-      loops_[i].reset();
     });
   }
   // What it keeps fresh is kept fresh on the fleet's thread.
@@ -187,9 +193,10 @@ Result<std::shared_ptr<const GatewayState>> Gateway::MakeState(GatewayConfig con
   if (previous != nullptr && HaveSameLimits(previous->config, config)) {
     limits = previous->limits;
   } else {
-    AUTOGLM_TRY(std::unique_ptr<guard::UsageLimits> made,
-                guard::UsageLimits::Create(
-                    {.redis = config.redis, .budget_database = config.budget_database, .prices = config.prices}, clock_));
+    AUTOGLM_TRY(
+        std::unique_ptr<guard::UsageLimits> made,
+        guard::UsageLimits::Create({.redis = config.redis, .budget_database = config.budget_database, .prices = config.prices},
+                                   clock_, {.on_problem = LogLimitsProblem, .on_recovery = LogLimitsRecovery}));
     limits = std::move(made);
   }
   return std::make_shared<const GatewayState>(GatewayState{.config = std::move(config),

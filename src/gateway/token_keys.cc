@@ -26,7 +26,7 @@ Result<std::shared_ptr<TokenKeys>> TokenKeys::Create(const AuthOptions& options,
   Status status;
   background.RunAndWait([&] {
     auto fetcher = guard::JwksFetcher::Start(
-        background.loop(), {.url = options.jwt->jwks_url}, clock,
+        background.loop(), {.url = options.jwt->jwks_url, .refresh = options.jwt->jwks_refresh}, clock,
         [jwt = keys->authenticator_->jwt()](std::string_view jwks) { return jwt->SetKeys(jwks); }, {.on_problem = LogKeyProblem});
     if (fetcher) {
       keys->fetcher_ = *std::move(fetcher);
