@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Write the inputs that the fuzzers of model files start from: small files that use every part of a format, and broken ones.
+"""Write the inputs that the fuzzers of files start from: small files that use every part of a format, and broken ones.
 
-Usage: make_corpus.py [FOLDER], by default fuzz/corpus beside this script; writes gguf, safetensors, tokenizer_json and
+Usage: make_corpus.py [FOLDER], by default fuzz/corpus beside this script; writes gateway_config, gguf, safetensors, tokenizer_json and
 tokenizer_model in it.
 """
 import base64
@@ -224,9 +224,28 @@ def tokenizer_model_inputs():
     yield "tiktoken_gap", b"YQ== 0\nYg== 9\n"
 
 
+def gateway_inputs():
+    routes = "routes: [{upstreams: [http://a]}]\n"
+    example = (Path(__file__).parent.parent / "deploy" / "gateway.example.yaml").read_text()
+    yield "example", example.replace("${", "$${").encode()
+    yield "smallest", routes.encode()
+    yield "traffic", (routes + "hedging: {quantile: 0.9, window: 1m}\nretries: {on: [500], budget: {min: 1}}\nhealth: {slow_start: 0}\n").encode()
+    yield "discovery", b"routes: [{discovery: [{file: a}, {dns: 'a:1', like: {context: 1-2}}, {kubernetes: {service: a}}]}]\n"
+    yield "references", b"routes: [{name: a, upstreams: [u], fallback: b, mirror: [b]}, {name: b, upstreams: [u]}]\nupstreams: {u: http://a}\n"
+    yield "circle", b"routes: [{name: a, upstreams: [http://a], fallback: b}, {name: b, upstreams: [http://a], fallback: a}]\n"
+    yield "list", b"- http://a:1/\n- {url: 'https://[::1]:1', engine: vllm, models: [a, b], tls: {verify: off}}\n"
+    yield "environment", b"region: ${HOME}${NO_SUCH_VARIABLE}$${}\n"
+    yield "hostile_aliases", ("a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i-1}, *a{i-1}]\n" for i in range(1, 30))).encode()
+    yield "hostile_circle", b"routes: &a [*a]\n"
+    yield "hostile_depth", b"a: " + b"[" * 1000
+    yield "hostile_comma", b"- http://a\n,"
+    yield "hostile_bytes", b"a: \xff\n\x04: \0\n"
+
+
 def main():
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "corpus"
     write(folder / "gguf", "gguf", gguf_inputs())
+    write(folder / "gateway_config", "yaml", gateway_inputs())
     write(folder / "safetensors", "safetensors", safetensors_inputs())
     write(folder / "tokenizer_json", "json", tokenizer_json_inputs())
     write(folder / "tokenizer_model", "model", tokenizer_model_inputs())

@@ -203,7 +203,7 @@ TEST(ServeConfig, BrokenYamlIsNamedWithItsLine) {
 }
 
 TEST(ServeConfig, SecondYamlDocumentIsRefused) {
-  EXPECT_THAT(YamlError("port: 1\n---\nport: 2\n"), HasSubstr("autoglm.yaml:3: "));
+  EXPECT_THAT(YamlError("port: 1\n---\nport: 2\n"), HasSubstr("autoglm.yaml:2: "));
   EXPECT_EQ(FromYaml("---\nport: 1\n...\n").value().port, 1);
 }
 

@@ -118,7 +118,7 @@ TEST(GatewayConfig, WhatIsNoConfiguration_IsRefused) {
   EXPECT_EQ(Refusal("- routes\n"), "gateway.yaml:1: the file: must be lines such as 'key: value'");
   EXPECT_EQ(Refusal("routes: [\n"), "gateway.yaml:2: end of sequence flow not found");
   EXPECT_EQ(Refusal("a: \xFF\n"), "gateway.yaml:1: the file must be text in UTF-8");
-  EXPECT_EQ(Refusal("a: 1\n---\na: 2\n"), "gateway.yaml:3: a second document begins here; only one is read");
+  EXPECT_EQ(Refusal("a: 1\n---\na: 2\n"), "gateway.yaml:2: a second document begins here; only one is read");
   EXPECT_THAT(Refusal("routes: &a [*a]\n"), StartsWith("gateway.yaml:1: is more than 32 levels deep"));
 }
 

@@ -115,12 +115,11 @@ Result<std::chrono::milliseconds> ParseDuration(std::string_view text, std::chro
   const std::optional<double> number = ParseWhole<double>(text.substr(0, unit_at));
   const std::optional<int64_t> unit = text == "0" ? 1 : MillisecondsIn(text.substr(unit_at));
   if (number && unit) {
-    // Whole but for how a double rounds: 1.001 s.
-    const double milliseconds = *number * static_cast<double>(*unit);
-    const bool is_whole = std::abs(milliseconds - std::round(milliseconds)) < 1e-6;
-    if (is_whole && milliseconds >= static_cast<double>(min.count()) - 0.5 &&
-        milliseconds <= static_cast<double>(max.count()) + 0.5) {
-      return std::chrono::milliseconds(std::llround(milliseconds));
+    const double exact = *number * static_cast<double>(*unit);
+    const double rounded = std::round(exact);  // what a double makes of 1.001 s is not whole
+    if (std::abs(exact - rounded) < 1e-6 && rounded >= static_cast<double>(min.count()) &&
+        rounded <= static_cast<double>(max.count())) {
+      return std::chrono::milliseconds(static_cast<int64_t>(rounded));
     }
   }
   return Fail(ErrorCode::kInvalidArgument, fmt::format("must be a time such as 250ms, 2s or 5m, from {} to {}, not '{}'",

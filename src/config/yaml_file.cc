@@ -1,9 +1,10 @@
 #include "config/yaml_file.h"
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 
 #include <algorithm>
-#include <vector>
+#include <sstream>
 
 #include "base/utf8.h"
 
@@ -56,6 +57,34 @@ Status CountValues(const YAML::Node& node, std::string_view file_name, int depth
   return {};
 }
 
+// Where the last document began.
+class DocumentPlace : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override { mark_ = mark; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+  const YAML::Mark& mark() const { return mark_; }
+
+ private:
+  YAML::Mark mark_;
+};
+
+// Not by YAML::LoadAll, which finds documents without end in "a\n,". Throws what yaml-cpp throws.
+Status CheckOneDocument(const std::string& yaml, std::string_view file_name) {
+  std::istringstream in(yaml);
+  YAML::Parser parser(in);
+  DocumentPlace place;
+  if (!parser.HandleNextDocument(place) || !parser.HandleNextDocument(place)) return {};
+  return FailAt(file_name, place.mark(), "a second document begins here; only one is read");
+}
+
 }  // namespace
 
 tl::unexpected<Error> FailAt(std::string_view file_name, const YAML::Mark& mark, std::string_view what) {
@@ -65,12 +94,11 @@ tl::unexpected<Error> FailAt(std::string_view file_name, const YAML::Mark& mark,
 Result<YAML::Node> LoadYaml(const std::string& yaml, std::string_view file_name) {
   AUTOGLM_TRY_VOID(CheckText(yaml, file_name));
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
-    if (documents.size() > 1) return FailAt(file_name, documents[1].Mark(), "a second document begins here; only one is read");
-    if (documents.empty()) return YAML::Node();
+    AUTOGLM_TRY_VOID(CheckOneDocument(yaml, file_name));
+    YAML::Node document = YAML::Load(yaml);
     int64_t num_values = 0;
-    AUTOGLM_TRY_VOID(CountValues(documents.front(), file_name, 0, num_values));
-    return documents.front();
+    AUTOGLM_TRY_VOID(CountValues(document, file_name, 0, num_values));
+    return document;
   } catch (const YAML::Exception& exception) {
     return FailAt(file_name, exception.mark, exception.msg);
   }

@@ -1,5 +1,6 @@
 #include "config/yaml_file.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -30,7 +31,8 @@ TEST(LoadYaml, OneDocument_IsRead) {
   EXPECT_EQ((*LoadYaml("a: [1, \xC3\xA4]\r\n", "a.yaml"))["a"][1].Scalar(), "\xC3\xA4");
   EXPECT_TRUE(LoadYaml("", "a.yaml")->IsNull());
   EXPECT_TRUE(LoadYaml("# nothing\n", "a.yaml")->IsNull());
-  EXPECT_EQ(Refusal("a: 1\n---\nb: 2\n"), "a.yaml:3: a second document begins here; only one is read");
+  EXPECT_EQ(Refusal("a: 1\n---\nb: 2\n"), "a.yaml:2: a second document begins here; only one is read");
+  EXPECT_EQ(Refusal("- a\n- b\n,"), "a.yaml:3: a second document begins here; only one is read");
 }
 
 TEST(LoadYaml, WhatIsNotYaml_IsRefusedWithItsLine) {
@@ -58,8 +60,7 @@ TEST(LoadYaml, AliasesThatStandForTooMuch_AreRefused) {
   EXPECT_TRUE(LoadYaml("a: &a [1, 2]\nb: [*a, *a]\n", "a.yaml"));
   std::string bomb = "a0: &a0 [x, x]\n";
   for (int i = 1; i < 30; ++i) {
-    const std::string last = "*a" + std::to_string(i - 1);
-    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + last + ", " + last + "]\n";
+    bomb += fmt::format("a{0}: &a{0} [*a{1}, *a{1}]\n", i, i - 1);
   }
   EXPECT_THAT(Refusal(bomb), ContainsRegex("^a.yaml:[0-9]+: aliases stand for more than 262144 values$"));
 }

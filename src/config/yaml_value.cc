@@ -9,11 +9,11 @@
 
 namespace autoglm {
 
-YamlValue::YamlValue(YAML::Node node, std::string_view file_name, Environment environment)
-    : node_(std::move(node)), name_("the file"), mark_(node_.Mark()), file_name_(file_name), environment_(environment) {}
+YamlValue::YamlValue(const YAML::Node& node, std::string_view file_name, Environment environment)
+    : node_(node), name_("the file"), mark_(node_.Mark()), file_name_(file_name), environment_(environment) {}
 
-YamlValue::YamlValue(YAML::Node node, std::string name, const YAML::Mark& mark, const YamlValue& in)
-    : node_(std::move(node)),
+YamlValue::YamlValue(const YAML::Node& node, std::string name, const YAML::Mark& mark, const YamlValue& in)
+    : node_(node),
       name_(std::move(name)),
       mark_(mark.is_null() ? in.mark_ : mark),
       file_name_(in.file_name_),

@@ -55,8 +55,8 @@ class YamlValue {
   std::optional<YamlValue> Find(const std::string& key) const;
 
  private:
-  YamlValue(YAML::Node node, std::string name, const YAML::Mark& mark, const YamlValue& in);
-  YamlValue(YAML::Node node, std::string_view file_name, Environment environment);
+  YamlValue(const YAML::Node& node, std::string name, const YAML::Mark& mark, const YamlValue& in);
+  YamlValue(const YAML::Node& node, std::string_view file_name, Environment environment);
 
   YAML::Node node_;
   std::string name_;
