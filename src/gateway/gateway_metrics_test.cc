@@ -36,7 +36,7 @@ TEST(GatewayMetrics, Document_ListsWhatIsExported) {
   metrics.RateLimited("limit");
   metrics.Reloads("ok");
 
-  std::ifstream file(testing::SourceDir() / "docs/gateway.md");
+  std::ifstream file(SourceDir() / "docs/gateway.md");
   const std::string document((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   EXPECT_EQ(NamesIn(document, R"(\| `(autoglm_gw_[a-z_]+)` \|)"), NamesIn(metrics.RenderText(), R"(# TYPE (autoglm_gw_[a-z_]+) )"));
 }
