@@ -66,8 +66,8 @@ struct UpstreamConfig {
   bool passes_authorization = false;          // the client's Authorization and x-api-key go on to it
   std::optional<http::TlsClientOptions> tls;  // for https; nullopt: the system's authorities
   int64_t max_inflight = 0;                   // requests at a time; beyond them requests wait in the route's line. 0: any number
-  // ZeroMQ endpoint it publishes to, for exact prefixes, and the one that tells again what was missed; empty: none. "{host}" in them
-  // stands for the URL's host.
+  // ZeroMQ endpoint it publishes to, for exact prefixes, and the one that tells again what was missed; empty: none. "{host}" in
+  // them stands for the URL's host.
   std::string kv_events;
   std::string kv_events_replay;
 

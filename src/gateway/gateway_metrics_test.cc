@@ -38,7 +38,8 @@ TEST(GatewayMetrics, Document_ListsWhatIsExported) {
 
   std::ifstream file(SourceDir() / "docs/gateway.md");
   const std::string document((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  EXPECT_EQ(NamesIn(document, R"(\| `(autoglm_gw_[a-z_]+)` \|)"), NamesIn(metrics.RenderText(), R"(# TYPE (autoglm_gw_[a-z_]+) )"));
+  EXPECT_EQ(NamesIn(document, R"(\| `(autoglm_gw_[a-z_]+)` \|)"),
+            NamesIn(metrics.RenderText(), R"(# TYPE (autoglm_gw_[a-z_]+) )"));
 }
 
 TEST(CodeCounters, StrangeStatuses_CountAsNone) {

@@ -328,7 +328,8 @@ Error UpstreamPool::Impl::WhyNobody(const RoutingRequest& request, const Field& 
     return std::ranges::all_of(field.left_out,
                                [&](std::string_view why) { return std::ranges::find(reasons, why) != reasons.end(); });
   };
-  if (upstreams.empty()) return {.code = ErrorCode::kUnavailable, .message = "There is no server to take the request now.", .param = {}};
+  if (upstreams.empty())
+    return {.code = ErrorCode::kUnavailable, .message = "There is no server to take the request now.", .param = {}};
   if (all_are({kOtherModel})) {
     return {
         .code = ErrorCode::kNotFound, .message = fmt::format("The model '{}' does not exist.", request.model), .param = "model"};

@@ -24,11 +24,11 @@
 #include "server/delivery_thread.h"
 #include "server/generation.h"
 #include "server/generation_handler.h"
+#include "server/served_model.h"
+#include "telemetry/log.h"
 #include "web/ids.h"
 #include "web/reply.h"
-#include "server/served_model.h"
 #include "web/url.h"
-#include "telemetry/log.h"
 
 namespace autoglm {
 namespace {

@@ -15,10 +15,10 @@
 #include "server/degradation.h"
 #include "server/delivery_thread.h"
 #include "server/generation.h"
-#include "web/ids.h"
 #include "server/request_terms.h"
 #include "server/served_model.h"
 #include "telemetry/metrics.h"
+#include "web/ids.h"
 
 namespace autoglm {
 
