@@ -319,8 +319,9 @@ Status ApplyField(const YamlValue& field, std::string_view file_name, ServeConfi
 
 // What gateways alone do must not be taken for done.
 Status CheckAuthOfServer(const YamlValue& document, const AuthOptions& auth) {
-  if (auth.jwt && !auth.jwt->jwks_url.empty()) {
-    return document.Find("jwt")->Refuse("jwks_url is for 'autoglm gateway', which fetches keys; name a file by jwks");
+  const std::optional<YamlValue> jwt = document.Find("jwt");
+  if (jwt && auth.jwt && !auth.jwt->jwks_url.empty()) {
+    return jwt->Refuse("jwks_url is for 'autoglm gateway', which fetches keys; name a file by jwks");
   }
   const bool has_budget = std::ranges::any_of(auth.policies, [](const auto& entry) { return entry.second.budget > 0; }) ||
                           std::ranges::any_of(auth.keys, [](const ConfiguredKey& key) { return key.policy.budget > 0; });
