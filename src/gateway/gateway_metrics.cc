@@ -106,15 +106,17 @@ prometheus::Counter& RouteMetrics::Degraded(const std::string& step) {
   return families_.degraded.Add({{"route", route_}, {"step", step}});
 }
 
+UpstreamMetrics::UpstreamMetrics(GatewayFamilies& families, const prometheus::Labels& labels)
+    : requests(families.upstream_requests, labels),
+      inflight(families.upstream_inflight.Add(labels)),
+      is_available(families.upstream_available.Add(labels)),
+      breaker_state(families.breaker_state.Add(labels)) {}
+
 UpstreamMetrics& RouteMetrics::ForUpstream(const std::string& name) {
   const std::lock_guard lock(mutex_);
   std::unique_ptr<UpstreamMetrics>& metrics = upstreams_[name];
   if (metrics == nullptr) {
-    const prometheus::Labels labels = {{"route", route_}, {"upstream", name}};
-    metrics.reset(new UpstreamMetrics{.requests = CodeCounters(families_.upstream_requests, labels),
-                                      .inflight = families_.upstream_inflight.Add(labels),
-                                      .is_available = families_.upstream_available.Add(labels),
-                                      .breaker_state = families_.breaker_state.Add(labels)});
+    metrics = std::make_unique<UpstreamMetrics>(families_, prometheus::Labels{{"route", route_}, {"upstream", name}});
   }
   return *metrics;
 }

@@ -629,8 +629,10 @@ TEST_F(GatewayTest, ManyRequestsWhileUpstreamsDieAndComeBack_AllSucceed) {
   Start({first->url(), second.url()});
   std::atomic<bool> is_over{false};
   std::atomic<int> num_failed{0};
+  constexpr int kClients = 4;
   std::vector<std::thread> clients;
-  for (int i = 0; i < 4; ++i) {
+  clients.reserve(kClients);
+  for (int i = 0; i < kClients; ++i) {
     clients.emplace_back([&] {
       RawHttpClient client = Connect();
       while (!is_over) {

@@ -1,12 +1,9 @@
 #include "gateway/request_scan.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace autoglm::gateway {
 namespace {
-
-using ::testing::HasSubstr;
 
 TEST(RequestScan, WhatDecides_IsRead) {
   const std::string body =

@@ -29,15 +29,17 @@ class CodeCounters {
   std::array<std::atomic<prometheus::Counter*>, 600> by_code_ = {};
 };
 
+struct GatewayFamilies;
+
 // What is measured of one upstream of a route.
 struct UpstreamMetrics {
+  UpstreamMetrics(GatewayFamilies& families, const prometheus::Labels& labels);
+
   CodeCounters requests;
   prometheus::Gauge& inflight;
   prometheus::Gauge& is_available;   // 0 or 1
   prometheus::Gauge& breaker_state;  // 0 closed, 1 open, 2 half open
 };
-
-struct GatewayFamilies;
 
 // What is measured of one route. Any thread.
 class RouteMetrics {

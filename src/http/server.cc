@@ -70,7 +70,7 @@ struct Server::Impl {
   void WaitForConnectionsToEnd();
 };
 
-Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Handler handler) {
+Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, const Handler& handler) {
   if (options.num_io_threads < 1 || options.num_io_threads > kMaxIoThreads) {
     return Fail(ErrorCode::kInvalidArgument, fmt::format("The number of I/O threads must be 1 to {}.", kMaxIoThreads));
   }
@@ -80,7 +80,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Hand
     threads.push_back(std::make_unique<LoopThread>());
     loops.push_back(&threads.back()->loop());
   }
-  AUTOGLM_TRY(std::unique_ptr<Server> server, Start(options, loops, std::vector<Handler>(loops.size(), std::move(handler))));
+  AUTOGLM_TRY(std::unique_ptr<Server> server, Start(options, loops, std::vector<Handler>(loops.size(), handler)));
   server->impl_->threads = std::move(threads);
   return server;
 }

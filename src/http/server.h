@@ -94,7 +94,7 @@ class Server {
   using Handler = std::function<void(std::shared_ptr<const Request>, std::shared_ptr<Exchange>)>;
 
   // Binds and starts serving. Errors: kIo (address in use, no permission: the message names host and port).
-  static Result<std::unique_ptr<Server>> Start(const ServerOptions& options, Handler handler);
+  static Result<std::unique_ptr<Server>> Start(const ServerOptions& options, const Handler& handler);
   // On loops of others, which run and outlive the server: connections are dealt out to them, and what comes on a loop goes to
   // its own handler, so that everything about a request may stay on one thread.
   static Result<std::unique_ptr<Server>> Start(const ServerOptions& options, const std::vector<EventLoop*>& loops,
