@@ -253,15 +253,18 @@ TEST_F(GatewayTest, RequestThatDoesMoreThanGenerate_IsNotSentTwice) {
 
 TEST_F(GatewayTest, StreamThatBreaksOff_EndsWithAnError) {
   ExchangePtr kept;
-  FakeUpstream upstream([&kept](const RequestPtr&, const ExchangePtr& exchange) {
+  Event there;
+  FakeUpstream upstream([&](const RequestPtr&, const ExchangePtr& exchange) {
     Events(*exchange, 3);
     exchange->Write("data: {\"half");
     kept = exchange;
+    there.Happen();
   });
   Start({upstream.url()});
   RawHttpClient client = Connect();
   client.Send(Post(kStream));
-  ASSERT_TRUE(Eventually([&] { return kept != nullptr && kept->backlog_bytes() == 0; }));
+  ASSERT_TRUE(there.Wait());
+  ASSERT_TRUE(Eventually([&] { return kept->backlog_bytes() == 0; }));
   kept.reset();
   const RawResponse response = client.ReadResponse();
   EXPECT_EQ(response.status, 200);
@@ -284,12 +287,14 @@ TEST_F(GatewayTest, StreamThatEndsWithoutAnEnd_IsAnError) {
 
 TEST_F(GatewayTest, StreamOfOurOwnEngine_GoesOnElsewhere) {
   ExchangePtr kept;
-  FakeUpstream first([&kept](const RequestPtr& request, const ExchangePtr& exchange) {
+  Event there;
+  FakeUpstream first([&](const RequestPtr& request, const ExchangePtr& exchange) {
     EXPECT_EQ(request->Header("x-autoglm-resume"), "tokens");
-    kept = exchange;
     exchange->Start({.headers = {{"content-type", "text/event-stream"}}});
     exchange->Write(": autoglm-stream {\"id\":\"c1\",\"created\":1,\"seed\":2}\ndata: {\"delta\":{\"content\":\"one \"}}\n\n");
     exchange->Write(": autoglm-tokens 4,5\ndata: {\"choices\":[{\"delta\":{\"content\":\"two \"}}]}\n\n: autoglm-tokens 6\nda");
+    kept = exchange;
+    there.Happen();
   });
   std::string continued_with;
   FakeUpstream second([&](const RequestPtr& request, const ExchangePtr& exchange) {
@@ -307,7 +312,8 @@ TEST_F(GatewayTest, StreamOfOurOwnEngine_GoesOnElsewhere) {
   Start();
   RawHttpClient client = Connect();
   client.Send(Post(kStream));
-  ASSERT_TRUE(Eventually([&] { return kept != nullptr && kept->backlog_bytes() == 0; }));
+  ASSERT_TRUE(there.Wait());
+  ASSERT_TRUE(Eventually([&] { return kept->backlog_bytes() == 0; }));
   kept.reset();
   const RawResponse response = client.ReadResponse();
   EXPECT_THAT(response.body, HasSubstr("one "));
