@@ -14,6 +14,7 @@ constexpr int64_t kFileBytesMax = 16 << 20;
 FileSource::FileSource(const gateway::DiscoveryConfig& config, http::EventLoop& loop, SourceHooks hooks,
                        std::chrono::milliseconds interval)
     : file_(config.file), like_(config.like), interval_(interval), loop_(loop), report_(std::move(hooks)) {
+  seen_ = FileStamp::Of(file_).value_or(std::nullopt);
   timer_ = loop_.CallAfter(std::chrono::milliseconds(0), [this] { Look(); });
 }
 
@@ -23,10 +24,14 @@ void FileSource::Look() {
 }
 
 Status FileSource::Read() {
-  AUTOGLM_TRY(const std::optional<FileStamp> stamp, FileStamp::Of(file_));
-  if (stamp && stamp == stamp_) return {};
-  stamp_ = stamp;
+  AUTOGLM_TRY(const std::optional<FileStamp> now, FileStamp::Of(file_));
+  const bool is_settled = std::exchange(seen_, now) == now;
+  if (!is_settled || (now && now == read_)) return {};
+  read_.reset();
   AUTOGLM_TRY(const std::string text, ReadTextFile(file_, kFileBytesMax));
+  AUTOGLM_TRY(seen_, FileStamp::Of(file_));
+  if (seen_ != now) return {};  // written just now
+  read_ = now;
   AUTOGLM_TRY(std::vector<gateway::UpstreamConfig> upstreams, gateway::ParseUpstreamList(text, file_.string(), like_));
   report_.Works();
   report_.Found(std::move(upstreams));

@@ -11,7 +11,8 @@
 namespace autoglm::discovery {
 
 // A file with a YAML list of upstreams. A look at its stamp now and then sees every way of changing it, also on file systems that
-// tell of nothing, and through links such as those of Kubernetes' ConfigMaps. A file that is gone or broken keeps the last list.
+// tell of nothing, and through links such as those of Kubernetes' ConfigMaps. It is read once two looks have seen the same: half
+// a file may be a list as well. A file that is gone or broken keeps the last list.
 class FileSource final : public UpstreamSource {
  public:
   FileSource(const gateway::DiscoveryConfig& config, http::EventLoop& loop, SourceHooks hooks,
@@ -26,7 +27,8 @@ class FileSource final : public UpstreamSource {
   const std::chrono::milliseconds interval_;
   http::EventLoop& loop_;
   SourceReport report_;
-  std::optional<FileStamp> stamp_;  // of what was read last, right or wrong
+  std::optional<FileStamp> seen_;  // at the last look
+  std::optional<FileStamp> read_;  // of what was read last, right or wrong
   http::EventLoop::Timer timer_;
 };
 

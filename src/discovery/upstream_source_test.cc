@@ -25,11 +25,10 @@ class UpstreamSourceTest : public ::testing::Test {
       client_.reset();
     });
   }
-  // A look every two milliseconds.
-  void WatchFile() {
-    thread_.RunAndWait([this] {
+  void WatchFile(std::chrono::milliseconds interval = std::chrono::milliseconds(2)) {
+    thread_.RunAndWait([this, interval] {
       const gateway::DiscoveryConfig config{.file = file_, .like = {.api_key = "k"}};
-      source_ = std::make_unique<FileSource>(config, thread_.loop(), notes_.Hooks(), std::chrono::milliseconds(2));
+      source_ = std::make_unique<FileSource>(config, thread_.loop(), notes_.Hooks(), interval);
     });
   }
   Status Start(const gateway::DiscoveryConfig& config) {
@@ -40,7 +39,10 @@ class UpstreamSourceTest : public ::testing::Test {
     });
     return status;
   }
-  void Write(std::string_view text) const { folder_.Write("upstreams.yaml", text); }
+  // At once.
+  void Write(std::string_view text) const { std::filesystem::rename(folder_.Write("fresh.yaml", text), file_); }
+  // As editors do: it is empty first.
+  void WriteOver(std::string_view text) const { folder_.Write("upstreams.yaml", text); }
 
   const TemporaryFolder folder_;
   const std::filesystem::path file_ = folder_.path() / "upstreams.yaml";
@@ -58,6 +60,15 @@ TEST_F(UpstreamSourceTest, AFileIsReadAgainWhenItChanges) {
   EXPECT_EQ(notes_.At(1), "http://a:1 http://b:1") << "a weight is a change, too";
   Write("- http://c:1\n");
   EXPECT_EQ(notes_.At(2), "http://c:1");
+}
+
+TEST_F(UpstreamSourceTest, AFileThatIsBeingWrittenIsLeftAlone) {
+  Write("- http://a:1\n");
+  WatchFile(std::chrono::milliseconds(100));
+  EXPECT_EQ(notes_.At(0), "http://a:1");
+  for (int i = 1; i <= 2000; ++i) WriteOver("- http://a:" + std::to_string(i) + "\n");
+  WriteOver("- http://b:1\n");
+  EXPECT_EQ(notes_.At(1), "http://b:1");
 }
 
 TEST_F(UpstreamSourceTest, AFileThatIsBrokenOrGoneKeepsTheList) {
