@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <system_error>
+#include <tuple>
 
 namespace autoglm::guard {
 namespace {
@@ -84,7 +85,10 @@ Status BudgetStore::Add(std::span<const BudgetRow> rows) {
   AUTOGLM_TRY_VOID(database_.Execute("BEGIN IMMEDIATE"));
   const Status added = AddAll(rows);
   const Status ended = database_.Execute(added ? "COMMIT" : "ROLLBACK");
-  if (added && !ended) (void)database_.Execute("ROLLBACK");
+  if (added && !ended) {
+    // SQLite may have ended the transaction itself: the failed commit is the error to report.
+    std::ignore = database_.Execute("ROLLBACK");
+  }
   return added ? ended : added;
 }
 

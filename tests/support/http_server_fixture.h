@@ -33,8 +33,8 @@ class HttpServerFixture : public ::testing::Test {
 
   HttpServerFixture() { options_.port = 0; }
 
-  void Serve(http::Server::Handler handler) {
-    auto server = http::Server::Start(options_, std::move(handler));
+  void Serve(const http::Server::Handler& handler) {
+    auto server = http::Server::Start(options_, handler);
     ASSERT_TRUE(server.has_value()) << server.error().message;
     server_ = *std::move(server);
   }
