@@ -42,8 +42,8 @@ Status CheckText(std::string_view what, std::string_view text, size_t max_bytes)
 }
 
 Status CheckField(std::string_view name) {
-  constexpr std::array<std::string_view, 6> kOthers = {"tenant", "models",        "highest_priority",
-                                                       "budget", "budget_period", "budget_of"};
+  constexpr std::array<std::string_view, 7> kOthers = {"tenant",        "models",    "highest_priority", "budget",
+                                                       "budget_period", "budget_of", "acts_for_tenants"};
   const bool is_known =
       std::ranges::find(kOthers, name) != kOthers.end() || std::ranges::find(kLimits, name, &PolicyLimit::name) != kLimits.end();
   return is_known ? Status() : Fail(ErrorCode::kInvalidArgument, fmt::format("{}: is not known to this version", name));
@@ -112,6 +112,7 @@ Json PolicyToJson(const Policy& policy) {
     json["budget_period"] = BudgetPeriodName(policy.budget_period);
     json["budget_of"] = BudgetOwnerName(policy.budget_of);
   }
+  if (policy.acts_for_tenants) json["acts_for_tenants"] = true;
   return json;
 }
 
@@ -133,6 +134,8 @@ Result<Policy> PolicyFromJson(const Json& json) {
     policy.*count = value.value_or(0);
   }
   AUTOGLM_TRY_VOID(ReadBudget(fields, policy));
+  AUTOGLM_TRY(const std::optional<bool> acts_for_tenants, fields.Bool("acts_for_tenants"));
+  policy.acts_for_tenants = acts_for_tenants.value_or(false);
   AUTOGLM_TRY_VOID(CheckPolicy(policy));
   return policy;
 }

@@ -35,6 +35,7 @@ struct Policy {
   double budget = 0;           // in money where a gateway knows prices, else in tokens
   BudgetPeriod budget_period = BudgetPeriod::kMonth;
   BudgetOwner budget_of = BudgetOwner::kKey;
+  bool acts_for_tenants = false;  // may say for which tenant of its own it asks (principal.h): for gateways
   // What a token's scopes allow; models must fit these as well. nullopt: it has no such bounds. Never in files.
   std::optional<std::vector<std::string>> scope_models;
 

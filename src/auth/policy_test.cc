@@ -43,7 +43,8 @@ TEST(Policy, Json_KeepsEverything) {
                       .max_concurrent = 5,
                       .budget = 12.5,
                       .budget_period = BudgetPeriod::kDay,
-                      .budget_of = BudgetOwner::kTenant};
+                      .budget_of = BudgetOwner::kTenant,
+                      .acts_for_tenants = true};
   EXPECT_EQ(*PolicyFromJson(PolicyToJson(policy)), policy);
   EXPECT_EQ(*PolicyFromJson(PolicyToJson(Policy())), Policy());
   EXPECT_EQ(DumpJson(PolicyToJson(Policy())), R"({"tenant":"default"})");

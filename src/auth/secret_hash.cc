@@ -79,4 +79,10 @@ uint64_t CacheSaltOf(const TenantSecret& secret, std::string_view tenant) {
   return salt == 0 ? 1 : salt;
 }
 
+uint64_t CacheSaltWithin(uint64_t outer, std::string_view tenant) {
+  TenantSecret secret{};
+  for (size_t i = 0; i < sizeof(outer); ++i) secret[i] = static_cast<uint8_t>(outer >> (8 * i));
+  return CacheSaltOf(secret, tenant);
+}
+
 }  // namespace autoglm

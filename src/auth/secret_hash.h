@@ -26,5 +26,7 @@ using TenantSecret = std::array<uint8_t, 32>;
 TenantSecret NewTenantSecret();
 // The first 8 bytes of HMAC-SHA256(secret, tenant), little endian; never 0.
 uint64_t CacheSaltOf(const TenantSecret& secret, std::string_view tenant);
+// Of a tenant that one with the salt `outer`, as secret as this one will be, tells apart itself.
+uint64_t CacheSaltWithin(uint64_t outer, std::string_view tenant);
 
 }  // namespace autoglm

@@ -70,6 +70,7 @@ std::string FormatLimits(const Policy& policy) {
     add("budget",
         fmt::format("{}/{}/{}", policy.budget, BudgetPeriodName(policy.budget_period), BudgetOwnerName(policy.budget_of)));
   }
+  if (policy.acts_for_tenants) add("acts_for_tenants", "yes");
   return text.empty() ? "none" : text;
 }
 
@@ -190,6 +191,8 @@ void AddPolicyOptions(CLI::App& command, Policy& policy) {
                  policy.tokens_per_minute);
   AddLimitOption(command, {"--max-concurrent", "N", "requests at the same time (default: 0, no limit)"}, policy.max_concurrent);
   AddBudgetOptions(command, policy);
+  AddFlag(command, {"--acts-for-tenants", "", "for a gateway: it may say for which of its tenants it asks"},
+          policy.acts_for_tenants);
 }
 
 void AddCreateCommand(CLI::App& keys, CommandAction& action) {

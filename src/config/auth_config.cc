@@ -45,7 +45,11 @@ Status SetPolicyField(const YamlValue& value, Policy& policy) {
     AUTOGLM_TRY(policy.budget_of, value.Parse([](const std::string& text) { return ParseBudgetOwner(text); }));
     return {};
   }
-  std::string known = "tenant, models, highest_priority, budget, budget_period, budget_of";
+  if (value.name() == "acts_for_tenants") {
+    AUTOGLM_TRY(policy.acts_for_tenants, value.Parse(ParseSwitch));
+    return {};
+  }
+  std::string known = "tenant, models, highest_priority, budget, budget_period, budget_of, acts_for_tenants";
   for (const PolicyLimit& limit : PolicyLimits()) {
     known += fmt::format(", {}", limit.name);
     if (value.name() != limit.name) continue;

@@ -77,10 +77,11 @@ TEST(AuthConfig, WhatIsLeftOut_HasItsDefault) {
 }
 
 TEST(AuthConfig, Budgets_AreRead) {
-  const AuthOptions auth = *Read("policies:\n  a: {budget: 12.5, budget_period: day, budget_of: tenant}\n  b: {budget: 1000}\n");
+  const AuthOptions auth = *Read(
+      "policies:\n  a: {budget: 12.5, budget_period: day, budget_of: tenant}\n  b: {budget: 1000, acts_for_tenants: true}\n");
   EXPECT_EQ(auth.policies.at("a"),
             (Policy{.budget = 12.5, .budget_period = BudgetPeriod::kDay, .budget_of = BudgetOwner::kTenant}));
-  EXPECT_EQ(auth.policies.at("b"), (Policy{.budget = 1000, .budget_period = BudgetPeriod::kMonth}));
+  EXPECT_EQ(auth.policies.at("b"), (Policy{.budget = 1000, .budget_period = BudgetPeriod::kMonth, .acts_for_tenants = true}));
   EXPECT_THAT(Refusal("policies:\n  a: {budget: -1}\n"), StartsWith("autoglm.yaml:2: budget: must be"));
   EXPECT_THAT(Refusal("policies:\n  a: {budget_period: week}\n"),
               StartsWith("autoglm.yaml:2: budget_period: must be one of day, month, total, not 'week'"));

@@ -1,8 +1,11 @@
 #include "gateway/upstream_headers.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
+#include "auth/principal.h"
 #include "http/header_names.h"
 
 namespace autoglm::gateway {
@@ -27,8 +30,8 @@ bool IsForwarded(std::string_view name) { return name == "forwarded" || name.sta
 
 // Replaced below, or meant for the gateway alone. Without accept-encoding answers come as they can be read.
 bool IsReplaced(std::string_view name) {
-  constexpr std::array<std::string_view, 7> kNames = {
-      "host", "expect", "accept-encoding", "x-request-id", "x-autoglm-resume", "x-gateway-fault", "content-encoding"};
+  constexpr std::array<std::string_view, 8> kNames = {"host",         "expect",           "accept-encoding", "content-encoding",
+                                                      "x-request-id", "x-autoglm-resume", "x-gateway-fault", kTenantHeader};
   return std::ranges::find(kNames, name) != kNames.end();
 }
 
@@ -59,6 +62,11 @@ http::HeaderLines UpstreamHeaders(const http::Request& request, const UpstreamCo
     lines.Add(name, value);
   }
   if (!upstream.api_key.empty()) lines.Add("authorization", "Bearer " + upstream.api_key);
+  // Its tenants are the gateway's: without this they would all be one for the upstream. A client that is known there is kept
+  // apart by its own key.
+  if (upstream.engine == EngineKind::kAutoglm && facts.cache_salt != 0 && !passes_credentials) {
+    lines.Add(kTenantHeader, fmt::format("{:016x}", facts.cache_salt));
+  }
   lines.Add("x-request-id", facts.request_id);
   AddForwarded(request, facts, lines);
   return lines;

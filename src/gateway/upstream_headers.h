@@ -14,6 +14,7 @@ namespace autoglm::gateway {
 // What the gateway says of a request to whom it passes it on.
 struct ForwardedFacts {
   std::string_view request_id;
+  uint64_t cache_salt = 0;         // of the client's tenant; 0: there are none
   std::string_view client_scheme;  // http, https
   bool trusts_forwarded = false;   // the client is a proxy of ours: what it says of its own client is kept
 };

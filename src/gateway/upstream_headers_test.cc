@@ -6,6 +6,7 @@
 namespace autoglm::gateway {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -47,6 +48,18 @@ TEST(UpstreamHeaders, Credentials_GoOnlyWhereTheyAreMeantFor) {
   UpstreamConfig passing;
   passing.passes_authorization = true;
   EXPECT_THAT(Lines(request, passing), HasSubstr("authorization: Bearer client\r\n"));
+}
+
+TEST(UpstreamHeaders, OurEnginesAreToldTenantsApart_AndClientsCannotChooseOne) {
+  const http::Request request = ARequest({{"x-autoglm-tenant", "other"}});
+  UpstreamConfig ours;
+  ours.engine = EngineKind::kAutoglm;
+  EXPECT_THAT(UpstreamHeaders(request, ours, {.cache_salt = 0x12}).text(),
+              AllOf(HasSubstr("x-autoglm-tenant: 0000000000000012\r\n"), Not(HasSubstr("other"))));
+  EXPECT_THAT(UpstreamHeaders(request, ours, {}).text(), Not(HasSubstr("x-autoglm-tenant")));
+  EXPECT_THAT(UpstreamHeaders(request, {}, {.cache_salt = 0x12}).text(), Not(HasSubstr("x-autoglm-tenant")));
+  ours.passes_authorization = true;
+  EXPECT_THAT(UpstreamHeaders(request, ours, {.cache_salt = 0x12}).text(), Not(HasSubstr("x-autoglm-tenant")));
 }
 
 TEST(UpstreamHeaders, ClientsCannotSayWhoTheyAreBehind) {

@@ -267,8 +267,13 @@ bool ApiServer::Impl::WithLoadedModel(const std::string& name, std::function<voi
 }
 
 Result<std::shared_ptr<const Principal>> ApiServer::Impl::Authenticate(const http::Request& request) const {
-  if (options.authenticator == nullptr) return std::make_shared<const Principal>();
-  return options.authenticator->Authenticate(request.Header("authorization"), request.Header("x-api-key"));
+  auto principal = std::make_shared<const Principal>();
+  if (options.authenticator != nullptr) {
+    AUTOGLM_TRY(principal, options.authenticator->Authenticate(request.Header("authorization"), request.Header("x-api-key")));
+  }
+  const std::string_view tenant = request.Header(kTenantHeader);
+  if (tenant.empty()) return principal;
+  return ActingFor(principal, tenant);
 }
 
 // The name of a model that this caller may use. One that it may not use is not there, for it.
