@@ -10,8 +10,8 @@
 #include "cli/signal_watcher.h"
 #include "engine/engine.h"
 #include "json/json.h"
+#include "prompts/prompt_encoder.h"
 #include "sampling/sampling_params.h"
-#include "server/prompt.h"
 
 namespace autoglm {
 

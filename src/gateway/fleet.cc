@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "discovery/kv_event_subscriber.h"
 #include "discovery/prober.h"
 #include "discovery/upstream_source.h"
 #include "telemetry/log.h"
@@ -60,9 +61,28 @@ class Fleet::WatchedRoute {
       targets.push_back({.name = upstream->name(), .origin = upstream->origin, .api_key = upstream->config.api_key});
     }
     prober_.SetUpstreams(targets);
+    FollowCaches();
   }
 
  private:
+  // Upstreams that tell what they have in memory are listened to, where requests are routed by it.
+  void FollowCaches() {
+    if (route_->exact_prefixes() == nullptr) return;
+    if (cache_events_ == nullptr) {
+      auto started = discovery::KvEventSubscriber::Start(
+          *route_->exact_prefixes(), [this](const std::string&, const Error& problem) { LogProblem(problem); });
+      if (!started) return LogProblem(started.error());
+      cache_events_ = *std::move(started);
+    }
+    std::vector<discovery::KvEventSource> sources;
+    for (const auto& upstream : route_->Upstreams()) {
+      const UpstreamConfig& config = upstream->config;
+      if (config.kv_events.empty()) continue;
+      sources.push_back({.upstream = upstream->name(), .endpoint = config.kv_events, .replay_endpoint = config.kv_events_replay});
+    }
+    cache_events_->SetSources(std::move(sources));
+  }
+
   discovery::ProbeHooks Hooks() {
     return {
         .on_probe =
@@ -86,6 +106,7 @@ class Fleet::WatchedRoute {
   std::vector<std::vector<UpstreamConfig>> found_;  // by source
   discovery::Prober prober_;
   std::vector<std::unique_ptr<discovery::UpstreamSource>> sources_;
+  std::unique_ptr<discovery::KvEventSubscriber> cache_events_;  // nullptr: nobody is listened to
 };
 
 Fleet::Fleet(uint64_t seed) : seed_(seed) {

@@ -107,6 +107,7 @@ Status Gateway::CheckDoors(const GatewayState& state) {
 }
 
 Status Gateway::Begin(GatewayConfig config) {
+  tokenizer_ = std::make_unique<PromptTokenizer>(NumThreads(config));
   AUTOGLM_TRY(const std::shared_ptr<const GatewayState> state, MakeState(std::move(config), nullptr));
   AUTOGLM_TRY_VOID(CheckDoors(*state));
   state_.store(state);
@@ -143,6 +144,7 @@ Status Gateway::Listen(const GatewayConfig& config) {
 Gateway::~Gateway() {
   admin_.reset();
   server_.reset();
+  tokenizer_.reset();  // before the loops that it tells
   for (size_t i = 0; i < loops_.size(); ++i) {
     threads_[i]->RunAndWait([this, i] {
       loops_[i].reset();  // what requests hold of limits is given back while these can still be told
@@ -205,6 +207,7 @@ Result<std::shared_ptr<const GatewayState>> Gateway::MakeState(GatewayConfig con
                                                            .limits = std::move(limits),
                                                            .audit = std::move(audit),
                                                            .routes = std::make_shared<const RouteTable>(std::move(routes)),
+                                                           .tokenizer = *tokenizer_,
                                                            .metrics = metrics_,
                                                            .clock = clock_});
 }
@@ -242,6 +245,9 @@ std::string Gateway::RenderMetrics() const {
     RouteMetrics& metrics = route->metrics();
     metrics.queue_depth.Set(static_cast<double>(route->line().size()));
     metrics.retry_budget_remaining.Set(static_cast<double>(route->retry_budget().Remaining()));
+    if (route->exact_prefixes() != nullptr) {
+      metrics.KnownBlocks().Set(static_cast<double>(route->exact_prefixes()->num_blocks()));
+    }
     for (const routing::UpstreamStatus& status : route->pool().Status()) {
       UpstreamMetrics& upstream = metrics.ForUpstream(status.spec.name);
       upstream.inflight.Set(static_cast<double>(status.num_inflight));

@@ -19,6 +19,7 @@
 #include "gateway/gateway_metrics.h"
 #include "gateway/gateway_state.h"
 #include "gateway/ingress.h"
+#include "gateway/prompt_tokenizer.h"
 #include "http/event_loop.h"
 #include "http/server.h"
 
@@ -83,6 +84,7 @@ class Gateway {
   std::unique_ptr<Fleet> fleet_;
 
   std::vector<std::unique_ptr<http::LoopThread>> threads_;
+  std::unique_ptr<PromptTokenizer> tokenizer_;
   struct PerLoop;
   std::vector<std::unique_ptr<PerLoop>> loops_;  // each lives and dies on its thread
   std::unique_ptr<http::Server> server_;

@@ -20,6 +20,7 @@ using HistogramFamily = prometheus::Family<prometheus::Histogram>;
 const Buckets kDurationSeconds = {.001, .0025, .005, .01,  .02,   .04,   .08,   .16,  .32,
                                   .64,  1.28,  2.56, 5.12, 10.24, 20.48, 40.96, 81.92};
 const Buckets kFirstTokenSeconds = {.001, .0025, .005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 20, 40, 80};
+const Buckets kShares = {0, .1, .2, .3, .4, .5, .6, .7, .8, .9, .99, 1};
 const Buckets kDecisionSeconds = {1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 1e-3};
 
 }  // namespace
@@ -45,6 +46,10 @@ struct GatewayFamilies {
   HistogramFamily& first_token =
       Histograms("autoglm_gw_time_to_first_token_seconds", "From a request's first byte to the first of its answer's body.");
   HistogramFamily& decision = Histograms("autoglm_gw_routing_decision_seconds", "What it took to choose an upstream.");
+  HistogramFamily& matched = Histograms("autoglm_gw_prefix_match_ratio",
+                                        "Share of a prompt that the chosen upstream has in memory, as far as that is known.");
+  GaugeFamily& known_blocks =
+      Gauges("autoglm_gw_prefix_known_blocks", "Blocks that upstreams say they have in memory, which are routed by.");
   CounterFamily& tokens = Counters("autoglm_gw_tokens_total", "Tokens of answers, by what upstreams count.");
   GaugeFamily& queue_depth = Gauges("autoglm_gw_queue_depth", "Requests that wait in front of a route.");
   GaugeFamily& retry_budget = Gauges("autoglm_gw_retry_budget_remaining", "Retries that may begin now.");
@@ -86,6 +91,7 @@ RouteMetrics::RouteMetrics(GatewayFamilies& families, std::string route)
       duration(families.duration.Add({{"route", route}}, kDurationSeconds)),
       first_token(families.first_token.Add({{"route", route}}, kFirstTokenSeconds)),
       decision(families.decision.Add({{"route", route}}, kDecisionSeconds)),
+      matched(families.matched.Add({{"route", route}}, kShares)),
       input_tokens(families.tokens.Add({{"route", route}, {"type", "input"}})),
       output_tokens(families.tokens.Add({{"route", route}, {"type", "output"}})),
       queue_depth(families.queue_depth.Add({{"route", route}})),
@@ -102,6 +108,7 @@ prometheus::Counter& RouteMetrics::Hedges(const std::string& outcome) {
 prometheus::Counter& RouteMetrics::ContinuedStreams(const std::string& outcome) {
   return families_.continued.Add({{"route", route_}, {"outcome", outcome}});
 }
+prometheus::Gauge& RouteMetrics::KnownBlocks() { return families_.known_blocks.Add({{"route", route_}}); }
 prometheus::Counter& RouteMetrics::Degraded(const std::string& step) {
   return families_.degraded.Add({{"route", route_}, {"step", step}});
 }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "config/gateway_config.h"
 #include "gateway/gateway_metrics.h"
+#include "gateway/prompt_tokenizer.h"
 #include "gateway/route_table.h"
 #include "gateway/token_keys.h"
 #include "guard/audit_log.h"
@@ -20,6 +21,7 @@ struct GatewayState {
   std::shared_ptr<guard::UsageLimits> limits;
   std::shared_ptr<guard::AuditLog> audit;  // nullptr: none
   std::shared_ptr<const RouteTable> routes;
+  PromptTokenizer& tokenizer;
   GatewayMetrics& metrics;
   const Clock& clock;
 };

@@ -104,6 +104,7 @@ void ProxiedRequest::LeaveRoute() {
 void ProxiedRequest::Dispatch() {
   place_.reset();
   wait_timer_.Cancel();
+  if (NeedsTokens() && Tokenise()) return;
   if (num_attempts_ == 0 && route_->line().fill() >= route_->config().degrade.fallback_above && FallBack()) return;
   auto chosen = Choose();
   if (!chosen && !tried_.empty()) {
@@ -117,19 +118,41 @@ void ProxiedRequest::Dispatch() {
   ArmHedge();
 }
 
+bool ProxiedRequest::NeedsTokens() const {
+  return route_->exact_prefixes() != nullptr && tokenised_for_ != route_->prompt_model() && admitted_.scan.prompt.length > 0;
+}
+
+// Goes on with Dispatch, unless it is false.
+bool ProxiedRequest::Tokenise() {
+  tokens_.clear();
+  tokenised_for_ = route_->prompt_model();
+  const auto take = [weak = weak_from_this()](std::vector<TokenId> tokens) {
+    const auto self = weak.lock();
+    if (self == nullptr || self->keep_alive_ == nullptr) return;
+    self->tokens_ = std::move(tokens);
+    self->Dispatch();
+  };
+  return state_->tokenizer.Tokenise(tokenised_for_, admitted_.request, loop_.loop, take);
+}
+
 Result<routing::Attempt> ProxiedRequest::Choose() {
   const ScannedRequest& scan = admitted_.scan;
   std::vector<std::string_view> except(tried_.begin(), tried_.end());
   const std::string_view region = admitted_.request->Header("x-region");
   const int64_t answer_tokens = scan.max_tokens.value_or(kContextOfAnswerUnknown);
   const TimePoint before = state_->clock.Now();
+  std::vector<routing::PrefixMatch> exact;
+  if (!tokens_.empty() && route_->exact_prefixes() != nullptr) exact = route_->exact_prefixes()->Find(tokens_);
   auto chosen = route_->pool().Choose({.model = scan.model,
                                        .region = region.empty() ? std::string_view(state_->config.region) : region,
                                        .session = admitted_.session,
                                        .context_tokens = scan.prompt.length == 0 ? 0 : scan.PromptTokens() + answer_tokens,
                                        .prefix = prefix_,
+                                       .exact = exact,
+                                       .prompt_tokens = std::ssize(tokens_),
                                        .except = except});
   route_->metrics().decision.Observe(Seconds(state_->clock.Now() - before));
+  if (chosen && route_->uses_prefix()) route_->metrics().matched.Observe(chosen->matched_share());
   return chosen;
 }
 
@@ -208,6 +231,7 @@ http::ClientRequest ProxiedRequest::UpstreamRequest(const Upstream& upstream) {
   if (!request.query.empty()) out.target.append("?").append(request.query);
   out.headers = UpstreamHeaders(request, upstream.config,
                                 {.request_id = admitted_.request_id,
+                                 .cache_salt = admitted_.principal->cache_salt,
                                  .client_scheme = state_->config.listen.tls ? "https" : "http",
                                  .trusts_forwarded = state_->config.trusts_forwarded});
   const bool asks_for_tokens = route_->config().continues_streams && upstream.config.engine == EngineKind::kAutoglm &&

@@ -38,6 +38,8 @@ class ProxiedRequest final : public AttemptOwner, public std::enable_shared_from
 
   // Choosing an upstream.
   void Dispatch();
+  bool NeedsTokens() const;
+  bool Tokenise();
   Result<routing::Attempt> Choose();
   void OnNobody(Error error);
   void WaitInLine(const Error& error);
@@ -87,6 +89,8 @@ class ProxiedRequest final : public AttemptOwner, public std::enable_shared_from
   std::shared_ptr<ProxiedRequest> keep_alive_;
 
   std::vector<uint64_t> prefix_;
+  std::vector<TokenId> tokens_;                             // of the prompt; empty: not known
+  std::shared_ptr<const PromptModel> tokenised_for_;        // whose tokens these are
   std::vector<std::unique_ptr<UpstreamAttempt>> attempts_;  // at work: one, or two where it is hedged
   std::vector<std::string> tried_;                          // upstreams that failed
   std::vector<std::string> routes_tried_;

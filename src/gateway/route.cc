@@ -39,6 +39,10 @@ Result<std::shared_ptr<const Upstream>> Upstream::Create(UpstreamConfig config) 
 Result<std::shared_ptr<Route>> Route::Create(RouteConfig config, const Clock& clock, RouteMetrics& metrics, uint64_t seed) {
   AUTOGLM_TRY(routing::Policy policy, BuildPolicy(config.policy));
   std::shared_ptr<Route> route(new Route(std::move(config), std::move(policy), clock, metrics, seed));
+  if (!route->config_.tokenizer.empty() && route->uses_prefix()) {
+    AUTOGLM_TRY(route->prompt_model_, PromptModel::Load(route->config_.tokenizer));
+    route->exact_prefixes_ = std::make_unique<discovery::ExactPrefixIndex>();
+  }
   AUTOGLM_TRY_VOID(route->SetUpstreams(route->config_.upstreams));
   return route;
 }

@@ -11,9 +11,11 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "config/gateway_config.h"
+#include "discovery/exact_prefix_index.h"
 #include "gateway/route_metrics.h"
 #include "gateway/waiting_line.h"
 #include "http/client.h"
+#include "prompts/prompt_model.h"
 #include "resilience/hedging.h"
 #include "resilience/retry_budget.h"
 #include "routing/upstream_pool.h"
@@ -34,7 +36,7 @@ struct Upstream {
 // request that uses it.
 class Route {
  public:
-  // `config` without upstreams that are discovered; they come by SetUpstreams. Errors: those of upstreams and policy.
+  // `config` without upstreams that are discovered; they come by SetUpstreams. Errors: those of upstreams, policy, tokenizer.
   static Result<std::shared_ptr<Route>> Create(RouteConfig config, const Clock& clock, RouteMetrics& metrics, uint64_t seed);
 
   const RouteConfig& config() const { return config_; }
@@ -46,6 +48,9 @@ class Route {
   RouteMetrics& metrics() { return metrics_; }
   const routing::Policy& policy() const { return policy_; }
   bool uses_prefix() const { return policy_.UsesPrefix(); }
+  // What upstreams tell of their prefix caches, and what is needed to ask for a prompt; nullptr: prefixes are guessed from text.
+  discovery::ExactPrefixIndex* exact_prefixes() { return exact_prefixes_.get(); }
+  const std::shared_ptr<const PromptModel>& prompt_model() const { return prompt_model_; }
 
   // nullptr where it is gone.
   std::shared_ptr<const Upstream> Find(const std::string& name) const;
@@ -67,6 +72,8 @@ class Route {
   WaitingLine line_;
   std::unique_ptr<routing::UpstreamPool> pool_;
   std::atomic<std::shared_ptr<const ByName>> upstreams_;
+  std::shared_ptr<const PromptModel> prompt_model_;
+  std::unique_ptr<discovery::ExactPrefixIndex> exact_prefixes_;
 };
 
 }  // namespace autoglm::gateway

@@ -50,6 +50,7 @@ class RouteMetrics {
   prometheus::Histogram& duration;     // seconds
   prometheus::Histogram& first_token;  // seconds
   prometheus::Histogram& decision;     // seconds
+  prometheus::Histogram& matched;      // share of a prompt, 0 to 1
   prometheus::Counter& input_tokens;
   prometheus::Counter& output_tokens;
   prometheus::Gauge& queue_depth;
@@ -60,6 +61,7 @@ class RouteMetrics {
   prometheus::Counter& Hedges(const std::string& outcome);
   prometheus::Counter& ContinuedStreams(const std::string& outcome);
   prometheus::Counter& Degraded(const std::string& step);
+  prometheus::Gauge& KnownBlocks();  // of routes that have an exact prefix index
   UpstreamMetrics& ForUpstream(const std::string& name);
 
  private:

@@ -56,6 +56,7 @@ Json RouteJson(Route& route) {
   return {{"name", route.name()},
           {"waiting", route.line().size()},
           {"retries_left", route.retry_budget().Remaining()},
+          {"known_prefix_blocks", route.exact_prefixes() == nullptr ? Json() : Json(route.exact_prefixes()->num_blocks())},
           {"upstreams", std::move(upstreams)},
           {"next_request", ExplanationJson(route, "")}};
 }
@@ -76,9 +77,21 @@ Json ExplanationJson(Route& route, std::string_view query) {
   const std::string tokens = QueryField(query, "context_tokens");
   int64_t context_tokens = 0;
   std::from_chars(tokens.data(), tokens.data() + tokens.size(), context_tokens);
-  const std::vector<uint64_t> prefix = routing::PrefixBlocksOf(QueryField(query, "prompt"), 0);
-  const auto explanations = route.pool().Explain(
-      {.model = model, .region = region, .session = session, .context_tokens = context_tokens, .prefix = prefix});
+  const std::string prompt = QueryField(query, "prompt");
+  const std::vector<uint64_t> prefix = routing::PrefixBlocksOf(prompt, 0);
+  std::vector<TokenId> prompt_tokens;
+  std::vector<routing::PrefixMatch> exact;
+  if (route.exact_prefixes() != nullptr && !prompt.empty()) {
+    prompt_tokens = route.prompt_model()->encoder().EncodeCompletion(prompt).value_or(prompt_tokens);
+    exact = route.exact_prefixes()->Find(prompt_tokens);
+  }
+  const auto explanations = route.pool().Explain({.model = model,
+                                                  .region = region,
+                                                  .session = session,
+                                                  .context_tokens = context_tokens,
+                                                  .prefix = prefix,
+                                                  .exact = exact,
+                                                  .prompt_tokens = std::ssize(prompt_tokens)});
   return DecisionJson(route, explanations, route.policy());
 }
 

@@ -97,11 +97,16 @@ struct UpstreamPool::Impl {
 
 // --- attempts
 
-Attempt::Attempt(UpstreamPool& pool, std::shared_ptr<UpstreamState> state, CircuitBreaker::Pass pass, TimePoint begun)
-    : pool_(&pool), state_(std::move(state)), pass_(pass), begun_(begun) {}
+Attempt::Attempt(UpstreamPool& pool, std::shared_ptr<UpstreamState> state, CircuitBreaker::Pass pass, TimePoint begun,
+                 double matched_share)
+    : pool_(&pool), state_(std::move(state)), pass_(pass), begun_(begun), matched_share_(matched_share) {}
 
 Attempt::Attempt(Attempt&& other) noexcept
-    : pool_(other.pool_), state_(std::move(other.state_)), pass_(other.pass_), begun_(other.begun_) {
+    : pool_(other.pool_),
+      state_(std::move(other.state_)),
+      pass_(other.pass_),
+      begun_(other.begun_),
+      matched_share_(other.matched_share_) {
   other.state_ = nullptr;
 }
 
@@ -141,7 +146,7 @@ Result<Attempt> UpstreamPool::Choose(const RoutingRequest& request) {
   ++state->num_requests;
   // Now, not when the answer comes: the next one with this prefix may be close behind.
   if (impl_->options.policy.UsesPrefix()) impl_->prefixes.Insert(request.prefix, state->slot, now);
-  return Attempt(*this, state, state->health.Enter(now), now);
+  return Attempt(*this, state, state->health.Enter(now), now, chosen.matched_share);
 }
 
 std::vector<Explanation> UpstreamPool::Explain(const RoutingRequest& request) const {

@@ -41,6 +41,8 @@ class Attempt {
   ~Attempt();
 
   const std::string& upstream() const;  // until Finish, as OnFirstByte
+  // Of the request's prompt, that its upstream has in memory, as far as that is known: Candidate::matched_share.
+  double matched_share() const { return matched_share_; }
   // The first byte of its answer has come; once.
   void OnFirstByte(Duration response_time);
   // `retry_after`: what a refusal asked for; zero: nothing.
@@ -48,12 +50,14 @@ class Attempt {
 
  private:
   friend class UpstreamPool;
-  Attempt(UpstreamPool& pool, std::shared_ptr<UpstreamState> state, CircuitBreaker::Pass pass, TimePoint begun);
+  Attempt(UpstreamPool& pool, std::shared_ptr<UpstreamState> state, CircuitBreaker::Pass pass, TimePoint begun,
+          double matched_share);
 
   UpstreamPool* pool_;
   std::shared_ptr<UpstreamState> state_;  // null: finished
   CircuitBreaker::Pass pass_;
   TimePoint begun_;
+  double matched_share_;
 };
 
 // For people: what there is to say of an upstream.

@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 #include "json/json.h"
-#include "server/prompt.h"
+#include "prompts/prompt_encoder.h"
 
 namespace autoglm {
 

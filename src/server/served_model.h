@@ -8,7 +8,7 @@
 
 #include "engine/model_registry.h"
 #include "kvcache/cache_scope.h"
-#include "server/prompt.h"
+#include "prompts/prompt_encoder.h"
 #include "server/public_prefixes.h"
 
 namespace autoglm {

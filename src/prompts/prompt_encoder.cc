@@ -1,4 +1,4 @@
-#include "server/prompt.h"
+#include "prompts/prompt_encoder.h"
 
 #include <algorithm>
 #include <string>
