@@ -18,6 +18,7 @@ namespace autoglm::gateway {
 namespace {
 
 constexpr double kMaxTimeoutSeconds = 86'400;
+constexpr int64_t kRetryAfterSeconds = 1;  // where what verifies tokens has not been fetched yet
 // How little of a prompt's text a token can be, for limits of the context: what may be too long is for the upstream to say.
 constexpr int64_t kBytesOfTokenAtMost = 8;
 
@@ -81,9 +82,9 @@ void Ingress::Enter(std::shared_ptr<Arrival> arrival, Patience patience) {
   auto principal =
       arrival->state->keys->Authenticate(request.Header("authorization"), request.Header("x-api-key"), loop_.loop, retry);
   if (!principal) return;
-  if (!*principal) return Refuse(*arrival, principal->error(), "authentication", 0);
+  if (!*principal) return Refuse(*arrival, principal->error(), "authentication", kRetryAfterSeconds);
   arrival->principal = **std::move(principal);
-  if (const Status admitted = Admit(*arrival); !admitted) return Refuse(*arrival, admitted.error(), arrival->refusal, 1);
+  if (const Status admitted = Admit(*arrival); !admitted) return Refuse(*arrival, admitted.error(), arrival->refusal, 0);
   GoOn(*arrival);
 }
 
