@@ -251,7 +251,9 @@ bool Gateway::WaitUntilDrained(std::chrono::milliseconds limit) {
 }
 
 std::string Gateway::RenderMetrics() const {
-  for (const auto& route : state_.load()->routes->routes()) {
+  const std::shared_ptr<const GatewayState> state = state_.load();
+  if (state->audit != nullptr) metrics_.audit_lines_dropped.Increment(static_cast<double>(state->audit->TakeNumDropped()));
+  for (const auto& route : state->routes->routes()) {
     RouteMetrics& metrics = route->metrics();
     metrics.queue_depth.Set(static_cast<double>(route->line().size()));
     metrics.retry_budget_remaining.Set(static_cast<double>(route->retry_budget().Remaining()));

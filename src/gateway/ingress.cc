@@ -224,10 +224,12 @@ void Ingress::AnswerModels(const Arrival& arrival) const {
       list.push_back({{"id", name}, {"object", "model"}, {"created", 0}, {"owned_by", "gateway"}});
     }
   }
+  AddToAudit(arrival, 200, "");
   arrival.exchange->Send(JsonReply(200, DumpJson({{"object", "list"}, {"data", std::move(list)}})));
 }
 
-void Ingress::AddToAudit(const Arrival& arrival, const Error& error, std::string_view reason) {
+void Ingress::AddToAudit(const Arrival& arrival, int status, std::string_view reason) {
+  if (arrival.state->audit == nullptr) return;
   const bool is_known = arrival.principal != nullptr;
   arrival.state->audit->Add({.time = std::chrono::system_clock::now(),
                              .request_id = arrival.request_id,
@@ -237,7 +239,7 @@ void Ingress::AddToAudit(const Arrival& arrival, const Error& error, std::string
                              .method = arrival.request->method,
                              .path = arrival.request->path,
                              .model = arrival.scan.model,
-                             .status = ErrorBodyOf(error).status,
+                             .status = status,
                              .refusal = reason,
                              .request_bytes = std::ssize(arrival.request->body),
                              .duration = arrival.state->clock.Now() - arrival.begun});
@@ -245,7 +247,7 @@ void Ingress::AddToAudit(const Arrival& arrival, const Error& error, std::string
 
 void Ingress::Refuse(const Arrival& arrival, const Error& error, std::string_view reason, int64_t retry_after_seconds) {
   arrival.state->metrics.Refused(std::string(reason)).Increment();
-  if (arrival.state->audit != nullptr) AddToAudit(arrival, error, reason);
+  AddToAudit(arrival, ErrorBodyOf(error).status, reason);
   http::Response response = ErrorReply(error, retry_after_seconds);
   response.headers.emplace_back("x-request-id", arrival.request_id);
   Log(LogLevel::kInfo, "request_refused",
