@@ -11,6 +11,7 @@
 #include "gateway/query_fields.h"
 #include "gateway/status_json.h"
 #include "routing/prefix_index.h"
+#include "web/loopback.h"
 #include "web/reply.h"
 #include "web/url.h"
 
@@ -18,6 +19,15 @@ namespace autoglm::gateway {
 namespace {
 
 constexpr std::string_view kWorkers = "/workers";
+
+// Whether a page in a browser of this machine may have sent it. Pages may send plain POSTs anywhere, and names of theirs may lead
+// to this machine; what is asked without a token must come from a program.
+bool IsFromPage(const http::Request& request) {
+  std::string_view host = request.Header("host");
+  if (const size_t port = host.rfind(':'); port != std::string_view::npos && !host.ends_with(']')) host = host.substr(0, port);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  return !request.Header("origin").empty() || !IsLoopback(host);
+}
 
 http::Response NotFound(std::string message) {
   return ErrorReply({.code = ErrorCode::kNotFound, .message = std::move(message), .param = {}}, 0);
@@ -48,6 +58,10 @@ http::Response Admin::Answer(const http::Request& request) {
   const bool is_get = request.method == "GET";
   const bool is_post = request.method == "POST";
   if (path == "/health") return JsonReply(200, R"({"status":"ok"})");
+  if (gateway_.state()->config.admin_token.empty() && IsFromPage(request)) {
+    return ErrorReply(
+        {.code = ErrorCode::kPermissionDenied, .message = "Without admin_token this port is for programs here.", .param = {}}, 0);
+  }
   if (!MayEnter(request)) {
     return ErrorReply({.code = ErrorCode::kUnauthenticated, .message = "The admin port asks for its token.", .param = {}}, 0);
   }

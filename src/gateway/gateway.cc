@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <random>
 #include <thread>
 #include <utility>
@@ -133,12 +134,24 @@ Status Gateway::Listen(const GatewayConfig& config) {
       ingress.Handle(std::move(request), std::move(exchange));
     });
   }
-  AUTOGLM_TRY(const http::ServerOptions options, ServerOptionsOf(config.listen, config.limits, options_.socket));
+  AUTOGLM_TRY(http::ServerOptions options, ServerOptionsOf(config.listen, config.limits, options_.socket));
+  options.on_refused = [this](const http::RefusedRequest& refused) { OnRefused(refused); };
   AUTOGLM_TRY(server_, http::Server::Start(options, loops, std::move(handlers)));
   if (!config.admin) return {};
   AUTOGLM_TRY(const http::ServerOptions admin, ServerOptionsOf(*config.admin, LimitConfig{}, options_.admin_socket));
   AUTOGLM_TRY(admin_, Admin::Start(admin, *this));
   return {};
+}
+
+// What was no request, or too much of one: nothing is known of it but where it came from.
+void Gateway::OnRefused(const http::RefusedRequest& refused) {
+  metrics_.Refused(std::string(refused.code)).Increment();
+  const std::shared_ptr<const GatewayState> state = state_.load();
+  if (state == nullptr || state->audit == nullptr) return;
+  state->audit->Add({.time = std::chrono::system_clock::now(),
+                     .peer = refused.peer,
+                     .status = refused.status,
+                     .refusal = refused.code});
 }
 
 Gateway::~Gateway() {
@@ -241,7 +254,9 @@ bool Gateway::WaitUntilDrained(std::chrono::milliseconds limit) {
 }
 
 std::string Gateway::RenderMetrics() const {
-  for (const auto& route : state_.load()->routes->routes()) {
+  const std::shared_ptr<const GatewayState> state = state_.load();
+  if (state->audit != nullptr) metrics_.audit_lines_dropped.Increment(static_cast<double>(state->audit->TakeNumDropped()));
+  for (const auto& route : state->routes->routes()) {
     RouteMetrics& metrics = route->metrics();
     metrics.queue_depth.Set(static_cast<double>(route->line().size()));
     metrics.retry_budget_remaining.Set(static_cast<double>(route->retry_budget().Remaining()));

@@ -72,6 +72,7 @@ class Gateway {
   Status Begin(GatewayConfig config);
   void StartLoops(const GatewayConfig& config);
   Status Listen(const GatewayConfig& config);
+  void OnRefused(const http::RefusedRequest& refused);  // any I/O thread
   Result<std::shared_ptr<const GatewayState>> MakeState(GatewayConfig config, const GatewayState* previous);
   Result<std::shared_ptr<Route>> MakeRoute(const RouteConfig& config, const GatewayState* previous);
 

@@ -67,6 +67,8 @@ struct GatewayFamilies {
   CounterFamily& rate_limited = Counters("autoglm_gw_ratelimit_total", "Requests that a limit of their key refused, by kind.");
   CounterFamily& faults = Counters("autoglm_gw_fault_injected_total", "Requests that a fault was put into, by its name.");
   CounterFamily& reloads = Counters("autoglm_gw_config_reloads_total", "Times the configuration was read again, by outcome.");
+  CounterFamily& audit_lines_dropped =
+      Counters("autoglm_gw_audit_lines_dropped_total", "Lines of the audit log that could not be written.");
   GaugeFamily& open_requests = Gauges("autoglm_gw_open_requests", "Requests of clients that are being served.");
 
   std::mutex mutex;
@@ -130,7 +132,9 @@ UpstreamMetrics& RouteMetrics::ForUpstream(const std::string& name) {
 
 GatewayMetrics::GatewayMetrics() : GatewayMetrics(std::make_unique<GatewayFamilies>()) {}
 GatewayMetrics::GatewayMetrics(std::unique_ptr<GatewayFamilies> families)
-    : open_requests(families->open_requests.Add({})), families_(std::move(families)) {}
+    : open_requests(families->open_requests.Add({})),
+      audit_lines_dropped(families->audit_lines_dropped.Add({})),
+      families_(std::move(families)) {}
 GatewayMetrics::~GatewayMetrics() = default;
 
 std::string GatewayMetrics::RenderText() const {

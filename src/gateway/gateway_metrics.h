@@ -26,6 +26,7 @@ class GatewayMetrics {
   prometheus::Counter& Reloads(const std::string& outcome);
 
   prometheus::Gauge& open_requests;
+  prometheus::Counter& audit_lines_dropped;
 
  private:
   explicit GatewayMetrics(std::unique_ptr<GatewayFamilies> families);

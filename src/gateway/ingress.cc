@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <set>
 #include <utility>
 
 #include "gateway/path_rules.h"
 #include "gateway/proxied_request.h"
+#include "http/header_names.h"
 #include "json/json.h"
 #include "openai/error.h"
 #include "telemetry/log.h"
@@ -18,6 +20,7 @@ namespace autoglm::gateway {
 namespace {
 
 constexpr double kMaxTimeoutSeconds = 86'400;
+constexpr int64_t kRetryAfterSeconds = 1;  // where what verifies tokens has not been fetched yet
 // How little of a prompt's text a token can be, for limits of the context: what may be too long is for the upstream to say.
 constexpr int64_t kBytesOfTokenAtMost = 8;
 
@@ -34,10 +37,28 @@ Result<std::optional<Duration>> TimeoutOf(const http::Request& request) {
   return std::optional<Duration>(DurationFromSeconds(seconds));
 }
 
-bool HasJsonBody(const http::Request& request) {
-  if (request.body.empty()) return false;
-  const std::string_view type = request.Header("content-type");
-  return type.empty() || type.starts_with("application/json") || request.path.ends_with("/completions");
+// A form with files, whose members are not read here: no JSON begins like one.
+bool IsForm(const http::Request& request) {
+  constexpr std::string_view kType = "multipart/form-data";
+  return http::LowerCase(request.Header("content-type").substr(0, kType.size())) == kType && request.body.starts_with("--");
+}
+
+// Whatever a body says it is: the server behind may not ask.
+bool HasJsonBody(const http::Request& request) { return !request.body.empty() && !IsForm(request); }
+
+// The others reach no upstream: after CONNECT no two servers agree where an answer ends, and TRACE would tell the client what the
+// upstream was sent, its key included. HEAD comes as GET.
+bool IsMethodOfApis(std::string_view method) {
+  constexpr std::array<std::string_view, 6> kMethods = {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+  return std::ranges::find(kMethods, method) != kMethods.end();
+}
+
+// Which of two the server behind would take is anybody's guess.
+bool HasTwoCredentials(const http::Request& request) {
+  const auto count = [&request](std::string_view name) {
+    return std::ranges::count(request.headers, name, &std::pair<std::string, std::string>::first);
+  };
+  return count("authorization") > 1 || count("x-api-key") > 1;
 }
 
 bool HasSomebodyToAsk(const GatewayState& state) {
@@ -64,6 +85,13 @@ void Ingress::Handle(std::shared_ptr<const http::Request> request, std::shared_p
   arrival->request = std::move(request);
   arrival->exchange = std::move(exchange);
   if (AnswerOwnPath(*arrival)) return;
+  if (!IsMethodOfApis(arrival->request->method)) {
+    return Refuse(*arrival, {.code = ErrorCode::kInvalidArgument, .message = "No API has this method.", .param = {}}, "method", 0);
+  }
+  if (HasTwoCredentials(*arrival->request)) {
+    const Error error{.code = ErrorCode::kInvalidArgument, .message = "There is more than one API key. Send one.", .param = {}};
+    return Refuse(*arrival, error, "authentication", 0);
+  }
   if (!IsPlainPath(arrival->request->path)) {
     const Error error{.code = ErrorCode::kInvalidArgument,
                       .message = "The path has parts that servers read differently. Send a plain one.",
@@ -81,9 +109,9 @@ void Ingress::Enter(std::shared_ptr<Arrival> arrival, Patience patience) {
   auto principal =
       arrival->state->keys->Authenticate(request.Header("authorization"), request.Header("x-api-key"), loop_.loop, retry);
   if (!principal) return;
-  if (!*principal) return Refuse(*arrival, principal->error(), "authentication", 0);
+  if (!*principal) return Refuse(*arrival, principal->error(), "authentication", kRetryAfterSeconds);
   arrival->principal = **std::move(principal);
-  if (const Status admitted = Admit(*arrival); !admitted) return Refuse(*arrival, admitted.error(), arrival->refusal, 1);
+  if (const Status admitted = Admit(*arrival); !admitted) return Refuse(*arrival, admitted.error(), arrival->refusal, 0);
   GoOn(*arrival);
 }
 
@@ -128,6 +156,11 @@ Status Ingress::Admit(Arrival& arrival) const {
 Status Ingress::CheckPermission(Arrival& arrival) const {
   const Policy& policy = arrival.principal->policy;
   const ScannedRequest& scan = arrival.scan;
+  const bool has_bounds_of_models = !policy.models.empty() || policy.scope_models.has_value();
+  if (has_bounds_of_models && scan.model.empty() && !arrival.request->body.empty()) {
+    // The server behind would take whichever it likes.
+    return Fail(ErrorCode::kPermissionDenied, "This key may use certain models only: name one as 'model'.", "model");
+  }
   if (!scan.model.empty() && !policy.MayUse(scan.model)) {
     return Fail(ErrorCode::kPermissionDenied, fmt::format("This key may not use the model '{}'.", scan.model), "model");
   }
@@ -151,11 +184,15 @@ void Ingress::Limit(Arrival& arrival, const std::shared_ptr<Route>& route) {
   constexpr int64_t kAnswerUnknown = 512;  // tokens that are reserved where neither request nor key bound the answer
   const Policy& policy = arrival.principal->policy;
   const int64_t most = policy.max_output_tokens > 0 ? policy.max_output_tokens : kAnswerUnknown;
-  const guard::UsageEstimate estimate{
-      .model = arrival.scan.model,
-      .input_tokens = arrival.scan.prompt.length == 0 ? 0 : arrival.scan.PromptTokens(),
-      .max_output_tokens =
-          arrival.scan.prompt.length == 0 ? 0 : arrival.scan.max_tokens.value_or(most) * arrival.scan.num_choices};
+  const ScannedRequest& scan = arrival.scan;
+  const http::Request& request = *arrival.request;
+  const bool has_prompt = scan.prompt.length > 0;
+  // A body whose prompt stands elsewhere asks for an answer all the same.
+  const bool generates = has_prompt || (request.method == "POST" && !request.body.empty());
+  const int64_t unknown_input = generates && !IsForm(request) ? std::ssize(request.body) / 3 + 1 : 0;
+  const guard::UsageEstimate estimate{.model = scan.model,
+                                      .input_tokens = has_prompt ? scan.PromptTokens() : unknown_input,
+                                      .max_output_tokens = generates ? scan.max_tokens.value_or(most) * scan.num_choices : 0};
 
   const auto go_on = [loop = &loop_, arrival = arrival.shared_from_this(), route](guard::Granted granted) {
     if (!granted) {
@@ -187,10 +224,12 @@ void Ingress::AnswerModels(const Arrival& arrival) const {
       list.push_back({{"id", name}, {"object", "model"}, {"created", 0}, {"owned_by", "gateway"}});
     }
   }
+  AddToAudit(arrival, 200, "");
   arrival.exchange->Send(JsonReply(200, DumpJson({{"object", "list"}, {"data", std::move(list)}})));
 }
 
-void Ingress::AddToAudit(const Arrival& arrival, const Error& error, std::string_view reason) {
+void Ingress::AddToAudit(const Arrival& arrival, int status, std::string_view reason) {
+  if (arrival.state->audit == nullptr) return;
   const bool is_known = arrival.principal != nullptr;
   arrival.state->audit->Add({.time = std::chrono::system_clock::now(),
                              .request_id = arrival.request_id,
@@ -200,7 +239,7 @@ void Ingress::AddToAudit(const Arrival& arrival, const Error& error, std::string
                              .method = arrival.request->method,
                              .path = arrival.request->path,
                              .model = arrival.scan.model,
-                             .status = ErrorBodyOf(error).status,
+                             .status = status,
                              .refusal = reason,
                              .request_bytes = std::ssize(arrival.request->body),
                              .duration = arrival.state->clock.Now() - arrival.begun});
@@ -208,7 +247,7 @@ void Ingress::AddToAudit(const Arrival& arrival, const Error& error, std::string
 
 void Ingress::Refuse(const Arrival& arrival, const Error& error, std::string_view reason, int64_t retry_after_seconds) {
   arrival.state->metrics.Refused(std::string(reason)).Increment();
-  if (arrival.state->audit != nullptr) AddToAudit(arrival, error, reason);
+  AddToAudit(arrival, ErrorBodyOf(error).status, reason);
   http::Response response = ErrorReply(error, retry_after_seconds);
   response.headers.emplace_back("x-request-id", arrival.request_id);
   Log(LogLevel::kInfo, "request_refused",

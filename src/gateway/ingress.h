@@ -36,7 +36,8 @@ class Ingress {
   void GoOn(Arrival& arrival);
   Status CheckPermission(Arrival& arrival) const;
   void Limit(Arrival& arrival, const std::shared_ptr<Route>& route);
-  static void AddToAudit(const Arrival& arrival, const Error& error, std::string_view reason);
+  // `reason`: why it did not pass; empty where it did.
+  static void AddToAudit(const Arrival& arrival, int status, std::string_view reason);
   static void Refuse(const Arrival& arrival, const Error& error, std::string_view reason, int64_t retry_after_seconds);
 
   GatewayLoop& loop_;

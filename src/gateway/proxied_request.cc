@@ -35,6 +35,12 @@ constexpr int64_t kContextOfAnswerUnknown = 256;
 
 bool IsCompletion(std::string_view path) { return path.ends_with("/completions"); }
 
+// How an API says the most tokens of an answer; empty where there is no answer of tokens.
+std::string_view BoundOf(std::string_view path) {
+  if (path.ends_with("/responses")) return "max_output_tokens";
+  return IsCompletion(path) || path.ends_with("/messages") ? "max_tokens" : "";
+}
+
 std::string_view ReasonType(int status) { return status == 504 ? "timeout" : status == 503 ? "overloaded" : "upstream_error"; }
 
 int StatusOf(const AttemptFailure& failure) {
@@ -261,11 +267,14 @@ std::shared_ptr<const std::string> ProxiedRequest::UpstreamBody(const Upstream& 
     degraded_.push_back("max_tokens");
     route_->metrics().Degraded("max_tokens").Increment();
   }
-  if (capped_tokens_) {
-    for (const JsonSpan& value : scan.max_tokens_values) edits.push_back({.at = value, .text = std::to_string(*capped_tokens_)});
-  }
-  if (capped_tokens_ && scan.max_tokens_values.empty()) {
-    first += fmt::format("\"max_tokens\":{},", *capped_tokens_);
+  // The key's own bound is for requests without one: the upstream does not know it. Others were let in because they keep it.
+  std::optional<int64_t> bound = capped_tokens_;
+  const int64_t most_of_key = admitted_.principal->policy.max_output_tokens;
+  if (!scan.max_tokens && most_of_key > 0) bound = std::min(bound.value_or(most_of_key), most_of_key);
+  const std::string_view name = BoundOf(admitted_.request->path);
+  if (bound && !name.empty()) {
+    for (const JsonSpan& value : scan.max_tokens_values) edits.push_back({.at = value, .text = std::to_string(*bound)});
+    if (scan.max_tokens_values.empty()) first += fmt::format("\"{}\":{},", name, *bound);
   }
   // Tenants behind one gateway must not find each other's prefixes by how quickly they are answered.
   if (upstream.config.engine == EngineKind::kVllm && admitted_.principal->cache_salt != 0 && scan.prompt.length > 0) {

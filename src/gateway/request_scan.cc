@@ -14,6 +14,8 @@ namespace {
 
 namespace ondemand = simdjson::ondemand;
 
+constexpr size_t kMaxModelBytes = 256;
+
 // Where a body that has no room behind it, which simdjson wants, is copied to be read. One for each I/O thread.
 struct Scratch {
   ondemand::parser parser;
@@ -37,6 +39,8 @@ tl::unexpected<Error> NoJson(simdjson::error_code error) {
 // The members that are read.
 class Reader {
  public:
+  static constexpr size_t kNumKnown = 15;
+
   Reader(const char* text, ScannedRequest& request) : text_(text), request_(request) {}
 
   Status Read(std::string_view name, ondemand::value value) {
@@ -45,7 +49,7 @@ class Reader {
       std::string_view name;
       Member read;
     };
-    static constexpr std::array<Known, 14> kKnown = {{{"model", &Reader::Model},
+    static constexpr std::array<Known, kNumKnown> kKnown = {{{"model", &Reader::Model},
                                                       {"user", &Reader::User},
                                                       {"stream", &Reader::Stream},
                                                       {"priority", &Reader::Priority},
@@ -53,6 +57,7 @@ class Reader {
                                                       {"max_completion_tokens", &Reader::MaxTokens},
                                                       {"max_output_tokens", &Reader::MaxTokens},
                                                       {"n", &Reader::NumChoices},
+                                                      {"best_of", &Reader::NumChoices},
                                                       {"messages", &Reader::Prompt},
                                                       {"prompt", &Reader::Prompt},
                                                       {"input", &Reader::Prompt},
@@ -72,6 +77,8 @@ class Reader {
     std::string_view model;
     AUTOGLM_TRY(request_.model_value, Raw(value));
     if (value.get_string().get(model) != simdjson::SUCCESS) return Refuse(name, "must be a string");
+    // Patterns, of prices too, fit no longer ones.
+    if (model.size() > kMaxModelBytes) return Refuse(name, fmt::format("must have at most {} bytes", kMaxModelBytes));
     request_.model = std::string(model);
     return {};
   }
@@ -96,21 +103,22 @@ class Reader {
     return {};
   }
 
-  // Servers differ in which of several ways to say it counts.
+  // Servers differ in which of several ways to say it counts: what is granted must cover the largest.
   Status MaxTokens(std::string_view name, ondemand::value value) {
-    if (IsNull(value)) return {};
     AUTOGLM_TRY(const JsonSpan span, Raw(value));
+    request_.max_tokens_values.push_back(span);
+    if (IsNull(value)) return {};
     AUTOGLM_TRY(const int64_t max_tokens, Integer(name, value));
     if (max_tokens < 0) return Refuse(name, "must not be negative");
-    request_.max_tokens = std::min(request_.max_tokens.value_or(max_tokens), max_tokens);
-    request_.max_tokens_values.push_back(span);
+    request_.max_tokens = std::max(request_.max_tokens.value_or(0), std::min(max_tokens, ScannedRequest::kMostTokens));
     return {};
   }
 
   Status NumChoices(std::string_view name, ondemand::value value) {
     if (IsNull(value)) return {};
-    AUTOGLM_TRY(request_.num_choices, Integer(name, value));
-    if (request_.num_choices < 1 || request_.num_choices > 1024) return Refuse(name, "must be 1 to 1024");
+    AUTOGLM_TRY(const int64_t num_choices, Integer(name, value));
+    if (num_choices < 1 || num_choices > 1024) return Refuse(name, "must be 1 to 1024");
+    request_.num_choices = std::max(request_.num_choices, num_choices);
     return {};
   }
 
@@ -174,7 +182,7 @@ class Reader {
 
   const char* const text_;
   ScannedRequest& request_;
-  std::array<bool, 14> is_read_ = {};
+  std::array<bool, kNumKnown> is_read_ = {};
 };
 
 }  // namespace
@@ -204,6 +212,9 @@ Result<ScannedRequest> ScanRequest(const std::string& body) {
     if (const auto error = field.value().get(value); error != simdjson::SUCCESS) return NoJson(error);
     AUTOGLM_TRY_VOID(reader.Read(name, value));
   }
+  // A second object behind this one may be what the server behind reads.
+  const char* behind = nullptr;
+  if (document.current_location().get(behind) == simdjson::SUCCESS) return NoJson(simdjson::TRAILING_CONTENT);
   return request;
 }
 

@@ -20,17 +20,20 @@ struct JsonSpan {
 
 // What the gateway reads of a request's body. The body itself goes on unchanged, or with a few values replaced.
 struct ScannedRequest {
+  // What larger bounds count as: more than any context, and far from overflow with all choices.
+  static constexpr int64_t kMostTokens = 1'000'000'000;
+
   std::string model;
   std::string user;
   bool is_stream = false;
   std::optional<int64_t> priority;
-  std::optional<int64_t> max_tokens;  // of max_completion_tokens, max_tokens or max_output_tokens
-  int64_t num_choices = 1;
+  std::optional<int64_t> max_tokens;  // the largest of max_completion_tokens, max_tokens and max_output_tokens
+  int64_t num_choices = 1;            // that are generated, also where fewer are shown
   std::string_view reserved;  // a member that only the gateway may set, and that is there; empty: none
   bool has_seed = false;
 
   JsonSpan model_value;
-  std::vector<JsonSpan> max_tokens_values;  // of all that bound the answer
+  std::vector<JsonSpan> max_tokens_values;  // of all that bound the answer, or would if they were not null
   JsonSpan prompt;                          // of messages, prompt or input: raw JSON, whose beginning tells what may be cached
 
   // Tokens of the prompt, about as many as they can be: a third of its bytes.

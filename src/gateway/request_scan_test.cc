@@ -38,9 +38,31 @@ TEST(RequestScan, NullMembers_CountAsAbsent) {
   EXPECT_FALSE(request->has_seed);
 }
 
-TEST(RequestScan, SmallestOfSeveralBounds_Counts) {
-  EXPECT_EQ(ScanRequest(R"({"max_tokens":50,"max_completion_tokens":20})")->max_tokens, 20);
-  EXPECT_EQ(ScanRequest(R"({"max_completion_tokens":20,"max_tokens":50})")->max_tokens, 20);
+// Whichever the server behind goes by, it is granted.
+TEST(RequestScan, LargestOfSeveralBounds_Counts) {
+  EXPECT_EQ(ScanRequest(R"({"max_tokens":50,"max_completion_tokens":20})")->max_tokens, 50);
+  EXPECT_EQ(ScanRequest(R"({"max_completion_tokens":20,"max_tokens":50})")->max_tokens, 50);
+  EXPECT_EQ(ScanRequest(R"({"n":2,"best_of":5})")->num_choices, 5);
+}
+
+TEST(RequestScan, BoundThatIsNull_HasAPlaceForAnother) {
+  const std::string body = R"({"max_tokens": null ,"max_completion_tokens":7})";
+  const auto request = ScanRequest(body);
+  EXPECT_EQ(request->max_tokens, 7);
+  ASSERT_EQ(request->max_tokens_values.size(), 2);
+  EXPECT_EQ(request->max_tokens_values.front().In(body), "null");
+}
+
+TEST(RequestScan, LongNameOfAModel_IsRefused) {
+  EXPECT_TRUE(ScanRequest(R"({"model":")" + std::string(256, 'm') + R"("})"));
+  EXPECT_FALSE(ScanRequest(R"({"model":")" + std::string(257, 'm') + R"("})"));
+}
+
+TEST(RequestScan, WhatStandsBehindTheObject_IsRefused) {
+  EXPECT_TRUE(ScanRequest("{\"model\":\"a\"} \r\n"));
+  EXPECT_TRUE(ScanRequest("{}"));
+  EXPECT_FALSE(ScanRequest(R"({"model":"allowed"}{"model":"forbidden"})"));
+  EXPECT_FALSE(ScanRequest(R"({"model":"allowed"},)"));
 }
 
 // What decides about permission here must be what the server behind takes.
@@ -76,6 +98,7 @@ TEST(RequestScan, WhatIsNoObject_IsRefused) {
 TEST(RequestScan, LargeNumbersOfTokens_StayInRange) {
   EXPECT_FALSE(ScanRequest(R"({"max_tokens":1e300})"));
   EXPECT_EQ(ScanRequest(R"({"max_tokens":100.0})")->max_tokens, 100);
+  EXPECT_EQ(ScanRequest(R"({"max_tokens":9223372036854775807})")->max_tokens, ScannedRequest::kMostTokens);
 }
 
 TEST(EditBody, ValuesAreReplacedAndTheRestIsUntouched) {

@@ -9,9 +9,14 @@
 namespace autoglm::gateway {
 namespace {
 
+// Servers have other paths for those who run them; these must be named.
+bool FitsPath(std::string_view path, const std::vector<std::string>& patterns) {
+  return patterns.empty() ? path.starts_with("/v1/") : FitsAny(path, patterns);
+}
+
 bool Fits(const Route& route, const RouteQuery& query) {
   const MatchConfig& match = route.config().match;
-  return FitsAny(query.request.path, match.paths) && FitsAny(query.model, match.models) && FitsAny(query.tenant, match.tenants) &&
+  return FitsPath(query.request.path, match.paths) && FitsAny(query.model, match.models) && FitsAny(query.tenant, match.tenants) &&
          HeadersFit(query.request, match.headers) &&
          (match.percent >= 100 || PercentOf(query.sticky, route.name()) < match.percent);
 }

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
+#include <string>
+#include <vector>
 
 #include "auth/principal.h"
 #include "http/header_names.h"
@@ -11,17 +14,28 @@
 namespace autoglm::gateway {
 namespace {
 
-// Names of headers that the client's "Connection" says are of this connection only.
-bool IsNamedByConnection(std::string_view connection, std::string_view name) {
-  while (!connection.empty()) {
-    const size_t comma = std::min(connection.find(','), connection.size());
-    std::string_view one = connection.substr(0, comma);
-    while (one.starts_with(' ')) one.remove_prefix(1);
-    while (one.ends_with(' ')) one.remove_suffix(1);
-    if (http::LowerCase(one) == name) return true;
-    connection.remove_prefix(std::min(comma + 1, connection.size()));
+// What the client's "Connection" headers say is of this connection only; sorted. A head may have thousands of such words and of
+// headers, so each is looked at once.
+std::vector<std::string> NamesOfConnection(const http::Request& request) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : request.headers) {
+    if (name != "connection") continue;
+    for (const auto word : std::views::split(std::string_view(value), ',')) {
+      std::string_view one(word.begin(), word.end());
+      while (one.starts_with(' ') || one.starts_with('\t')) one.remove_prefix(1);
+      while (one.ends_with(' ') || one.ends_with('\t')) one.remove_suffix(1);
+      if (!one.empty()) names.push_back(http::LowerCase(one));
+    }
   }
-  return false;
+  std::ranges::sort(names);
+  return names;
+}
+
+// As servers see it that make variables of headers: to them "_" is "-".
+std::string WithDashes(std::string_view name) {
+  std::string dashed(name);
+  std::ranges::replace(dashed, '_', '-');
+  return dashed;
 }
 
 bool IsCredential(std::string_view name) { return name == "authorization" || name == "x-api-key" || name == "api-key"; }
@@ -35,11 +49,21 @@ bool IsReplaced(std::string_view name) {
   return std::ranges::find(kNames, name) != kNames.end();
 }
 
+// Said by whoever is in front, each behind the one before; a later line goes on an earlier one.
+std::string ClientsBefore(const http::Request& request) {
+  std::string clients;
+  for (const auto& [name, value] : request.headers) {
+    if (name != "x-forwarded-for" || value.empty()) continue;
+    if (!clients.empty()) clients.append(", ");
+    clients.append(value);
+  }
+  return clients;
+}
+
 std::string_view AddressOf(std::string_view peer) { return peer.substr(0, peer.rfind(':')); }
 
 void AddForwarded(const http::Request& request, const ForwardedFacts& facts, http::HeaderLines& lines) {
-  const std::string_view before = facts.trusts_forwarded ? request.Header("x-forwarded-for") : std::string_view();
-  std::string clients(before);
+  std::string clients = facts.trusts_forwarded ? ClientsBefore(request) : std::string();
   if (!clients.empty()) clients.append(", ");
   clients.append(AddressOf(request.peer));
   lines.Add("x-forwarded-for", clients);
@@ -53,12 +77,15 @@ void AddForwarded(const http::Request& request, const ForwardedFacts& facts, htt
 
 http::HeaderLines UpstreamHeaders(const http::Request& request, const UpstreamConfig& upstream, const ForwardedFacts& facts) {
   http::HeaderLines lines;
-  const std::string_view connection = request.Header("connection");
+  const std::vector<std::string> of_connection = NamesOfConnection(request);
   const bool passes_credentials = upstream.passes_authorization && upstream.api_key.empty();
   for (const auto& [name, value] : request.headers) {
-    if (http::IsHopByHop(name) || IsReplaced(name) || IsForwarded(name)) continue;
-    if (IsCredential(name) && !passes_credentials) continue;
-    if (!connection.empty() && IsNamedByConnection(connection, name)) continue;
+    const std::string dashed = name.find('_') == std::string::npos ? std::string() : WithDashes(name);
+    const std::string_view seen = dashed.empty() ? std::string_view(name) : dashed;
+    if (http::IsHopByHop(seen) || IsReplaced(seen) || IsForwarded(seen)) continue;
+    // What is spelled otherwise is no credential that was looked at here.
+    if (IsCredential(seen) && (!passes_credentials || seen != name)) continue;
+    if (std::ranges::binary_search(of_connection, name)) continue;
     lines.Add(name, value);
   }
   if (!upstream.api_key.empty()) lines.Add("authorization", "Bearer " + upstream.api_key);

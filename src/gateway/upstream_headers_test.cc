@@ -37,6 +37,26 @@ TEST(UpstreamHeaders, WhatIsOfTheConnection_StaysThere) {
   }
 }
 
+TEST(UpstreamHeaders, EveryConnectionHeader_Counts) {
+  const std::string lines = Lines(ARequest({{"connection", "close"}, {"connection", "a,\tx-private"}, {"x-private", "1"}}));
+  EXPECT_THAT(lines, Not(HasSubstr("x-private")));
+}
+
+TEST(UpstreamHeaders, NamesWithUnderscores_AreNoWayAround) {
+  const std::string lines = Lines(ARequest({{"x_forwarded_for", "6.6.6.6"},
+                                            {"transfer_encoding", "6.6.6.6"},
+                                            {"content_length", "6.6.6.6"},
+                                            {"x_autoglm_resume", "6.6.6.6"},
+                                            {"x_kept", "yes"}}));
+  EXPECT_THAT(lines, Not(HasSubstr("6.6.6.6")));
+  EXPECT_THAT(lines, HasSubstr("x_kept: yes\r\n"));
+}
+
+TEST(UpstreamHeaders, LinesOfAProxyThatIsTrusted_AreAllKept) {
+  const http::Request request = ARequest({{"x-forwarded-for", "1.2.3.4"}, {"x-forwarded-for", "10.1.1.1"}});
+  EXPECT_THAT(Lines(request, {}, true), HasSubstr("x-forwarded-for: 1.2.3.4, 10.1.1.1, 10.0.0.7\r\n"));
+}
+
 TEST(UpstreamHeaders, Credentials_GoOnlyWhereTheyAreMeantFor) {
   const http::Request request = ARequest({{"authorization", "Bearer client"}, {"x-api-key", "client"}});
   EXPECT_THAT(Lines(request), Not(HasSubstr("client")));

@@ -15,6 +15,8 @@ namespace autoglm::guard {
 namespace {
 
 constexpr size_t kQueueSize = 16'384;  // a second of a busy gateway, some 8 MB
+// Of paths and the like, which clients make as long as they like: the queue is counted in lines.
+constexpr size_t kMaxTextBytes = 256;
 
 }  // namespace
 
@@ -38,7 +40,7 @@ std::string AuditLog::LineOf(const AuditRecord& record) {
   for (const auto& [name, text] : texts) {
     if (text.empty()) continue;
     fmt::format_to(std::back_inserter(line), R"(,"{}":")", name);
-    AppendJsonEscaped(line, text);
+    AppendJsonEscaped(line, text.substr(0, kMaxTextBytes));
     line += '"';
   }
   fmt::format_to(

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -41,6 +42,11 @@ class AuditLog {
 
   void Add(const AuditRecord& record) { writer_->Write(LineOf(record)); }
   int64_t num_dropped() const { return writer_->num_dropped(); }
+  // Since it was asked last.
+  int64_t TakeNumDropped() {
+    const int64_t total = num_dropped();
+    return total - num_taken_.exchange(total);
+  }
 
   // With its line break. Fields of text that are empty are left out.
   static std::string LineOf(const AuditRecord& record);
@@ -49,6 +55,7 @@ class AuditLog {
   explicit AuditLog(std::unique_ptr<LineWriter> writer) : writer_(std::move(writer)) {}
 
   const std::unique_ptr<LineWriter> writer_;
+  std::atomic<int64_t> num_taken_{0};
 };
 
 }  // namespace autoglm::guard

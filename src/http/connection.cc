@@ -308,6 +308,7 @@ asio::awaitable<bool> Connection::WriteAll(OutputPieces out, ExchangeState* stat
 asio::awaitable<void> Connection::Refuse() {
   Log(LogLevel::kInfo, "http_request_refused",
       {{"peer", std::string_view(peer_)}, {"status", int64_t{rejection_->status}}, {"code", rejection_->code}});
+  core_.options.on_refused({.status = rejection_->status, .code = rejection_->code, .peer = peer_});
   ResponseEncoder encoder({.keep_alive = false});
   OutputPieces out;
   encoder.EncodeHead(RejectionResponse(*rejection_), BodyPart::kWhole, out);

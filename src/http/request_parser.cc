@@ -40,6 +40,9 @@ std::string_view StripAuthority(std::string_view target) {
   return path == std::string_view::npos ? "/" : target.substr(path);
 }
 
+// More than any client has; what goes through them all for each request must not cost a request's time.
+constexpr size_t kMaxHeaders = 256;
+
 // Room behind a body, so that whoever scans it may read a little beyond its end.
 constexpr size_t kBodyPaddingBytes = 64;
 
@@ -154,6 +157,10 @@ tl::expected<void, Rejection> RequestParser::Impl::TakeHead() {
 // What Beast lets through and RFC 9112 does not.
 tl::expected<void, Rejection> RequestParser::Impl::CheckHead() const {
   const Request& request = parser.request;
+  if (request.headers.size() > kMaxHeaders) {
+    return tl::unexpected<Rejection>(
+        {431, "too_many_headers", fmt::format("The request has more than {} headers. Send fewer.", kMaxHeaders)});
+  }
   const bool is_http_1_0 = parser.version < 11;
   const auto num_hosts = std::ranges::count(request.headers, "host", &std::pair<std::string, std::string>::first);
   if (num_hosts > 1 || (num_hosts == 0 && !is_http_1_0)) {

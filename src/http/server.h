@@ -60,6 +60,13 @@ class Exchange {
   virtual void OnClientGone(std::function<void()> callback) = 0;
 };
 
+// A request that was refused before it reached the handler, because it is none or is too much. Views last for the call.
+struct RefusedRequest {
+  int status = 400;
+  std::string_view code;  // one of few words of ours
+  std::string_view peer;
+};
+
 struct ServerOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 8080;  // 0 = any free one, see Server::port
@@ -78,6 +85,8 @@ struct ServerOptions {
   std::chrono::milliseconds body_timeout{60'000};
   std::chrono::milliseconds idle_timeout{75'000};   // between requests of a kept-alive connection
   std::chrono::milliseconds write_timeout{30'000};  // without any progress of a write
+  // Called on an I/O thread for each.
+  std::function<void(const RefusedRequest&)> on_refused = [](const RefusedRequest&) {};
 };
 
 // HTTP/1.1 and 1.0 on Boost.Asio coroutines with Beast's parser: one io_context per I/O thread, keep-alive, TCP_NODELAY;

@@ -24,8 +24,11 @@ namespace {
 constexpr size_t kMaxQueueSize = 1 << 20;  // lines, about 0.4 KB each
 constexpr std::chrono::seconds kStopTimeout{1};
 
+// A pipe that nobody reads is an error at once, and not a wait for a reader.
 int OpenFile(const LineWriterOptions& options) {
-  return open(options.file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, options.mode);
+  const int fd = open(options.file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, options.mode);
+  if (fd >= 0) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+  return fd;
 }
 
 // Writes lines as they are; spdlog's own sinks would buffer, or lock around a stream that other code uses too.

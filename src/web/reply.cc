@@ -16,7 +16,9 @@ http::Response TextReply(int status, std::string body, std::string content_type)
 http::Response ErrorReply(const Error& error, int64_t retry_after_seconds) {
   const ErrorBody body = ErrorBodyOf(error);
   http::Response response = JsonReply(body.status, ErrorJson(body));
-  if (body.status == 429 || body.status == 503) response.headers.emplace_back("Retry-After", std::to_string(retry_after_seconds));
+  if (body.status == 401) response.headers.emplace_back("WWW-Authenticate", R"(Bearer realm="autoglm")");
+  const bool is_over_later = (body.status == 429 || body.status == 503) && retry_after_seconds > 0;
+  if (is_over_later) response.headers.emplace_back("Retry-After", std::to_string(retry_after_seconds));
   return response;
 }
 

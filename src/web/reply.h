@@ -15,7 +15,8 @@ namespace autoglm {
 
 http::Response JsonReply(int status, std::string body);
 http::Response TextReply(int status, std::string body, std::string content_type);
-// In OpenAI's form. A request that may be tried again (429, 503) gets Retry-After.
+// In OpenAI's form. A request that may be tried again (429, 503) gets Retry-After, unless that is 0: waiting does not help. One
+// that lacks credentials (401) is told which.
 http::Response ErrorReply(const Error& error, int64_t retry_after_seconds);
 
 // The way back to the client of one request, with the headers that every answer carries.

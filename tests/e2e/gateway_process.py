@@ -1,8 +1,10 @@
 """One running `autoglm gateway`, as the tests see it."""
+import http.client
 import re
 import signal
 import subprocess
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import openai
@@ -42,17 +44,22 @@ class Gateway(Server):
         options = {"max_retries": 0, "timeout": 60, "api_key": "none"} | options
         return openai.OpenAI(base_url=self.url + "/v1", **options)
 
-    def admin(self, method, path, body=None):
-        port, self.port = self.port, self.admin_port
-        try:
-            return self.request(method, path, body)
-        finally:
-            self.port = port
+    def admin(self, method, path, body=None, headers=None):
+        connection = http.client.HTTPConnection(self.host, self.admin_port, timeout=60)
+        with closing(connection):
+            connection.request(method, path, body=body, headers=headers or {})
+            response = connection.getresponse()
+            return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
 
-    def metric_lines(self, name):
-        status, _, body = self.admin("GET", "/metrics")
+    def metric_lines(self, name, headers=None):
+        status, _, body = self.admin("GET", "/metrics", headers=headers)
         assert status == 200
         return [line for line in body.decode().splitlines() if line.startswith(name)]
+
+    def num_refused(self, reason=None):
+        """How many requests it has refused so far, for one reason or for any."""
+        name = "autoglm_gw_refused_total{" + (f'reason="{reason}"}}' if reason else "")
+        return sum(float(line.rpartition(" ")[2]) for line in self.metric_lines(name))
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
