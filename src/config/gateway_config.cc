@@ -50,6 +50,7 @@ constexpr std::array kServerFields = {
     YamlField<GatewayConfig>{"budgets", SetBudgets},
     YamlField<GatewayConfig>{"prices", SetPrices},
     YamlField<GatewayConfig>{"audit_log", SetText<&GatewayConfig::audit_log>},
+    YamlField<GatewayConfig>{"workers", SetText<&GatewayConfig::workers>},
     YamlField<GatewayConfig>{"faults", SetFaults},
 };
 

@@ -44,6 +44,7 @@ struct ProbeConfig {
   std::chrono::milliseconds timeout{1'000};
   std::string metrics_path = "/metrics";  // for num_running, num_waiting, kv_usage; empty: not read
   std::chrono::milliseconds metrics_interval{1'000};
+  std::string models_path = "/v1/models";  // for the gateway's own list; empty: not asked
 
   bool operator==(const ProbeConfig&) const = default;
 };
@@ -256,6 +257,7 @@ struct GatewayConfig {
   std::filesystem::path budget_database;  // SQLite, what budgets have used; empty: kept in memory only
   std::vector<PriceConfig> prices;
   std::filesystem::path audit_log;  // empty: none
+  std::filesystem::path workers;    // folder where registered upstreams are kept, a file for each route; empty: in memory only
 
   std::vector<RouteConfig> routes;  // looked at in this order
   std::vector<FaultConfig> faults;  // take effect with --allow-faults only

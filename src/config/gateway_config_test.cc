@@ -15,7 +15,6 @@ namespace autoglm::gateway {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::ElementsAre;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
@@ -54,7 +53,8 @@ TEST(GatewayConfig, Settings_OfTheWholeGateway) {
       "trusts_forwarded: true\n"
       "keys_database: off\n"
       "budgets: {database: /var/lib/budgets.db}\n"
-      "audit_log: /var/log/audit.jsonl\n");
+      "audit_log: /var/log/audit.jsonl\n"
+      "workers: /var/lib/workers\n");
   EXPECT_EQ(config.threads, 4);
   EXPECT_EQ(config.region, "eu");
   EXPECT_EQ(config.drain_timeout, 60s);
@@ -63,6 +63,7 @@ TEST(GatewayConfig, Settings_OfTheWholeGateway) {
   EXPECT_EQ(config.auth.key_database, std::nullopt);
   EXPECT_EQ(config.budget_database, "/var/lib/budgets.db");
   EXPECT_EQ(config.audit_log, "/var/log/audit.jsonl");
+  EXPECT_EQ(config.workers, "/var/lib/workers");
   EXPECT_EQ(ReadBeforeRoutes("threads: auto\n").threads, 0);
 }
 

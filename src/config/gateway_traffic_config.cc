@@ -80,6 +80,7 @@ constexpr std::array kProbeFields = {
     YamlField<ProbeConfig>{"interval", SetTime<&ProbeConfig::interval, 100, kHour>},
     YamlField<ProbeConfig>{"timeout", SetTime<&ProbeConfig::timeout, 1, kMinute>},
     YamlField<ProbeConfig>{"metrics_path", SetProbePath<&ProbeConfig::metrics_path>},
+    YamlField<ProbeConfig>{"models_path", SetProbePath<&ProbeConfig::models_path>},
     YamlField<ProbeConfig>{"metrics_interval", SetTime<&ProbeConfig::metrics_interval, 100, kHour>},
 };
 

@@ -21,7 +21,7 @@ constexpr const char* kEverything =
     "7}, on: [503]}\n"
     "hedging: {quantile: 0.9, least_delay: 1ms, max_share: 0.1, max_burst: 2, min_count: 3, window: 1m}\n"
     "continue_streams: false\n"
-    "probes: {path: /ready, interval: 5s, timeout: 2s, metrics_path: off, metrics_interval: 3s}\n"
+    "probes: {path: /ready, interval: 5s, timeout: 2s, metrics_path: off, metrics_interval: 3s, models_path: off}\n"
     "health: {probes_to_fall: 5, probes_to_rise: 4, slow_start: 0, panic_below: 0.25}\n"
     "breaker: {failures_to_open: 9, open_for: 1s, open_for_max: 2s, max_trials: 3, successes_to_close: 4}\n"
     "outlier: {interval: 1s, min_requests: 2, max_failures: 0.5, ejected_for: 3s, ejected_for_max: 4s, max_ejected: 0.2}\n"
@@ -36,7 +36,7 @@ RouteConfig Everything() {
   route.retry_statuses = {503};
   route.hedging = {.quantile = 0.9, .least_delay = 1ms, .max_share = 0.1, .max_burst = 2, .min_count = 3, .window = 1min};
   route.continues_streams = false;
-  route.probes = {.path = "/ready", .interval = 5s, .timeout = 2s, .metrics_path = "", .metrics_interval = 3s};
+  route.probes = {.path = "/ready", .interval = 5s, .timeout = 2s, .metrics_path = "", .metrics_interval = 3s, .models_path = ""};
   route.health = {
       .probes_to_fall = 5,
       .probes_to_rise = 4,

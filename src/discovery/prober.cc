@@ -1,9 +1,11 @@
 #include "discovery/prober.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "discovery/metrics_text.h"
+#include "json/json.h"
 
 namespace autoglm::discovery {
 namespace {
@@ -12,6 +14,21 @@ constexpr double kJitter = 0.1;  // of the interval, either way
 constexpr Duration kRareInterval = std::chrono::minutes(1);
 constexpr int64_t kHealthBytesMax = 64 << 10;
 constexpr int kNotFoundStatus = 404;
+constexpr Duration kModelsInterval = std::chrono::seconds(30);
+constexpr Duration kModelsRetryInterval = std::chrono::seconds(2);  // until it is there
+constexpr int64_t kModelsBytesMax = 1 << 20;
+constexpr size_t kModelsMax = 1024;
+
+std::optional<std::vector<std::string>> ModelsFrom(const std::string& body) {
+  const Result<Json> json = ParseJson(body);
+  if (!json || !json->is_object() || !json->contains("data") || !(*json)["data"].is_array()) return std::nullopt;
+  std::vector<std::string> models;
+  for (const Json& model : (*json)["data"]) {
+    if (!model.is_object() || !model.contains("id") || !model["id"].is_string() || models.size() == kModelsMax) continue;
+    models.push_back(model["id"].get<std::string>());
+  }
+  return models;
+}
 
 bool IsWell(const Result<http::Client::Answer>& answer) { return answer && answer->head.status / 100 == 2; }
 
@@ -78,6 +95,7 @@ struct Prober::Upstream {
   ProbeTarget target;
   std::unique_ptr<Poll> health;   // null: not asked
   std::unique_ptr<Poll> metrics;  // so too
+  std::unique_ptr<Poll> models;   // so too
 };
 
 Prober::Prober(http::EventLoop& loop, http::Client& client, gateway::ProbeConfig config, ProbeHooks hooks, uint64_t seed)
@@ -105,6 +123,7 @@ std::unique_ptr<Prober::Upstream> Prober::Begin(const ProbeTarget& target) {
   upstream->target = target;
   if (!config_.path.empty()) upstream->health = BeginHealth(target);
   if (!config_.metrics_path.empty()) upstream->metrics = BeginMetrics(target);
+  if (!config_.models_path.empty()) upstream->models = BeginModels(target);
   return upstream;
 }
 
@@ -142,6 +161,24 @@ std::unique_ptr<Prober::Poll> Prober::BeginMetrics(const ProbeTarget& target) {
         return config_.metrics_interval;
       });
   poll->AskAfter(DurationFromSeconds(Seconds(config_.metrics_interval) * random_.NextDouble()));
+  return poll;
+}
+
+std::unique_ptr<Prober::Poll> Prober::BeginModels(const ProbeTarget& target) {
+  auto poll = std::make_unique<Poll>(
+      *this,
+      Poll::Question{.origin = target.origin,
+                     .api_key = target.api_key,
+                     .path = config_.models_path,
+                     .timeout = config_.timeout,
+                     .max_body_bytes = kModelsBytesMax},
+      [this, name = target.name](const Result<http::Client::Answer>& answer, Duration /*took*/) -> Duration {
+        if (!answer) return kModelsRetryInterval;
+        if (!IsWell(answer)) return kRareInterval;
+        if (auto models = ModelsFrom(answer->body)) hooks_.on_models(name, *std::move(models));
+        return kModelsInterval;
+      });
+  poll->AskAfter(DurationFromSeconds(kJitter * random_.NextDouble()));
   return poll;
 }
 

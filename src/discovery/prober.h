@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -28,6 +29,8 @@ struct ProbeHooks {
   std::function<void(const std::string& name, const routing::UpstreamReport& report)> on_report;
   // Of a probe on a connection that was kept: the way there and back, and what the server takes for it.
   std::function<void(const std::string& name, Duration round_trip)> on_round_trip;
+  // Ids of the models it lists at /v1/models.
+  std::function<void(const std::string& name, std::vector<std::string> models)> on_models = [](const auto&, auto) {};
 };
 
 // Asks upstreams whether they are well, and what they say of themselves in their metrics. Each at times of its own, so that
@@ -49,6 +52,7 @@ class Prober {
   std::unique_ptr<Upstream> Begin(const ProbeTarget& target);
   std::unique_ptr<Poll> BeginHealth(const ProbeTarget& target);
   std::unique_ptr<Poll> BeginMetrics(const ProbeTarget& target);
+  std::unique_ptr<Poll> BeginModels(const ProbeTarget& target);
 
   http::EventLoop& loop_;
   http::Client& client_;

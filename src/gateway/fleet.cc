@@ -92,7 +92,9 @@ class Fleet::WatchedRoute {
             },
         .on_report = [this](const std::string& name,
                             const routing::UpstreamReport& report) { route_->pool().OnReport(name, report); },
-        .on_round_trip = [this](const std::string& name, Duration round_trip) { route_->pool().OnRoundTrip(name, round_trip); }};
+        .on_round_trip = [this](const std::string& name, Duration round_trip) { route_->pool().OnRoundTrip(name, round_trip); },
+        .on_models = [this](const std::string& name,
+                            std::vector<std::string> models) { route_->SetListedModels(name, std::move(models)); }};
   }
 
   void LogProblem(const Error& problem) const {
@@ -128,7 +130,14 @@ Status Fleet::SetRoutes(const GatewayState& state) {
       const std::shared_ptr<Route>& route = *state.routes->ByName(config.name);
       const auto known = routes_.find(config.name);
       const bool is_known = known != routes_.end() && known->second->route() == route;
-      std::unique_ptr<WatchedRoute> watched = is_known ? std::move(known->second) : Watch(route);
+      auto registered = OpenRegistered(config.name, state.config.workers);
+      if (!registered) {
+        status = tl::unexpected<Error>(registered.error());
+        registered = OpenRegistered(config.name, {});
+      }
+      std::unique_ptr<WatchedRoute> watched =
+          is_known ? std::move(known->second)
+                   : std::make_unique<WatchedRoute>(thread_.loop(), *client_, route, **registered, seed_ + next.size());
       watched->SetConfigured(config.upstreams);
       if (!is_known) {
         if (const Status started = watched->StartSources(thread_.loop(), *client_); !started) status = started;
@@ -140,11 +149,14 @@ Status Fleet::SetRoutes(const GatewayState& state) {
   return status;
 }
 
-std::unique_ptr<Fleet::WatchedRoute> Fleet::Watch(const std::shared_ptr<Route>& route) {
+// Those that are open stay: what a reload says of the folder is for the next start.
+Result<discovery::RegisteredUpstreams*> Fleet::OpenRegistered(const std::string& route, const std::filesystem::path& folder) {
   const std::lock_guard lock(mutex_);
-  std::unique_ptr<discovery::RegisteredUpstreams>& registered = registered_[route->name()];
-  if (registered == nullptr) registered = *discovery::RegisteredUpstreams::Open("");
-  return std::make_unique<WatchedRoute>(thread_.loop(), *client_, route, *registered, seed_ + registered_.size());
+  std::unique_ptr<discovery::RegisteredUpstreams>& registered = registered_[route];
+  if (registered == nullptr) {
+    AUTOGLM_TRY(registered, discovery::RegisteredUpstreams::Open(folder.empty() ? folder : folder / (route + ".json")));
+  }
+  return registered.get();
 }
 
 discovery::RegisteredUpstreams* Fleet::Registered(std::string_view route) {

@@ -30,7 +30,8 @@ class Fleet {
   http::LoopThread& thread() { return thread_; }
 
   // The routes at work from now on. Those that were there before keep their probes and what was found for them.
-  // Errors: of discovery that can never work; the routes are taken all the same.
+  // Errors: of discovery that can never work, and of lists of registered upstreams that cannot be read; the routes are taken all
+  // the same.
   Status SetRoutes(const GatewayState& state);
 
   // Upstreams that registered themselves for a route. nullptr where there is no such route. After a change, Refresh.
@@ -39,7 +40,7 @@ class Fleet {
 
  private:
   class WatchedRoute;
-  std::unique_ptr<WatchedRoute> Watch(const std::shared_ptr<Route>& route);
+  Result<discovery::RegisteredUpstreams*> OpenRegistered(const std::string& route, const std::filesystem::path& folder);
 
   const uint64_t seed_;
   std::map<std::string, std::unique_ptr<WatchedRoute>, std::less<>> routes_;  // on the thread

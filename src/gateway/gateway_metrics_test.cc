@@ -30,6 +30,7 @@ TEST(GatewayMetrics, Document_ListsWhatIsExported) {
   route.Hedges("won");
   route.ContinuedStreams("continued");
   route.Degraded("fallback");
+  route.KnownBlocks();
   route.ForUpstream("u").requests.Count(0);
   metrics.Refused("path");
   metrics.FaultsInjected("f");

@@ -70,6 +70,7 @@ class GatewayTest : public ::testing::Test {
     route_.name = "main";
     route_.probes.path.clear();
     route_.probes.metrics_path.clear();
+    route_.probes.models_path.clear();
     route_.policy.name = "round_robin";
     route_.retries.first_delay = milliseconds(1);
   }

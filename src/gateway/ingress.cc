@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "gateway/header_match.h"
 #include "gateway/path_rules.h"
 #include "gateway/proxied_request.h"
 #include "http/header_names.h"
@@ -86,7 +87,8 @@ void Ingress::Handle(std::shared_ptr<const http::Request> request, std::shared_p
   arrival->exchange = std::move(exchange);
   if (AnswerOwnPath(*arrival)) return;
   if (!IsMethodOfApis(arrival->request->method)) {
-    return Refuse(*arrival, {.code = ErrorCode::kInvalidArgument, .message = "No API has this method.", .param = {}}, "method", 0);
+    return Refuse(*arrival, {.code = ErrorCode::kInvalidArgument, .message = "No API has this method.", .param = {}}, "method",
+                  0);
   }
   if (HasTwoCredentials(*arrival->request)) {
     const Error error{.code = ErrorCode::kInvalidArgument, .message = "There is more than one API key. Send one.", .param = {}};
@@ -216,6 +218,10 @@ void Ingress::AnswerModels(const Arrival& arrival) const {
     }
     for (const auto& upstream : route->Upstreams()) {
       names.insert(upstream->config.spec.models.begin(), upstream->config.spec.models.end());
+    }
+    if (!route->config().rewrite_model.empty()) continue;
+    for (std::string& model : route->ListedModels()) {
+      if (FitsAny(model, route->config().match.models)) names.insert(std::move(model));
     }
   }
   Json list = Json::array();

@@ -1,5 +1,6 @@
 #include "gateway/route.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace autoglm::gateway {
@@ -71,6 +72,22 @@ std::vector<std::shared_ptr<const Upstream>> Route::Upstreams() const {
   return upstreams;
 }
 
+std::vector<std::string> Route::ListedModels() const {
+  std::vector<std::string> models;
+  {
+    const std::lock_guard lock(models_mutex_);
+    for (const auto& [upstream, listed] : listed_models_) models.insert(models.end(), listed.begin(), listed.end());
+  }
+  std::ranges::sort(models);
+  models.erase(std::ranges::unique(models).begin(), models.end());
+  return models;
+}
+
+void Route::SetListedModels(const std::string& upstream, std::vector<std::string> models) {
+  const std::lock_guard lock(models_mutex_);
+  listed_models_[upstream] = std::move(models);
+}
+
 Status Route::SetUpstreams(const std::vector<UpstreamConfig>& upstreams) {
   const auto known = upstreams_.load();
   ByName by_name;
@@ -81,6 +98,10 @@ Status Route::SetUpstreams(const std::vector<UpstreamConfig>& upstreams) {
       continue;
     }
     AUTOGLM_TRY(by_name[config.spec.name], Upstream::Create(config));
+  }
+  {
+    const std::lock_guard lock(models_mutex_);
+    std::erase_if(listed_models_, [&by_name](const auto& listed) { return !by_name.contains(listed.first); });
   }
   // First where they can be found, then that they may be chosen.
   upstreams_.store(std::make_shared<const ByName>(std::move(by_name)));

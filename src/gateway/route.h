@@ -3,6 +3,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -56,6 +57,10 @@ class Route {
   std::shared_ptr<const Upstream> Find(const std::string& name) const;
   std::vector<std::shared_ptr<const Upstream>> Upstreams() const;
 
+  // Models that upstreams say they serve, each once, sorted.
+  std::vector<std::string> ListedModels() const;
+  void SetListedModels(const std::string& upstream, std::vector<std::string> models);
+
   // All there are from now on; what is known of those that stay is kept. Errors: those of upstreams; nothing is changed then.
   Status SetUpstreams(const std::vector<UpstreamConfig>& upstreams);
 
@@ -72,6 +77,8 @@ class Route {
   WaitingLine line_;
   std::unique_ptr<routing::UpstreamPool> pool_;
   std::atomic<std::shared_ptr<const ByName>> upstreams_;
+  mutable std::mutex models_mutex_;
+  std::map<std::string, std::vector<std::string>, std::less<>> listed_models_;  // by upstream
   std::shared_ptr<const PromptModel> prompt_model_;
   std::unique_ptr<discovery::ExactPrefixIndex> exact_prefixes_;
 };

@@ -15,7 +15,6 @@ namespace autoglm::guard {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 class BudgetLedgerTest : public testing::Test {

@@ -85,7 +85,7 @@ TEST_F(RedisConnectionTest, Commands_AreAnsweredInTheirOrder) {
 TEST_F(RedisConnectionTest, BinaryArguments_ArriveAsTheyAre) {
   const RedisServer server;
   Connect({.port = server.port(), .timeout = 5s});
-  const std::string bytes("a\0\r\n$5\r\n\xff", 10);
+  const std::string bytes("a\0\r\n$5\r\n\xff", 9);
   EXPECT_EQ(Ask({"ECHO", bytes})->text, bytes);
   EXPECT_EQ(Ask({"NONSENSE"})->kind, RedisReply::Kind::kError);
   EXPECT_EQ(num_lost_, 0) << "an error is an answer";

@@ -203,8 +203,9 @@ TEST_F(SharedLimitsTest, KilledGatewaysPlaces_ComeBackAndThoseOfOthersStay) {
   std::unique_ptr<Usage> next;
   ASSERT_TRUE(WaitFor([&] {
     Granted granted = third.Acquire(key, {.input_tokens = 50});
-    if (granted) next = *std::move(granted);
-    return granted.has_value();
+    if (!granted) return false;
+    next = *std::move(granted);
+    return true;
   }));
   EXPECT_THAT(third.Refuse(key, {.input_tokens = 0}), HasSubstr("2 requests at the same time"))
       << "the one that runs was renewed";

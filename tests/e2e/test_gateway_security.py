@@ -270,7 +270,7 @@ def test_paths_that_servers_read_differently_are_refused(gateway, arrived, path)
     assert gateway.num_refused("path") == before + 1
 
 
-@pytest.mark.parametrize("path", ["/", "/v1/models/org%20name", "/v1/models/a.b:c@d", "/v1/x/", "/v1/models/%C3%A9", "/v1/files?x=%2e%2e/..//;a"])
+@pytest.mark.parametrize("path", ["/v1/models/org%20name", "/v1/models/a.b:c@d", "/v1/x/", "/v1/models/%C3%A9", "/v1/files?x=%2e%2e/..//;a"])
 def test_plain_paths_pass_as_they_are(gateway, arrived, path):
     assert answers(gateway, request(line=b"POST " + path.encode() + b" HTTP/1.1", headers=[b"Connection: close"]))[0][0] == 200
     assert [one.line for one in arrived()] == [f"POST {path} HTTP/1.1"]

@@ -101,6 +101,7 @@ class RedisServer {
                                       (folder_.path() / "log").string()};
     words.insert(words.end(), arguments_.begin(), arguments_.end());
     std::vector<char*> pointers;
+    pointers.reserve(words.size() + 1);
     for (std::string& word : words) pointers.push_back(word.data());
     pointers.push_back(nullptr);
     execvp("redis-server", pointers.data());
