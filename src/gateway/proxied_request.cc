@@ -346,7 +346,9 @@ void ProxiedRequest::OnStream(UpstreamAttempt& attempt, std::string_view bytes) 
   if (keep_alive_ == nullptr) return;  // a cut that was put in ends all
   if (relay_ && relay_->has_failed()) {
     return OnFailed(attempt,
-                    {.reason = "gave_up", .message = attempt.upstream().origin.authority + " cannot go on with its stream"});
+                    {.reason = "gave_up",
+                     .message = attempt.upstream().origin.authority + " cannot go on with its stream",
+                     .has_died = true});
   }
   if (answer_.backlog_bytes() > kPauseAboveBytes) SlowDown(attempt);
 }
@@ -388,7 +390,9 @@ void ProxiedRequest::OnStreamEnd(UpstreamAttempt& attempt) {
   // A server that dies politely ends its stream in the middle of an answer.
   if (relay_ && IsCompletion(admitted_.request->path) && !relay_->has_ended()) {
     return OnFailed(attempt,
-                    {.reason = "incomplete", .message = attempt.upstream().origin.authority + " ended its stream too early"});
+                    {.reason = "incomplete",
+                     .message = attempt.upstream().origin.authority + " ended its stream too early",
+                     .has_died = true});
   }
   route_->metrics().ForUpstream(attempt.upstream().name()).requests.Count(status_);
   attempt.Finish(Outcome::kAnswered);
@@ -442,6 +446,8 @@ void ProxiedRequest::OnFailed(UpstreamAttempt& attempt, AttemptFailure failure) 
     return Dispatch();
   }
   tried_.push_back(name);
+  // One whose probes fail by now is as good as dead.
+  failure.has_died = failure.has_died || !route_->pool().IsUp(name);
   if (!attempts_.empty()) return;  // the one beside it goes on
   if (answer_.is_begun()) return GoOnWithout(failure);
   Retry(failure);
@@ -458,14 +464,19 @@ void ProxiedRequest::Retry(const AttemptFailure& failure) {
                                          .time_left = TimeLeft()};
   const resilience::RetryDecision decision = resilience::DecideRetry(failed, route_->config().retries, loop_.random);
   if (!decision.delay) return GiveUp(failure);
-  // The budget is there for work that would be done twice. A request whose upstream died takes its place along to another one.
-  const bool moves = failure.has_died && other && num_attempts_ == 1;
+  const bool moves = DoesNoMoreWork(failure) && other;
   if (!moves && !route_->retry_budget().TryBeginRetry()) return GiveUp(failure);
   route_->metrics().Retries(failure.reason).Increment();
   if (other && *decision.delay == Duration::zero()) return StartAttempt(*std::move(other), !moves);
   is_next_retry_ = !moves;
   if (!other) tried_.clear();
   wait_timer_ = loop_.loop.CallAfter(*decision.delay, [this] { Dispatch(); });
+}
+
+// The budget is there for work that would be done twice. A request whose upstream died or refused it takes its place along to another
+// one, once.
+bool ProxiedRequest::DoesNoMoreWork(const AttemptFailure& failure) const {
+  return (failure.has_died || failure.outcome == Outcome::kOverloaded) && num_attempts_ == 1;
 }
 
 void ProxiedRequest::GiveUp(const AttemptFailure& failure) {
@@ -489,7 +500,7 @@ void ProxiedRequest::GoOnWithout(const AttemptFailure& failure) {
     if (!relay_->is_done()) WriteStream("data: [DONE]\n\n", 0);
     return answer_.End();
   }
-  if (ContinueElsewhere()) return;
+  if (ContinueElsewhere(failure)) return;
   if (!relay_) return answer_.Cut();  // nothing can be said within bytes of another form
   route_->metrics().ContinuedStreams("ended_with_error").Increment();
   const ErrorBody error{
@@ -499,17 +510,18 @@ void ProxiedRequest::GoOnWithout(const AttemptFailure& failure) {
   answer_.End();
 }
 
-bool ProxiedRequest::ContinueElsewhere() {
+bool ProxiedRequest::ContinueElsewhere(const AttemptFailure& failure) {
   if (!relay_ || relay_->stream_info().empty() || !route_->config().continues_streams) return false;
   if (num_attempts_ >= route_->config().retries.max_attempts) return false;
   auto chosen = Choose();
   if (!chosen) return false;
   const auto upstream = route_->Find(chosen->upstream());
   if (upstream == nullptr || upstream->config.engine != EngineKind::kAutoglm) return false;
-  if (!route_->retry_budget().TryBeginRetry()) return false;
+  const bool moves = DoesNoMoreWork(failure);
+  if (!moves && !route_->retry_budget().TryBeginRetry()) return false;
   route_->metrics().ContinuedStreams("continued").Increment();
   is_continuing_ = true;
-  StartAttempt(*std::move(chosen), true);
+  StartAttempt(*std::move(chosen), !moves);
   return true;
 }
 

@@ -63,7 +63,8 @@ class ProxiedRequest final : public AttemptOwner, public std::enable_shared_from
 
   // A stream that broke off.
   void GoOnWithout(const AttemptFailure& failure);
-  bool ContinueElsewhere();
+  bool ContinueElsewhere(const AttemptFailure& failure);
+  bool DoesNoMoreWork(const AttemptFailure& failure) const;
 
   // The answer.
   void StartStream(UpstreamAttempt& attempt);

@@ -33,9 +33,9 @@ void ResponseTime::Penalize(Duration retry_after, TimePoint now) {
 double ResponseTime::PenaltyAt(TimePoint now) const { return Faded(penalty_seconds_, penalty_from_, now); }
 
 std::optional<double> ResponseTime::SecondsAt(TimePoint now) const {
-  // Beyond some forty memories nothing is left of either sum, but their ratio is.
   if (count_ <= 0 && penalty_seconds_ <= 0) return std::nullopt;
-  return (count_ > 0 ? seconds_ / count_ : 0) + PenaltyAt(now);
+  // Who is not asked fades as well, until it is worth another try: else one slow answer would keep it out for ever.
+  return Faded(count_ > 0 ? seconds_ / count_ : 0, updated_, now) + PenaltyAt(now);
 }
 
 }  // namespace autoglm::routing

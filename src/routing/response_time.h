@@ -17,7 +17,7 @@ class ResponseTime {
   // `retry_after`: what the host asked for; zero: nothing.
   void Penalize(Duration retry_after, TimePoint now);
 
-  // Mean and penalty; nullopt where nothing was observed yet.
+  // Mean and penalty, both fading while nothing is observed; nullopt where nothing was yet.
   std::optional<double> SecondsAt(TimePoint now) const;
 
  private:

@@ -57,6 +57,7 @@ struct Candidate {
   size_t index = 0;                        // in its pool
   int64_t num_inflight = 0;                // requests of ours that it has
   double share = 1;                        // of its weight that counts yet: slow start
+  bool rests = false;                      // it asked to be left alone for now
   std::optional<double> response_seconds;  // to the first byte, with penalties for failures; nullopt: never asked
   std::optional<double> round_trip_seconds;
   std::optional<UpstreamReport> report;

@@ -28,6 +28,7 @@ class UpstreamHealth {
   explicit UpstreamHealth(const HealthOptions& options) : options_(options), breaker_(options.breaker) {}
 
   Availability At(TimePoint now) const;
+  bool is_up() const { return is_up_; }
   // Of its weight: from a tenth on, when it comes back, to all of it.
   double Share(TimePoint now) const;
 

@@ -20,7 +20,11 @@ constexpr std::string_view kContextTooLong = "context too long for it";
 constexpr std::string_view kBusy = "has as many requests as it may";
 constexpr std::string_view kTried = "tried already";
 constexpr std::string_view kForLonger = "kept for longer contexts";
+constexpr std::string_view kRests = "asked to be left alone";
 constexpr std::string_view kTooSlow = "slower than the threshold";
+
+// An upstream that refuses quickly looks idle and would be sent everything. What it asks for is obeyed up to here.
+constexpr std::chrono::seconds kLongestRest{5};
 
 bool Serves(const UpstreamSpec& spec, std::string_view model) {
   return spec.models.empty() || std::ranges::find(spec.models, model) != spec.models.end();
@@ -49,6 +53,7 @@ struct UpstreamState {
   int64_t num_inflight = 0;
   int64_t num_requests = 0;
   int64_t num_failures = 0;
+  TimePoint rests_until = TimePoint::min();  // it refused a request, and said until when
   double turn = 0;  // of Picker::kInTurn
 };
 
@@ -210,6 +215,7 @@ void UpstreamPool::Impl::Gather(const RoutingRequest& request, TimePoint now, Fi
                         .index = i,
                         .num_inflight = state.num_inflight,
                         .share = state.health.Share(now),
+                        .rests = now < state.rests_until,
                         .response_seconds = state.response.SecondsAt(now),
                         .round_trip_seconds = state.round_trip.SecondsAt(now),
                         .report = state.report};
@@ -235,6 +241,7 @@ void UpstreamPool::Impl::LeaveOutSoftly(const RoutingRequest& request, Field& fi
       return candidate.spec->least_context_tokens > request.context_tokens;
     });
   }
+  LeaveOutWhileOthersAreLeft(field, kRests, [](const Candidate& candidate) { return candidate.rests; });
   if (options.policy.response_time_below) {
     const double most = Seconds(*options.policy.response_time_below);
     LeaveOutWhileOthersAreLeft(field, kTooSlow,
@@ -376,6 +383,7 @@ void UpstreamPool::OnEnd(UpstreamState& state, CircuitBreaker::Pass pass, Outcom
       // It works, and says that it has enough to do: neither a success nor a failure.
       state.health.OnAbandoned(pass);
       state.response.Penalize(retry_after, now);
+      state.rests_until = std::max(state.rests_until, now + std::min<Duration>(retry_after, kLongestRest));
       break;
     case Outcome::kFailed:
     case Outcome::kUnreachable:
@@ -427,6 +435,12 @@ void UpstreamPool::OnReport(std::string_view upstream, const UpstreamReport& rep
 void UpstreamPool::OnRoundTrip(std::string_view upstream, Duration round_trip) {
   const std::lock_guard lock(impl_->mutex);
   if (UpstreamState* state = impl_->Find(upstream)) state->round_trip.Observe(round_trip, impl_->clock.Now());
+}
+
+bool UpstreamPool::IsUp(std::string_view upstream) const {
+  const std::lock_guard lock(impl_->mutex);
+  const UpstreamState* state = impl_->Find(upstream);
+  return state != nullptr && state->health.is_up();
 }
 
 bool UpstreamPool::SetDraining(std::string_view upstream, bool is_draining) {

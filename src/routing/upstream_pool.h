@@ -83,7 +83,8 @@ struct Explanation {
 };
 
 // The upstreams of a route: who of them gets a request, and what is learned from how it went. First filters: tried already, other
-// models, too long a context, unhealthy; then, while others are left, upstreams kept for longer contexts, and slow ones. Then the
+// models, too long a context, unhealthy; then, while others are left, upstreams kept for longer contexts, those that asked to be left
+// alone, and slow ones. Then the
 // policy scores and picks.
 //
 // Every call may come from any thread: one lock, held for some hundred nanoseconds and a few more for each upstream. Attempts
@@ -111,6 +112,8 @@ class UpstreamPool {
   void OnRoundTrip(std::string_view upstream, Duration round_trip);
   // False where there is no such upstream.
   bool SetDraining(std::string_view upstream, bool is_draining);
+  // False where its probes fail, and where there is no such upstream.
+  bool IsUp(std::string_view upstream) const;
 
   std::vector<UpstreamStatus> Status() const;
   int64_t num_inflight() const;

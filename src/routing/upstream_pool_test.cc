@@ -128,6 +128,33 @@ TEST_F(UpstreamPoolTest, ResponseTime_WhoFailsFastIsNotQuick) {
   EXPECT_GT(SendMany(100)["a"], 20) << "forgotten";
 }
 
+TEST_F(UpstreamPoolTest, ResponseTime_TriesTheSlowAgainAfterAWhile) {
+  UpstreamPool& pool = Pool("response_time", {{.name = "a"}, {.name = "b"}});
+  const std::string_view a = "a", b = "b";
+  pool.Choose({.except = {&b, 1}})->OnFirstByte(milliseconds(10));
+  pool.Choose({.except = {&a, 1}})->OnFirstByte(seconds(2));
+  int num_seconds = 0;
+  for (bool is_tried = false; !is_tried && num_seconds < 120; ++num_seconds) {
+    clock_.Advance(seconds(1));
+    Attempt next = *pool.Choose({});
+    is_tried = next.upstream() == "b";
+    next.OnFirstByte(milliseconds(10));
+  }
+  EXPECT_GT(num_seconds, 20);
+  EXPECT_LT(num_seconds, 90);
+}
+
+TEST_F(UpstreamPoolTest, WhoAskedToBeLeftAlone_IsWhileOthersAreLeft) {
+  UpstreamPool& pool = Pool("least_connections", {{.name = "a"}, {.name = "b"}});
+  const std::string_view b = "b";
+  Send({.except = {&b, 1}}, Outcome::kOverloaded, seconds(2));
+  EXPECT_EQ(SendMany(50).count("a"), 0u);
+  EXPECT_EQ(pool.Explain({})[0].left_out, "asked to be left alone");
+  EXPECT_EQ(pool.Choose({.except = {&b, 1}})->upstream(), "a");
+  clock_.Advance(seconds(3));
+  EXPECT_GT(SendMany(50)["a"], 10);
+}
+
 TEST_F(UpstreamPoolTest, ResponseTimeThreshold_LeavesOutTheSlowWhileOthersAreLeft) {
   PoolOptions options{.policy = *PolicyByName("round_robin")};
   options.policy.response_time_below = milliseconds(100);
