@@ -358,9 +358,9 @@ def main():
     parser.add_argument("--rate", type=float, default=16, help="plain requests a second; streams and contexts are a tenth of it each")
     parser.add_argument("--policy", default="least_connections", help="of the gateway")
     parser.add_argument("--seconds", type=float, default=10, help="of each fault")
-    parser.add_argument("--seconds-around", type=float, default=7, help="before and after it")
+    parser.add_argument("--seconds-around", type=float, default=6, help="before and after it")
     parser.add_argument("--burst", type=int, default=24, help="requests at once")
-    parser.add_argument("--warm-up", type=float, default=3)
+    parser.add_argument("--warm-up", type=float, default=2)
     parser.add_argument("--only", nargs="*", choices=FAULTS, default=list(FAULTS), help="of the faults; none: only bursts")
     parser.add_argument("--out", type=Path)
     a = parser.parse_args()
@@ -385,7 +385,7 @@ def main():
     problems = [f"{name}: {problem}" for name, result in (results | results_of_bursts).items() for problem in result["problems"]]
     print(f"\n{'; '.join(problems) or 'All bounds hold.'}")
     if a.out:
-        a.out.write_text(json.dumps({"machine": facts, "version": version_of(a.binary), "commit": commit_of(ROOT), "config": CONFIG,
+        a.out.write_text(json.dumps({"machine": facts, "version": version_of(a.binary), "scripts": commit_of(ROOT), "config": CONFIG,
                                      "arguments": {"rate": a.rate, "seconds": a.seconds, "policy": a.policy}, "faults": results, "bursts": results_of_bursts, "problems": problems}, indent=1))
     sys.exit(1 if problems else 0)
 

@@ -8,7 +8,7 @@ at a constant rate, and streams beside them that last (long connections). First 
 lets each request wait (--slower-by), as one far away or short of processors does. Reported are mean and P95 of the short answers, and the
 ratio of each round's mean to round robin's in the same round.
 
-prefix: four replicas whose memory for keys and values holds about ten of 32 conversations, which have several turns each; each turn sends the whole
+prefix: four replicas whose memory for keys and values holds about eight of 32 conversations, which have several turns each; each turn sends the whole
 conversation so far. The order of conversations is another one in each turn: in a fixed one round robin would send each of them to the same replica,
 as their number is divided by four. Reported are the hit rate (cached tokens of prompt tokens, as the answers' usage says) and the most
 possible one (each turn finds all of the one before), the mean latency, and how the most asked replica compares with the mean. Each round has
@@ -222,7 +222,7 @@ def main():
     parser.add_argument("--conversations", type=int, default=32)
     parser.add_argument("--turns", type=int, default=8)
     parser.add_argument("--clients", type=int, default=6)
-    parser.add_argument("--kv-memory", default="128M", help="of each replica of prefix")
+    parser.add_argument("--kv-memory", default="104M", help="of each replica of prefix")
     parser.add_argument("--sglang-router", type=Path, help="the program of that name")
     parser.add_argument("--least-gain", type=float, default=0.5)
     parser.add_argument("--least-hits", type=float, default=3)
@@ -241,7 +241,7 @@ def main():
     problems = problems_of(a, speed, prefix)
     print(f"\n{'; '.join(problems) or 'All bounds hold.'}")
     if a.out:
-        versions = {"autoglm": version_of(a.binary), "commit": commit_of(ROOT)} | ({"sglang-router": version_of(a.sglang_router)} if a.sglang_router else {})
+        versions = {"autoglm": version_of(a.binary), "scripts": commit_of(ROOT)} | ({"sglang-router": version_of(a.sglang_router)} if a.sglang_router else {})
         arguments = {key: str(value) for key, value in vars(a).items() if key not in ("out", "binary", "model", "sglang_router")}
         a.out.write_text(json.dumps({"machine": facts, "versions": versions, "arguments": arguments, "config": CONFIG, "speed": speed, "prefix": prefix,
                                      "problems": problems}, indent=1))

@@ -148,7 +148,7 @@ def main():
     failed = sum(f["failed"] for f in results.values())
     print(f"\n{failed} requests failed." if failed else "\nNo request was lost.")
     if a.out:
-        a.out.write_text(json.dumps({"machine": facts, "version": version_of(a.binary), "commit": commit_of(ROOT), "config": CONFIG, "cases": results},
+        a.out.write_text(json.dumps({"machine": facts, "version": version_of(a.binary), "scripts": commit_of(ROOT), "config": CONFIG, "cases": results},
                                     indent=1))
     sys.exit(1 if failed else 0)
 
