@@ -165,6 +165,34 @@ def test_a_stream_of_a_replica_that_freezes_goes_on_elsewhere(replicas, start_ga
     assert gateway.metric_lines('autoglm_gw_continued_streams_total{outcome="continued"')
 
 
+def test_all_streams_of_a_replica_that_dies_go_on_elsewhere(binary, model, replicas, tmp_path, start_gateway):
+    """More of them than the retry budget has places: nothing is done twice."""
+    asked = PROMPT | {"max_tokens": 100, "temperature": 0.8, "seed": 5}
+    right = text_of(replicas[0], asked)
+    dying = start_replica(binary, model, tmp_path, "dying")
+    try:
+        gateway = start_gateway(replicas[0].url, dying.url)
+        with ThreadPoolExecutor(16) as pool:
+            streams = [pool.submit(stream_of, gateway, asked) for _ in range(16)]
+            assert wait_until(lambda: dying.metrics()["autoglm_num_requests_running"] == 8, 20)
+            dying.process.kill()
+            assert [stream.result() for stream in streams] == [right] * 16
+    finally:
+        end(dying)
+
+
+def test_all_requests_of_a_replica_that_froze_are_answered_by_others(replicas, start_gateway):
+    """More of them than the retry budget has places; by then its probes have failed, so it does no work for them."""
+    right = text_of(replicas[0])
+    gateway = start_gateway(*(replica.url for replica in replicas), first_token="7s")
+    replicas[1].process.send_signal(signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(12) as pool:
+            assert list(pool.map(lambda _: text_of(gateway), range(12))) == [right] * 12
+    finally:
+        replicas[1].process.send_signal(signal.SIGCONT)
+
+
 @pytest.mark.parametrize("mode", ["status_500", "garbage", "reset"])
 def test_answers_are_right_while_a_replica_answers_what_is_none(replicas, proxy, start_gateway, mode):
     """Its probes succeed meanwhile."""
@@ -211,6 +239,25 @@ def test_a_slow_replica_delays_nobody_longer_than_the_first_token_may_take(repli
     assert time.monotonic() - begin < 15
     assert proxy.num_faults >= 1
     assert gateway.metric_lines('autoglm_gw_retries_total{reason="first_byte_timeout"')
+
+
+def test_rolling_restart_of_all_replicas_loses_no_request(binary, model, tmp_path, start_gateway):
+    servers = [start_replica(binary, model, tmp_path, f"first-{i}") for i in range(2)]
+    try:
+        right = text_of(servers[0])
+        gateway = start_gateway(*(server.url for server in servers), policy="least_connections")
+        with Load(gateway, right) as load:
+            for i, old in enumerate(list(servers)):
+                time.sleep(0.5)
+                old.stop()  # SIGTERM: it drains
+                servers[i] = start_replica(binary, model, tmp_path, f"second-{i}", old.port)
+                assert wait_until(lambda i=i: state_of(gateway, f"replica-{i}") == "available", 15)
+            time.sleep(0.5)
+        assert load.failures == []
+        assert min(load.count[False], load.count[True]) > 5
+    finally:
+        for server in servers:
+            end(server)
 
 
 def test_gateways_take_over_from_each_other_without_losing_a_request(replicas, start_gateway):
