@@ -39,10 +39,10 @@ def free_port():
 
 
 class Server:
-    """A server process on a free port; `command` has "{port}" where the port goes."""
+    """A server process, on a free port unless one is given; `command` has "{port}" where the port goes."""
 
-    def __init__(self, command, ready_path, log_path, env=None):
-        self.port = free_port()
+    def __init__(self, command, ready_path, log_path, env=None, port=None):
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = Path(log_path)
         command = [str(c).replace("{port}", str(self.port)) for c in command]

@@ -16,13 +16,13 @@ METRIC = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$")
 
 
 class Server:
-    """Starts the binary on a free port and waits until it listens."""
+    """Starts the binary, on a free port unless one is given, and waits until it listens."""
 
-    def __init__(self, binary, model, log_path, *flags, start_timeout_s=60, env=None):
+    def __init__(self, binary, model, log_path, *flags, port=0, start_timeout_s=60, env=None):
         self.log_path = Path(log_path)
         self._log = open(self.log_path, "wb")
         self.started = time.monotonic()
-        self.process = subprocess.Popen([str(binary), "serve", str(model), "--port", "0", *flags], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([str(binary), "serve", str(model), "--port", str(port), *flags], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=self._log, env=env)
         killer = threading.Timer(start_timeout_s, self.process.kill)
         killer.start()
