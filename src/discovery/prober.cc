@@ -34,7 +34,7 @@ bool IsWell(const Result<http::Client::Answer>& answer) { return answer && answe
 
 bool IsSameTarget(const ProbeTarget& a, const ProbeTarget& b) {
   return a.origin.host == b.origin.host && a.origin.port == b.origin.port && a.origin.tls == b.origin.tls &&
-         a.api_key == b.api_key;
+         a.api_key == b.api_key && a.path == b.path;
 }
 
 }  // namespace
@@ -132,7 +132,7 @@ std::unique_ptr<Prober::Poll> Prober::BeginHealth(const ProbeTarget& target) {
       std::make_unique<Poll>(*this,
                              Poll::Question{.origin = target.origin,
                                             .api_key = target.api_key,
-                                            .path = config_.path,
+                                            .path = target.path.empty() ? config_.path : target.path,
                                             .timeout = config_.timeout,
                                             .max_body_bytes = kHealthBytesMax},
                              [this, name = target.name](const Result<http::Client::Answer>& answer, Duration took) -> Duration {

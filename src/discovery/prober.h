@@ -21,6 +21,7 @@ struct ProbeTarget {
   std::string name;  // in the hooks; one of its kind
   http::Origin origin;
   std::string api_key;  // sent as bearer token; empty: none
+  std::string path;     // of health, where it is another than the configuration's; empty: that one
 };
 
 // Called on the loop's thread; none may change or destroy the prober.

@@ -58,13 +58,22 @@ class Fleet::WatchedRoute {
 
     std::vector<discovery::ProbeTarget> targets;
     for (const auto& upstream : route_->Upstreams()) {
-      targets.push_back({.name = upstream->name(), .origin = upstream->origin, .api_key = upstream->config.api_key});
+      targets.push_back({.name = upstream->name(),
+                         .origin = upstream->origin,
+                         .api_key = upstream->config.api_key,
+                         .path = HealthPathOf(*upstream)});
     }
     prober_.SetUpstreams(targets);
     FollowCaches();
   }
 
  private:
+  // One of ours that drains or loads is alive, but not there for requests: it says so at /ready.
+  std::string HealthPathOf(const Upstream& upstream) const {
+    const bool is_default = route_->config().probes.path == ProbeConfig{}.path;
+    return is_default && upstream.config.engine == EngineKind::kAutoglm ? "/ready" : "";
+  }
+
   // Upstreams that tell what they have in memory are listened to, where requests are routed by it.
   void FollowCaches() {
     if (route_->exact_prefixes() == nullptr) return;

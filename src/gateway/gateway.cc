@@ -148,10 +148,8 @@ void Gateway::OnRefused(const http::RefusedRequest& refused) {
   metrics_.Refused(std::string(refused.code)).Increment();
   const std::shared_ptr<const GatewayState> state = state_.load();
   if (state == nullptr || state->audit == nullptr) return;
-  state->audit->Add({.time = std::chrono::system_clock::now(),
-                     .peer = refused.peer,
-                     .status = refused.status,
-                     .refusal = refused.code});
+  state->audit->Add(
+      {.time = std::chrono::system_clock::now(), .peer = refused.peer, .status = refused.status, .refusal = refused.code});
 }
 
 Gateway::~Gateway() {

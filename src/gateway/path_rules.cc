@@ -12,7 +12,8 @@ namespace {
 
 // Needs no escape, so one that has it is to look like something else: RFC 3986 section 2.3.
 bool IsUnreserved(unsigned char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' ||
+         c == '~';
 }
 
 bool IsControl(unsigned char c) { return c < 0x20 || c == 0x7f; }

@@ -345,10 +345,9 @@ void ProxiedRequest::OnStream(UpstreamAttempt& attempt, std::string_view bytes) 
   }
   if (keep_alive_ == nullptr) return;  // a cut that was put in ends all
   if (relay_ && relay_->has_failed()) {
-    return OnFailed(attempt,
-                    {.reason = "gave_up",
-                     .message = attempt.upstream().origin.authority + " cannot go on with its stream",
-                     .has_died = true});
+    return OnFailed(attempt, {.reason = "gave_up",
+                              .message = attempt.upstream().origin.authority + " cannot go on with its stream",
+                              .has_died = true});
   }
   if (answer_.backlog_bytes() > kPauseAboveBytes) SlowDown(attempt);
 }
@@ -389,10 +388,9 @@ void ProxiedRequest::OnStreamEnd(UpstreamAttempt& attempt) {
   if (relay_) WriteStream(relay_->TakeRest(), 1);
   // A server that dies politely ends its stream in the middle of an answer.
   if (relay_ && IsCompletion(admitted_.request->path) && !relay_->has_ended()) {
-    return OnFailed(attempt,
-                    {.reason = "incomplete",
-                     .message = attempt.upstream().origin.authority + " ended its stream too early",
-                     .has_died = true});
+    return OnFailed(attempt, {.reason = "incomplete",
+                              .message = attempt.upstream().origin.authority + " ended its stream too early",
+                              .has_died = true});
   }
   route_->metrics().ForUpstream(attempt.upstream().name()).requests.Count(status_);
   attempt.Finish(Outcome::kAnswered);
@@ -473,8 +471,8 @@ void ProxiedRequest::Retry(const AttemptFailure& failure) {
   wait_timer_ = loop_.loop.CallAfter(*decision.delay, [this] { Dispatch(); });
 }
 
-// The budget is there for work that would be done twice. A request whose upstream died or refused it takes its place along to another
-// one, once.
+// The budget is there for work that would be done twice. A request whose upstream died or refused it takes its place along to
+// another one, once.
 bool ProxiedRequest::DoesNoMoreWork(const AttemptFailure& failure) const {
   return (failure.has_died || failure.outcome == Outcome::kOverloaded) && num_attempts_ == 1;
 }

@@ -50,20 +50,20 @@ class Reader {
       Member read;
     };
     static constexpr std::array<Known, kNumKnown> kKnown = {{{"model", &Reader::Model},
-                                                      {"user", &Reader::User},
-                                                      {"stream", &Reader::Stream},
-                                                      {"priority", &Reader::Priority},
-                                                      {"max_tokens", &Reader::MaxTokens},
-                                                      {"max_completion_tokens", &Reader::MaxTokens},
-                                                      {"max_output_tokens", &Reader::MaxTokens},
-                                                      {"n", &Reader::NumChoices},
-                                                      {"best_of", &Reader::NumChoices},
-                                                      {"messages", &Reader::Prompt},
-                                                      {"prompt", &Reader::Prompt},
-                                                      {"input", &Reader::Prompt},
-                                                      {"cache_salt", &Reader::Reserved<0>},
-                                                      {"autoglm_continue", &Reader::Reserved<1>},
-                                                      {"seed", &Reader::Seed}}};
+                                                             {"user", &Reader::User},
+                                                             {"stream", &Reader::Stream},
+                                                             {"priority", &Reader::Priority},
+                                                             {"max_tokens", &Reader::MaxTokens},
+                                                             {"max_completion_tokens", &Reader::MaxTokens},
+                                                             {"max_output_tokens", &Reader::MaxTokens},
+                                                             {"n", &Reader::NumChoices},
+                                                             {"best_of", &Reader::NumChoices},
+                                                             {"messages", &Reader::Prompt},
+                                                             {"prompt", &Reader::Prompt},
+                                                             {"input", &Reader::Prompt},
+                                                             {"cache_salt", &Reader::Reserved<0>},
+                                                             {"autoglm_continue", &Reader::Reserved<1>},
+                                                             {"seed", &Reader::Seed}}};
     for (size_t i = 0; i < kKnown.size(); ++i) {
       if (kKnown[i].name != name) continue;
       if (std::exchange(is_read_[i], true)) return Refuse(name, "stands there twice");

@@ -29,7 +29,7 @@ struct ScannedRequest {
   std::optional<int64_t> priority;
   std::optional<int64_t> max_tokens;  // the largest of max_completion_tokens, max_tokens and max_output_tokens
   int64_t num_choices = 1;            // that are generated, also where fewer are shown
-  std::string_view reserved;  // a member that only the gateway may set, and that is there; empty: none
+  std::string_view reserved;          // a member that only the gateway may set, and that is there; empty: none
   bool has_seed = false;
 
   JsonSpan model_value;

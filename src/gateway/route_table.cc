@@ -16,8 +16,8 @@ bool FitsPath(std::string_view path, const std::vector<std::string>& patterns) {
 
 bool Fits(const Route& route, const RouteQuery& query) {
   const MatchConfig& match = route.config().match;
-  return FitsPath(query.request.path, match.paths) && FitsAny(query.model, match.models) && FitsAny(query.tenant, match.tenants) &&
-         HeadersFit(query.request, match.headers) &&
+  return FitsPath(query.request.path, match.paths) && FitsAny(query.model, match.models) &&
+         FitsAny(query.tenant, match.tenants) && HeadersFit(query.request, match.headers) &&
          (match.percent >= 100 || PercentOf(query.sticky, route.name()) < match.percent);
 }
 

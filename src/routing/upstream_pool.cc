@@ -54,7 +54,7 @@ struct UpstreamState {
   int64_t num_requests = 0;
   int64_t num_failures = 0;
   TimePoint rests_until = TimePoint::min();  // it refused a request, and said until when
-  double turn = 0;  // of Picker::kInTurn
+  double turn = 0;                           // of Picker::kInTurn
 };
 
 struct UpstreamPool::Impl {

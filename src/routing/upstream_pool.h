@@ -83,9 +83,8 @@ struct Explanation {
 };
 
 // The upstreams of a route: who of them gets a request, and what is learned from how it went. First filters: tried already, other
-// models, too long a context, unhealthy; then, while others are left, upstreams kept for longer contexts, those that asked to be left
-// alone, and slow ones. Then the
-// policy scores and picks.
+// models, too long a context, unhealthy; then, while others are left, upstreams kept for longer contexts, those that asked to be
+// left alone, and slow ones. Then the policy scores and picks.
 //
 // Every call may come from any thread: one lock, held for some hundred nanoseconds and a few more for each upstream. Attempts
 // must end before the pool.

@@ -13,7 +13,7 @@ def key_entries(policies):
 
 def gateway_config(upstream, top="", options=""):
     """One route to one upstream that nobody probes: what arrives there is what clients sent."""
-    return ("listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nprobes: {path: off, metrics_path: off}\n" + top +
+    return ("listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nprobes: {path: off, metrics_path: off, models_path: off}\n" + top +
             f"routes:\n  - name: main\n    upstreams: [{{url: '{upstream.url}'{options}}}]\n")
 
 
