@@ -3,26 +3,35 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <string_view>
+#include <string>
 
 namespace autoglm {
 namespace {
 
 using HeaderList = std::vector<std::pair<std::string, std::string>>;
 
-void AddHeaders(std::string_view what, const RateLimits::PerMinute& state, HeaderList& headers) {
+struct Names {
+  const char* limit;
+  const char* remaining;
+  const char* reset;
+};
+constexpr Names kOfRequests = {"x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"};
+constexpr Names kOfTokens = {"x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"};
+
+void AddHeaders(const Names& names, const RateLimits::PerMinute& state, HeaderList& headers) {
   if (state.limit == 0) return;
-  headers.emplace_back(fmt::format("x-ratelimit-limit-{}", what), fmt::format("{}", state.limit));
-  headers.emplace_back(fmt::format("x-ratelimit-remaining-{}", what), fmt::format("{}", state.remaining));
-  headers.emplace_back(fmt::format("x-ratelimit-reset-{}", what), FormatReset(state.reset));
+  headers.emplace_back(names.limit, std::to_string(state.limit));
+  headers.emplace_back(names.remaining, std::to_string(state.remaining));
+  headers.emplace_back(names.reset, FormatReset(state.reset));
 }
 
 }  // namespace
 
 HeaderList RateLimits::Headers() const {
   HeaderList headers;
-  AddHeaders("requests", requests, headers);
-  AddHeaders("tokens", tokens, headers);
+  headers.reserve(6);
+  AddHeaders(kOfRequests, requests, headers);
+  AddHeaders(kOfTokens, tokens, headers);
   return headers;
 }
 

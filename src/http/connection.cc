@@ -50,7 +50,6 @@ Connection::Connection(ServerCore& core, IoThread& io, asio::ip::tcp::socket soc
       transport_(std::move(socket)),
       admission_(admission),
       peer_(PeerName(transport_.socket())),
-      signal_(io.context(), Clock::time_point::max()),
       timer_(io.context()) {}
 
 void Connection::Start() {
@@ -327,7 +326,21 @@ asio::awaitable<void> Connection::Linger() {
   }
 }
 
-asio::awaitable<void> Connection::WaitForSignal() { co_await signal_.async_wait(kNoThrow); }
+asio::awaitable<void> Connection::WaitForSignal() {
+  auto wait = [this](Waiter waiter) { waiter_.emplace(std::move(waiter)); };
+  co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(wait, asio::use_awaitable);
+}
+
+void Connection::Signal() {
+  if (waiter_) asio::post(io_.context(), [self = shared_from_this()] { self->GoOn(); });
+}
+
+void Connection::GoOn() {
+  if (!waiter_) return;
+  Waiter waiter = *std::move(waiter_);
+  waiter_.reset();
+  std::move(waiter)();
+}
 
 void Connection::StartRead() {
   if (is_reading_ || is_closed_ || is_read_closed_) return;
@@ -346,7 +359,7 @@ void Connection::OnReadable() {
     if (!ReadSome()) break;
   } while (transport_.has_buffered_input());
   if (!is_read_closed_) StartRead();
-  Signal();
+  GoOn();
 }
 
 // False where there is no more.
@@ -371,7 +384,7 @@ void Connection::OnWake() {
     Log(LogLevel::kWarning, "http_client_too_slow", {{"peer", std::string_view(peer_)}});
     Close();
   }
-  Signal();
+  GoOn();
 }
 
 void Connection::SetDeadline(Clock::time_point deadline) {
@@ -405,7 +418,7 @@ void Connection::OnTimer() {
   is_expired_ = true;
   // A client that takes no bytes leaves nothing to say; the writer would wait forever.
   if (is_waiting_for_socket_) Close();
-  Signal();
+  GoOn();
 }
 
 }  // namespace autoglm::http

@@ -3,6 +3,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -56,9 +57,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::awaitable<void> Refuse();
   boost::asio::awaitable<void> Linger();
 
-  // Suspends the one coroutine until Signal; it looks at the members again, so a spurious wake-up does no harm.
+  // Suspends the one coroutine until Signal or GoOn; it looks at the members again, so a spurious wake-up does no harm.
   boost::asio::awaitable<void> WaitForSignal();
-  void Signal() { signal_.cancel(); }
+  void Signal();  // it goes on soon
+  void GoOn();    // at once: the last that a handler does, which keeps the connection alive
 
   boost::asio::awaitable<void> WaitForSocket(IoStatus status);
 
@@ -82,7 +84,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const Admission admission_;
   std::string peer_;
 
-  boost::asio::steady_timer signal_;
+  using Waiter = boost::asio::async_result<boost::asio::use_awaitable_t<>, void()>::handler_type;
+  std::optional<Waiter> waiter_;  // the coroutine, while it waits for a signal
   boost::asio::steady_timer timer_;
   Clock::time_point deadline_ = Clock::time_point::max();
   std::optional<Clock::time_point> armed_for_;
