@@ -38,8 +38,9 @@ from token_gaps import WORDS
 sys.path.append(str(ROOT / "tests/e2e"))
 from fault_proxy import FaultProxy  # noqa: E402
 
+EXACT = "prefix_aware, by KV events"
 SPEED_POLICIES = ("round_robin", "least_connections", "power_of_two", "response_time")
-PREFIX_POLICIES = ("round_robin", "prefix_aware")
+PREFIX_POLICIES = ("round_robin", "prefix_aware", EXACT)
 CONFIG = """
 listen: 127.0.0.1:{port}
 admin: 127.0.0.1:{admin}
@@ -56,9 +57,16 @@ def config_of(policy, servers):
     return CONFIG.replace("POLICY", policy) + "".join(f"      - {{url: \"{server.url}\", engine: autoglm}}\n" for server in servers)
 
 
-def start_replicas(a, work, stack, count, *flags):
+def exact_config_of(model, servers, endpoints):
+    """Of prefixes that are known by the replicas' own word."""
+    route = CONFIG.replace("POLICY", f"prefix_aware\n    tokenizer: {model}")
+    return route + "".join(f"      - {{url: \"{server.url}\", engine: autoglm, kv_events: \"{events}\", kv_events_replay: \"{replay}\"}}\n"
+                           for server, (events, replay) in zip(servers, endpoints))
+
+
+def start_replicas(a, work, stack, *flags_of_each):
     replicas = []
-    for index in range(count):
+    for index, flags in enumerate(flags_of_each):
         replicas.append(Replica(a.binary, a.model, work, index, *flags))
         stack.callback(replicas[-1].stop)
     return replicas
@@ -81,7 +89,7 @@ def speed_round(gateway, client, a):
 def run_speed(a, work):
     results = {"alike": {policy: [] for policy in SPEED_POLICIES}, "unlike": {policy: [] for policy in SPEED_POLICIES}}
     with contextlib.ExitStack() as stack:
-        replicas = start_replicas(a, work, stack, 3)
+        replicas = start_replicas(a, work, stack, (), (), ())
         proxy = FaultProxy(replicas[2].port)
         stack.callback(proxy.stop)
         servers = (*replicas[:2], proxy)
@@ -171,8 +179,11 @@ def prefix_round(target, replicas, a, name, number):
 
 def run_prefix(a, work):
     with contextlib.ExitStack() as stack:
-        replicas = start_replicas(a, work, stack, 4, "--kv-memory", a.kv_memory, "--context", "1024")
-        targets = {policy: stack.enter_context(Gateway(a.binary, work, config_of(policy, replicas))) for policy in PREFIX_POLICIES}
+        endpoints = [[f"tcp://127.0.0.1:{free_port()}" for _ in range(2)] for _ in range(4)]
+        replicas = start_replicas(a, work, stack, *[["--kv-memory", a.kv_memory, "--context", "1024", "--kv-events", events, "--kv-events-replay", replay]
+                                                    for events, replay in endpoints])
+        configs = {policy: exact_config_of(a.model, replicas, endpoints) if policy == EXACT else config_of(policy, replicas) for policy in PREFIX_POLICIES}
+        targets = {policy: stack.enter_context(Gateway(a.binary, work, config)) for policy, config in configs.items()}
         if a.sglang_router:
             targets["sglang-router cache_aware"] = stack.enter_context(Router(a.sglang_router, work, replicas))
         results = {name: [] for name in targets}
@@ -203,10 +214,11 @@ def problems_of(a, speed, prefix):
         problems += [f"the best policy has {best:.2f} of round robin's mean over unlike replicas"] if best > a.least_gain else []
     if prefix:
         hits = {name: statistics.median(one["hit_rate"] for one in some) for name, some in prefix.items()}
-        gain = hits["prefix_aware"] / hits["round_robin"]
-        problems += [f"prefix_aware has {gain:.2f} times round robin's hit rate"] if gain < a.least_hits else []
-        most = max(one["most_to_mean"] for one in prefix["prefix_aware"])
-        problems += [f"prefix_aware asks one replica {most:.2f} times as often as the mean"] if most > MOST_LOAD else []
+        for policy in PREFIX_POLICIES[1:]:
+            gain = hits[policy] / hits["round_robin"]
+            problems += [f"{policy} has {gain:.2f} times round robin's hit rate"] if gain < a.least_hits else []
+            most = max(one["most_to_mean"] for one in prefix[policy])
+            problems += [f"{policy} asks one replica {most:.2f} times as often as the mean"] if most > MOST_LOAD else []
     return problems
 
 
