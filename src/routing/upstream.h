@@ -62,6 +62,7 @@ struct Candidate {
   std::optional<double> round_trip_seconds;
   std::optional<UpstreamReport> report;
   double matched_share = 0;  // of the request's prompt, from its beginning, that it has, or was sent before
+  double held_prefixes = 0;  // text of prompts that it was sent and did not have, in blocks; fades as the prefix index forgets
 
   // What it can do at the moment beside the others.
   double Capacity() const { return spec->weight * share; }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <mutex>
 
 #include "base/check.h"
@@ -55,6 +56,12 @@ struct UpstreamState {
   int64_t num_failures = 0;
   TimePoint rests_until = TimePoint::min();  // it refused a request, and said until when
   double turn = 0;                           // of Picker::kInTurn
+
+  double HeldPrefixes(TimePoint now, Duration lifetime) const {
+    return held_prefixes * std::exp(-Seconds(now - held_since) / Seconds(lifetime));
+  }
+  double held_prefixes = 0;  // at `held_since`
+  TimePoint held_since{};
 };
 
 struct UpstreamPool::Impl {
@@ -150,7 +157,11 @@ Result<Attempt> UpstreamPool::Choose(const RoutingRequest& request) {
   ++state->num_inflight;
   ++state->num_requests;
   // Now, not when the answer comes: the next one with this prefix may be close behind.
-  if (impl_->options.policy.UsesPrefix()) impl_->prefixes.Insert(request.prefix, state->slot, now);
+  if (impl_->options.policy.UsesPrefix()) {
+    impl_->prefixes.Insert(request.prefix, state->slot, now);
+    state->held_prefixes = chosen.held_prefixes + (1 - chosen.matched_share) * static_cast<double>(request.prefix.size());
+    state->held_since = now;
+  }
   return Attempt(*this, state, state->health.Enter(now), now, chosen.matched_share);
 }
 
@@ -219,7 +230,10 @@ void UpstreamPool::Impl::Gather(const RoutingRequest& request, TimePoint now, Fi
                         .response_seconds = state.response.SecondsAt(now),
                         .round_trip_seconds = state.round_trip.SecondsAt(now),
                         .report = state.report};
-    if (options.policy.UsesPrefix()) candidate.matched_share = MatchedShare(request, state, field);
+    if (options.policy.UsesPrefix()) {
+      candidate.matched_share = MatchedShare(request, state, field);
+      candidate.held_prefixes = state.HeldPrefixes(now, options.prefix.lifetime);
+    }
     field.candidates.push_back(candidate);
   }
   LeaveOutSoftly(request, field);
@@ -424,7 +438,10 @@ void UpstreamPool::OnProbe(std::string_view upstream, bool succeeded) {
   const bool was_down = state->health.At(now) == Availability::kProbesFail;
   state->health.OnProbe(succeeded, now);
   // It was away, so it was started anew, and its cache is empty.
-  if (was_down && state->health.At(now) != Availability::kProbesFail) impl_->prefixes.Forget(state->slot);
+  if (was_down && state->health.At(now) != Availability::kProbesFail) {
+    impl_->prefixes.Forget(state->slot);
+    state->held_prefixes = 0;
+  }
 }
 
 void UpstreamPool::OnReport(std::string_view upstream, const UpstreamReport& report) {

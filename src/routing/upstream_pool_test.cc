@@ -188,6 +188,20 @@ TEST_F(UpstreamPoolTest, PrefixOfOneThatWasAway_IsForgotten) {
   for (const Explanation& explanation : pool.Explain({.prefix = prefix})) EXPECT_EQ(explanation.scores[0], 0);
 }
 
+TEST_F(UpstreamPoolTest, PrefixThatNobodyHas_GoesWhereTheLeastIsHeld) {
+  Pool("prefix_aware", Three());
+  const auto text = [](char letter, size_t size) { return PrefixBlocksOf(std::string(size, letter), 0); };
+  std::map<std::string, int> counts;
+  for (char letter = 'a'; letter < 'm'; ++letter) ++counts[Send({.prefix = text(letter, 2048)})];
+  EXPECT_THAT(counts, ::testing::ElementsAre(::testing::Pair("a", 4), ::testing::Pair("b", 4), ::testing::Pair("c", 4)));
+
+  const std::string owner = Send({.prefix = text('x', 16384)});
+  counts.clear();
+  for (char letter = 'A'; letter < 'E'; ++letter) ++counts[Send({.prefix = text(letter, 2048)})];
+  EXPECT_EQ(counts.count(owner), 0u) << "it has much already";
+  EXPECT_EQ(Send({.prefix = text('x', 16384)}), owner) << "which is no reason against what it has";
+}
+
 TEST_F(UpstreamPoolTest, PrefixThatAnUpstreamSaysItHas_CountsInPlaceOfTheGuess) {
   UpstreamPool& pool = Pool("prefix_aware", Three());
   const std::vector<uint64_t> prefix = PrefixBlocksOf(std::string(4096, 'x'), 0);
@@ -197,9 +211,8 @@ TEST_F(UpstreamPoolTest, PrefixThatAnUpstreamSaysItHas_CountsInPlaceOfTheGuess) 
   const PrefixMatch evicted[] = {{.upstream = "b", .num_tokens = 250}, {.upstream = "c", .num_tokens = 0}};
   const RoutingRequest request{.prefix = prefix, .exact = evicted, .prompt_tokens = 1000};
   const std::vector<Explanation> explanations = pool.Explain(request);
-  EXPECT_EQ(explanations[0].scores[0], 0);
-  EXPECT_EQ(explanations[1].scores[0], 0.25);
-  EXPECT_EQ(explanations[2].scores[0], 0);
+  EXPECT_NEAR(explanations[1].scores[0] - explanations[0].scores[0], 0.25, 1e-9) << "of two that hold nothing else";
+  EXPECT_LT(explanations[2].scores[0], explanations[0].scores[0]) << "what it was sent takes room";
   EXPECT_EQ(Send(request), "b");
 
   const PrefixMatch about_others[] = {{.upstream = "b", .num_tokens = 250}};
