@@ -90,6 +90,10 @@ class Gateway(Server):
             found[match[1] if match else ""] += int(float(value))
         return {key: value for key, value in found.items() if value}
 
+    def metric_of_admin(self, name):
+        """Sum over its labels."""
+        return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", self.admin("/metrics"), re.MULTILINE))
+
     def process_ids(self):
         """Of all processes that run this configuration: a successor is not our child."""
         found = []
