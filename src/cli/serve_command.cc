@@ -28,7 +28,6 @@
 #include "server/api_server.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
-#include "web/loopback.h"
 
 namespace autoglm {
 namespace {

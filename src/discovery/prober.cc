@@ -49,9 +49,6 @@ class Prober::Poll {
     std::chrono::milliseconds timeout{0};
     int64_t max_body_bytes = 0;
   };
-  // `took` is zero where the connection was not kept from before. The answer is the interval to the next.
-  using OnAnswer = std::function<Duration(const Result<http::Client::Answer>& answer, Duration took)>;
-
   Poll(Prober& prober, Question question, OnAnswer on_answer)
       : prober_(prober), question_(std::move(question)), on_answer_(std::move(on_answer)) {}
 
@@ -128,57 +125,47 @@ std::unique_ptr<Prober::Upstream> Prober::Begin(const ProbeTarget& target) {
 }
 
 std::unique_ptr<Prober::Poll> Prober::BeginHealth(const ProbeTarget& target) {
-  auto poll =
-      std::make_unique<Poll>(*this,
-                             Poll::Question{.origin = target.origin,
-                                            .api_key = target.api_key,
-                                            .path = target.path.empty() ? config_.path : target.path,
-                                            .timeout = config_.timeout,
-                                            .max_body_bytes = kHealthBytesMax},
-                             [this, name = target.name](const Result<http::Client::Answer>& answer, Duration took) -> Duration {
-                               if (IsWell(answer) && took > Duration::zero()) hooks_.on_round_trip(name, took);
-                               hooks_.on_probe(name, IsWell(answer));
-                               return config_.interval;
-                             });
-  poll->AskAfter(DurationFromSeconds(Seconds(config_.interval) * kJitter * random_.NextDouble()));
-  return poll;
+  const auto on_answer = [this, name = target.name](const Result<http::Client::Answer>& answer, Duration took) -> Duration {
+    if (IsWell(answer) && took > Duration::zero()) hooks_.on_round_trip(name, took);
+    hooks_.on_probe(name, IsWell(answer));
+    return config_.interval;
+  };
+  const Duration first = DurationFromSeconds(Seconds(config_.interval) * kJitter * random_.NextDouble());
+  return BeginPoll(target, target.path.empty() ? config_.path : target.path, kHealthBytesMax, first, on_answer);
 }
 
 std::unique_ptr<Prober::Poll> Prober::BeginMetrics(const ProbeTarget& target) {
-  auto poll = std::make_unique<Poll>(
-      *this,
-      Poll::Question{.origin = target.origin,
-                     .api_key = target.api_key,
-                     .path = config_.metrics_path,
-                     .timeout = config_.timeout,
-                     .max_body_bytes = kMetricsBytesMax},
-      [this, name = target.name](const Result<http::Client::Answer>& answer, Duration /*took*/) -> Duration {
-        if (answer && answer->head.status == kNotFoundStatus) return kRareInterval;
-        if (!IsWell(answer)) return config_.metrics_interval;
-        const auto report = ReportFromMetrics(answer->body);
-        if (!report) return kRareInterval;
-        hooks_.on_report(name, *report);
-        return config_.metrics_interval;
-      });
-  poll->AskAfter(DurationFromSeconds(Seconds(config_.metrics_interval) * random_.NextDouble()));
-  return poll;
+  const auto on_answer = [this, name = target.name](const Result<http::Client::Answer>& answer, Duration /*took*/) -> Duration {
+    if (answer && answer->head.status == kNotFoundStatus) return kRareInterval;
+    if (!IsWell(answer)) return config_.metrics_interval;
+    const auto report = ReportFromMetrics(answer->body);
+    if (!report) return kRareInterval;
+    hooks_.on_report(name, *report);
+    return config_.metrics_interval;
+  };
+  const Duration first = DurationFromSeconds(Seconds(config_.metrics_interval) * random_.NextDouble());
+  return BeginPoll(target, config_.metrics_path, kMetricsBytesMax, first, on_answer);
 }
 
 std::unique_ptr<Prober::Poll> Prober::BeginModels(const ProbeTarget& target) {
-  auto poll = std::make_unique<Poll>(
-      *this,
-      Poll::Question{.origin = target.origin,
-                     .api_key = target.api_key,
-                     .path = config_.models_path,
-                     .timeout = config_.timeout,
-                     .max_body_bytes = kModelsBytesMax},
-      [this, name = target.name](const Result<http::Client::Answer>& answer, Duration /*took*/) -> Duration {
-        if (!answer) return kModelsRetryInterval;
-        if (!IsWell(answer)) return kRareInterval;
-        if (auto models = ModelsFrom(answer->body)) hooks_.on_models(name, *std::move(models));
-        return kModelsInterval;
-      });
-  poll->AskAfter(DurationFromSeconds(kJitter * random_.NextDouble()));
+  const auto on_answer = [this, name = target.name](const Result<http::Client::Answer>& answer, Duration /*took*/) -> Duration {
+    if (!answer) return kModelsRetryInterval;
+    if (!IsWell(answer)) return kRareInterval;
+    if (auto models = ModelsFrom(answer->body)) hooks_.on_models(name, *std::move(models));
+    return kModelsInterval;
+  };
+  return BeginPoll(target, config_.models_path, kModelsBytesMax, DurationFromSeconds(kJitter * random_.NextDouble()), on_answer);
+}
+
+std::unique_ptr<Prober::Poll> Prober::BeginPoll(const ProbeTarget& target, std::string path, int64_t max_body_bytes,
+                                                Duration first, OnAnswer on_answer) {
+  Poll::Question question{.origin = target.origin,
+                          .api_key = target.api_key,
+                          .path = std::move(path),
+                          .timeout = config_.timeout,
+                          .max_body_bytes = max_body_bytes};
+  auto poll = std::make_unique<Poll>(*this, std::move(question), std::move(on_answer));
+  poll->AskAfter(first);
   return poll;
 }
 

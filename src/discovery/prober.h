@@ -50,10 +50,15 @@ class Prober {
   class Poll;
   struct Upstream;
 
+  // `took` is zero where the connection was not kept from before. The answer is the interval to the next.
+  using OnAnswer = std::function<Duration(const Result<http::Client::Answer>& answer, Duration took)>;
+
   std::unique_ptr<Upstream> Begin(const ProbeTarget& target);
   std::unique_ptr<Poll> BeginHealth(const ProbeTarget& target);
   std::unique_ptr<Poll> BeginMetrics(const ProbeTarget& target);
   std::unique_ptr<Poll> BeginModels(const ProbeTarget& target);
+  std::unique_ptr<Poll> BeginPoll(const ProbeTarget& target, std::string path, int64_t max_body_bytes, Duration first,
+                                  OnAnswer on_answer);
 
   http::EventLoop& loop_;
   http::Client& client_;

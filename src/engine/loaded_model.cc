@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "models/folder_config.h"
-#include "tokenizer/tokenizer_folder.h"
+#include "tokenizer/read_chat_template.h"
 #include "weights/content_digest.h"
 #include "weights/gguf_file.h"
 #include "weights/safetensors_folder.h"
@@ -57,9 +57,7 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::Load(const std::filesystem::pa
 Status LoadedModel::LoadFile(const ModelLoadOptions& options) {
   AUTOGLM_TRY(std::unique_ptr<GgufFile> file, GgufFile::Open(path_));
   AUTOGLM_TRY(tokenizer_, Tokenizer::FromGguf(*file));
-  if (const std::string* source = file->FindString("tokenizer.chat_template")) {
-    AUTOGLM_TRY(chat_template_, ChatTemplate::Parse(*source));
-  }
+  AUTOGLM_TRY(chat_template_, ReadChatTemplate(*file));
   AUTOGLM_TRY(lm_, CausalLm::Open(*file, options));
   source_ = std::move(file);
   return {};
@@ -69,10 +67,7 @@ Status LoadedModel::LoadFolder(const ModelLoadOptions& options) {
   AUTOGLM_TRY(std::unique_ptr<SafetensorsFolder> folder, SafetensorsFolder::Open(path_));
   AUTOGLM_TRY(FolderConfig config, ReadFolderConfig(path_));
   AUTOGLM_TRY(tokenizer_, Tokenizer::FromFolder(path_, config.eos_tokens));
-  AUTOGLM_TRY(const std::optional<std::string> source, ReadChatTemplateSource(path_));
-  if (source) {
-    AUTOGLM_TRY(chat_template_, ChatTemplate::Parse(*source));
-  }
+  AUTOGLM_TRY(chat_template_, ReadChatTemplate(path_));
   AUTOGLM_TRY(lm_, CausalLm::Open(*folder, std::move(config.config), options));
   source_ = std::move(folder);
   return {};

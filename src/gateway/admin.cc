@@ -6,12 +6,12 @@
 #include <utility>
 
 #include "auth/secret_hash.h"
+#include "config/host_port.h"
 #include "discovery/registration.h"
 #include "gateway/gateway.h"
 #include "gateway/query_fields.h"
 #include "gateway/status_json.h"
 #include "routing/prefix_index.h"
-#include "web/loopback.h"
 #include "web/reply.h"
 #include "web/url.h"
 
@@ -23,10 +23,9 @@ constexpr std::string_view kWorkers = "/workers";
 // Whether a page in a browser of this machine may have sent it. Pages may send plain POSTs anywhere, and names of theirs may lead
 // to this machine; what is asked without a token must come from a program.
 bool IsFromPage(const http::Request& request) {
-  std::string_view host = request.Header("host");
-  if (const size_t port = host.rfind(':'); port != std::string_view::npos && !host.ends_with(']')) host = host.substr(0, port);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  return !request.Header("origin").empty() || !IsLoopback(host);
+  constexpr uint16_t kAnyPort = 80;  // where none is said
+  const Result<HostPort> host = ParseHostPort(request.Header("host"), kAnyPort);
+  return !request.Header("origin").empty() || !host || !IsLoopback(host->host);
 }
 
 http::Response NotFound(std::string message) {

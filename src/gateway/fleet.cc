@@ -139,19 +139,20 @@ Status Fleet::SetRoutes(const GatewayState& state) {
       const std::shared_ptr<Route>& route = *state.routes->ByName(config.name);
       const auto known = routes_.find(config.name);
       const bool is_known = known != routes_.end() && known->second->route() == route;
+      std::unique_ptr<WatchedRoute>& watched = next[config.name];
+      if (is_known) {
+        watched = std::move(known->second);
+        watched->SetConfigured(config.upstreams);
+        continue;
+      }
       auto registered = OpenRegistered(config.name, state.config.workers);
       if (!registered) {
         status = tl::unexpected<Error>(registered.error());
         registered = OpenRegistered(config.name, {});
       }
-      std::unique_ptr<WatchedRoute> watched =
-          is_known ? std::move(known->second)
-                   : std::make_unique<WatchedRoute>(thread_.loop(), *client_, route, **registered, seed_ + next.size());
+      watched = std::make_unique<WatchedRoute>(thread_.loop(), *client_, route, **registered, seed_ + next.size());
       watched->SetConfigured(config.upstreams);
-      if (!is_known) {
-        if (const Status started = watched->StartSources(thread_.loop(), *client_); !started) status = started;
-      }
-      next.emplace(config.name, std::move(watched));
+      if (const Status started = watched->StartSources(thread_.loop(), *client_); !started) status = started;
     }
     routes_ = std::move(next);
   });

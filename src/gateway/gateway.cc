@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "base/check.h"
+#include "config/host_port.h"
 #include "telemetry/log.h"
-#include "web/loopback.h"
 
 namespace autoglm::gateway {
 namespace {

@@ -1,13 +1,15 @@
 #include "gateway/prompt_tokenizer.h"
 
-#include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "openai/chat_completion_request.h"
 #include "openai/completion_request.h"
 
 namespace autoglm::gateway {
+namespace {
 
+// Errors: of paths that have no prompt, and where the engine will have something to say about the request.
 Result<std::vector<TokenId>> TokensOfRequest(const PromptEncoder& encoder, std::string_view path, std::string_view body) {
   if (path.ends_with("/chat/completions")) {
     AUTOGLM_TRY(const ChatCompletionRequest request, ParseChatCompletionRequest(body));
@@ -19,6 +21,8 @@ Result<std::vector<TokenId>> TokensOfRequest(const PromptEncoder& encoder, std::
   }
   return Fail(ErrorCode::kUnsupported, "requests of this path have no prompt that is known");
 }
+
+}  // namespace
 
 PromptTokenizer::PromptTokenizer(int num_threads) {
   for (int i = 0; i < num_threads; ++i) threads_.push_back(std::make_unique<http::LoopThread>());

@@ -4,8 +4,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
-#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -15,11 +13,8 @@
 
 namespace autoglm::gateway {
 
-// Tokens of a request's prompt, or of the first of several, as an engine computes them. Errors: of paths that have no prompt, and
-// where the engine will have something to say about the request.
-Result<std::vector<TokenId>> TokensOfRequest(const PromptEncoder& encoder, std::string_view path, std::string_view body);
-
-// Tokenises prompts on threads of its own, so that a long one holds up nobody else's stream.
+// Tokenises prompts, of several in a request the first, as an engine does: on threads of its own, so that a long one holds up
+// nobody else's stream.
 class PromptTokenizer {
  public:
   // Empty where the prompt's tokens cannot be known.

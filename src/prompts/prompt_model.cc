@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include <limits>
-#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
 
-#include "tokenizer/tokenizer_folder.h"
+#include "tokenizer/read_chat_template.h"
 #include "weights/gguf_file.h"
 
 namespace autoglm {
@@ -23,19 +22,14 @@ Result<Parts> ReadFile(const std::filesystem::path& path) {
   Parts parts;
   AUTOGLM_TRY(const std::unique_ptr<GgufFile> file, GgufFile::Open(path));
   AUTOGLM_TRY(parts.tokenizer, Tokenizer::FromGguf(*file));
-  if (const std::string* source = file->FindString("tokenizer.chat_template")) {
-    AUTOGLM_TRY(parts.chat_template, ChatTemplate::Parse(*source));
-  }
+  AUTOGLM_TRY(parts.chat_template, ReadChatTemplate(*file));
   return parts;
 }
 
 Result<Parts> ReadFolder(const std::filesystem::path& path) {
   Parts parts;
   AUTOGLM_TRY(parts.tokenizer, Tokenizer::FromFolder(path, {}));
-  AUTOGLM_TRY(std::optional<std::string> source, ReadChatTemplateSource(path));
-  if (source) {
-    AUTOGLM_TRY(parts.chat_template, ChatTemplate::Parse(*std::move(source)));
-  }
+  AUTOGLM_TRY(parts.chat_template, ReadChatTemplate(path));
   return parts;
 }
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -121,6 +122,12 @@ class Server:
         assert code == 0, f"exit code {code}:\n{self.log_path.read_text()[-3000:]}"
         checks = self.log_events("integrity_check")
         assert checks and checks[-1]["ok"] is True, f"integrity check at the end: {checks}"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
 
 def wait_until(condition, timeout_s):

@@ -1,18 +1,11 @@
 """Routing by what replicas have in their prefix caches, as they say themselves."""
 import json
-import socket
 
 import pytest
 from gateway_process import Gateway
-from serving import Server, wait_until
+from serving import Server, free_port, wait_until
 
 STORY = "The ferry crossed the sound twice a day, and nobody on board ever read the timetable. " * 12
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Replica(Server):

@@ -4,17 +4,11 @@ import socket
 import msgpack
 import pytest
 import zmq
-from serving import Server
+from serving import Server, free_port
 
 BLOCK = 32
 END = (1 << 64) - 1
 STORY = "The ferry crossed the sound twice a day, and nobody on board ever read the timetable. " * 12
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Follower:
