@@ -45,6 +45,7 @@ struct Arrival {
   CancelToken cancel;
   std::shared_ptr<TokenStream> stream;
   TimePoint arrived;
+  bool was_restored = false;
   std::optional<TimePoint> deadline;
 };
 
@@ -266,7 +267,11 @@ std::shared_ptr<TokenStream> Engine::Impl::Push(GenerationRequest request, TimeP
   CancelToken cancel;
   auto stream = std::make_shared<TokenStream>(cancel);
   const GenerationRequest urgency{.priority = request.priority, .target = request.target};
-  AUTOGLM_CHECK(inbox.TryPush({std::move(request), cancel, stream, now, deadline}));  // it holds all that have a place
+  AUTOGLM_CHECK(inbox.TryPush({.request = std::move(request),
+                               .cancel = cancel,
+                               .stream = stream,
+                               .arrived = now,
+                               .deadline = deadline}));  // it holds all that have a place
   InterruptFor(urgency);
   return stream;
 }
@@ -307,6 +312,7 @@ void Engine::Impl::ThreadMain() {
   });
   while (!stopping) {
     AcceptArrivals();
+    blocks.SetTime(std::chrono::duration_cast<std::chrono::seconds>(clock.Now().time_since_epoch()).count());
     tier->Poll();
     RunErrands();
     AnswerIntegrityChecks();
@@ -352,7 +358,10 @@ std::optional<Arrival> Engine::Impl::WaitForArrival() {
 void Engine::Impl::Accept(Arrival arrival) {
   const auto waiting = std::make_shared<Arrival>(std::move(arrival));
   const auto enqueue = [this, waiting] { Enqueue(std::move(*waiting)); };
-  if (!tier->Restore(waiting->request.prompt_tokens, waiting->request.cache_scope, waiting->cancel, enqueue)) enqueue();
+  waiting->was_restored = true;
+  if (tier->Restore(waiting->request.prompt_tokens, waiting->request.cache_scope, waiting->cancel, enqueue)) return;
+  waiting->was_restored = false;
+  enqueue();
 }
 
 void Engine::Impl::Enqueue(Arrival arrival) {
@@ -371,6 +380,7 @@ void Engine::Impl::Enqueue(Arrival arrival) {
                                                   .tenant = arrival.request.tenant,
                                                   .cache_scope = arrival.request.cache_scope,
                                                   .arrived = arrival.arrived,
+                                                  .was_restored = arrival.was_restored,
                                                   .target = arrival.request.target,
                                                   .deadline = arrival.deadline,
                                                   .cancel = arrival.cancel},
@@ -493,6 +503,12 @@ void Engine::ErasePrefix(std::string name, std::vector<TokenId> tokens, const Ca
     // again.
     impl->tier->Erase(KeysBehind(impl->blocks, tokens, scope));
     done(num_forgotten);
+  });
+}
+
+void Engine::ListCache(size_t limit, std::function<void(CacheContents)> done) {
+  impl_->Post([impl = impl_.get(), limit, done = std::move(done)] {
+    done({.blocks = impl->blocks.stats(), .tier = impl->tier->stats(), .prefixes = impl->blocks.Prefixes(limit)});
   });
 }
 

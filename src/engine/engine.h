@@ -114,6 +114,14 @@ class Engine {
   // Forgets it, in memory and on the disk, from its end on as far as no other prefix goes on from there; how many blocks.
   void ErasePrefix(std::string name, std::vector<TokenId> tokens, const CacheScope& scope, std::function<void(int64_t)> done);
 
+  // The prefixes used last, and the blocks, as they are between two steps. `done` is called on the engine thread.
+  struct CacheContents {
+    BlockManagerStats blocks;
+    KvTierStats tier;
+    std::vector<RadixTree::Prefix> prefixes;
+  };
+  void ListCache(size_t limit, std::function<void(CacheContents)> done);
+
   // Any thread. From now on Submit answers kUnavailable; what was accepted goes on.
   void BeginDrain();
   bool IsIdle() const;  // nothing waiting, running or just submitted

@@ -5,6 +5,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <numeric>
 #include <thread>
 
 #include "engine/loaded_model.h"
@@ -32,6 +33,8 @@ class Collector {
   void WaitForFinish() {
     while (!last.finish) TakeNext();
   }
+
+  SequenceTimes times() const { return stream_->times(); }
 
   std::vector<TokenId> tokens;
   TokenStream::Update last;
@@ -90,8 +93,14 @@ TEST_F(EngineTest, Generates_MaxTokensAndSaysLength) {
   EXPECT_EQ(collector.tokens.size(), 9u);
   EXPECT_EQ(collector.last.finish, FinishReason::kLength);
   EXPECT_EQ(collector.last.num_prompt_tokens, 20);
-  EXPECT_GE(collector.last.times.first_token, collector.last.times.first_scheduled);
-  EXPECT_GE(collector.last.times.first_scheduled, collector.last.times.enqueued);
+  const SequenceTimes times = collector.times();
+  EXPECT_GE(times.first_token, times.first_scheduled);
+  EXPECT_GE(times.first_scheduled, times.enqueued);
+  EXPECT_EQ(std::accumulate(times.phases.begin(), times.phases.end(), Duration{}), times.ended - times.enqueued);
+  EXPECT_GT(times.Of(SequencePhase::kPrefill), Duration{});
+  EXPECT_GT(times.Of(SequencePhase::kDecode), Duration{});
+  EXPECT_EQ(times.num_steps, 9);
+  EXPECT_GT(times.cpu, Duration{});
 }
 
 TEST_F(EngineTest, ManyAtOnce_EachEqualToItsAnswerAlone) {

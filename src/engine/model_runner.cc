@@ -8,7 +8,7 @@
 namespace autoglm {
 
 const StepResult* ModelRunner::Run(const StepPlan& plan, const std::atomic<bool>& interrupt) {
-  const TimePoint started = Clock::Real().Now();
+  meter_.Begin();
   const bool loads_weights = !model_.lm().load_progress().is_complete();
   FillSlices(plan);
   if (!model_.lm().Forward(slices_, kv_, pool_, logits_, &interrupt)) return nullptr;
@@ -20,7 +20,11 @@ const StepResult* ModelRunner::Run(const StepPlan& plan, const std::atomic<bool>
     if (slice.samples) Sample(slice, rest);
   }
   // What it takes to load weights says nothing of later steps.
-  result_.seconds = loads_weights ? 0 : Seconds(Clock::Real().Now() - started);
+  const StepMeter::Cost cost = meter_.End();
+  result_.elapsed = cost.elapsed;
+  result_.cpu = cost.cpu;
+  result_.run_queue = cost.run_queue;
+  result_.seconds = loads_weights ? 0 : Seconds(cost.elapsed);
   return &result_;
 }
 

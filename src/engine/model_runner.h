@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "engine/loaded_model.h"
+#include "engine/step_meter.h"
 #include "models/kv_pool.h"
 #include "scheduler/step_plan.h"
 
@@ -36,6 +37,7 @@ class ModelRunner {
   std::vector<TokenId> drafted_;      // tokens of slices with a draft, and the draft
   std::vector<float> logits_;
   StepResult result_;
+  StepMeter meter_;
 };
 
 }  // namespace autoglm

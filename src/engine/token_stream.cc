@@ -12,6 +12,11 @@ TokenStream::Update TokenStream::Take() {
   return update;
 }
 
+SequenceTimes TokenStream::times() const {
+  const std::lock_guard lock(mutex_);
+  return times_;
+}
+
 void TokenStream::SetWake(std::function<void()> wake) {
   const std::lock_guard lock(mutex_);
   wake_ = std::move(wake);
@@ -30,7 +35,7 @@ void TokenStream::Deliver(std::optional<TokenId> token, std::optional<FinishReas
   const std::lock_guard lock(mutex_);
   if (token) pending_.tokens.push_back(*token);
   pending_.finish = finish;
-  pending_.times = sequence.times;
+  times_ = sequence.times;
   pending_.num_prompt_tokens = sequence.num_prompt_tokens;
   pending_.num_cached_tokens = sequence.num_cached_tokens;
   pending_.num_generated = sequence.num_generated();

@@ -35,6 +35,7 @@ class CallHandle final : public ClientCall {
   void Pause() override { connection_->Pause(call_); }
   void Resume() override { connection_->Resume(call_); }
   bool was_connection_reused() const override { return was_reused_; }
+  CallTimes times() const override { return connection_->TimesOf(call_); }
 
  private:
   const std::shared_ptr<ClientConnection> connection_;
@@ -52,6 +53,7 @@ class FetchCall final : public ClientCall, public ResponseReceiver {
   void Pause() override { call_->Pause(); }
   void Resume() override { call_->Resume(); }
   bool was_connection_reused() const override { return call_->was_connection_reused(); }
+  CallTimes times() const override { return call_->times(); }
 
   void OnHead(ResponseHead head) override { answer_.head = std::move(head); }
   void OnBody(std::string_view bytes) override {

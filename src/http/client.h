@@ -95,6 +95,12 @@ class ResponseReceiver {
   virtual void OnFailure(const ClientError& error) = 0;
 };
 
+// When a call came how far; zero: not yet.
+struct CallTimes {
+  std::chrono::steady_clock::time_point connected;  // and the request begins to be sent
+  std::chrono::steady_clock::time_point sent;       // all of it
+};
+
 // A request on its way. Destroyed before its end, it is cancelled: the connection is closed, which tells the server.
 class ClientCall {
  public:
@@ -103,6 +109,7 @@ class ClientCall {
   virtual void Pause() = 0;
   virtual void Resume() = 0;
   virtual bool was_connection_reused() const = 0;
+  virtual CallTimes times() const = 0;
 };
 
 struct ClientOptions {

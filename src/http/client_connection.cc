@@ -64,6 +64,7 @@ void ClientConnection::Begin(ClientRequest request, ResponseReceiver& receiver, 
   has_head_ = false;
   is_paused_ = false;
   begun_ = begun;
+  times_ = {};
   phase_since_ = begun;
   if (phase_ == Phase::kIdle) return StartSending();
   ArmIfEarlier();
@@ -121,6 +122,7 @@ void ClientConnection::WaitFor(IoStatus status, void (ClientConnection::*then)()
 void ClientConnection::StartSending() {
   phase_ = Phase::kSending;
   phase_since_ = Clock::now();
+  times_.connected = phase_since_;
   ArmIfEarlier();
   StartRead();
   ContinueSending();
@@ -143,6 +145,7 @@ void ClientConnection::ContinueSending() {
     if (status != IoStatus::kDone) return asio::post(loop_.context, [self = shared_from_this()] { self->OnReadable(); });
     num_sent_ += num_written;
   }
+  times_.sent = Clock::now();
   phase_ = Phase::kWaiting;
 }
 

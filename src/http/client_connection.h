@@ -41,6 +41,8 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void Pause(uint64_t call);
   void Resume(uint64_t call);
   void Close();
+  // Of the last call, if that is its number; else of one that did not get so far.
+  CallTimes TimesOf(uint64_t call) const { return call == call_ ? times_ : CallTimes{}; }
 
   uint64_t call() const { return call_; }  // the last one's number
   bool was_used() const { return num_served_ > 0; }
@@ -99,6 +101,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   bool has_input_ = false;  // any byte of the answer
   bool has_head_ = false;   // and the receiver too
   Clock::time_point begun_{};
+  CallTimes times_;
   Clock::time_point phase_since_{};  // receiving: the last byte
 };
 

@@ -13,6 +13,7 @@
 #include <span>
 #include <utility>
 
+#include "http/tcp_figures.h"
 #include "telemetry/log.h"
 
 namespace autoglm::http {
@@ -32,6 +33,8 @@ constexpr std::chrono::milliseconds kLingerTime{1000};
 
 // A connection accepted just before the drain may have its first request on the way.
 constexpr std::chrono::milliseconds kDrainGrace{250};
+
+constexpr std::chrono::milliseconds kLeastExplained{5};
 
 std::string PeerName(const asio::ip::tcp::socket& socket) {
   error_code error;
@@ -75,7 +78,10 @@ void Connection::Finish() {
 
 void Connection::AbandonExchange() {
   // The callback may run anything, so the member is empty before it does.
-  if (const auto exchange = std::exchange(exchange_, nullptr)) exchange->MarkGone();
+  const auto exchange = std::exchange(exchange_, nullptr);
+  if (exchange == nullptr) return;
+  exchange->MarkGone();
+  Report(*exchange, false);
 }
 
 void Connection::CloseSocket() {
@@ -137,9 +143,11 @@ asio::awaitable<bool> Connection::ServeOne() {
 asio::awaitable<Connection::ReadOutcome> Connection::ReadRequest(RequestParser& parser) {
   BodyShare share(core_);
   bool told_to_continue = false;
+  head_complete_ = {};
   for (;;) {
     if (is_closed_) co_return ReadOutcome::kClosed;
     if (!FeedInput(parser, share)) co_return ReadOutcome::kRejected;
+    StampParts(parser);
     if (parser.stage() == RequestParser::Stage::kComplete) break;
     if (is_read_closed_ || IsIdleInDrain()) co_return ReadOutcome::kClosed;
 
@@ -160,6 +168,15 @@ asio::awaitable<Connection::ReadOutcome> Connection::ReadRequest(RequestParser& 
   }
   ClearDeadline();
   co_return ReadOutcome::kRequest;
+}
+
+void Connection::StampParts(const RequestParser& parser) {
+  if (parser.stage() == RequestParser::Stage::kHead) return;
+  const bool is_complete = parser.stage() == RequestParser::Stage::kComplete;
+  if (head_complete_ != Clock::time_point{} && !is_complete) return;
+  const Clock::time_point now = Clock::now();
+  if (head_complete_ == Clock::time_point{}) head_complete_ = now;
+  if (is_complete) body_complete_ = now;
 }
 
 // False when the request must be refused; rejection_ says why.
@@ -227,6 +244,8 @@ asio::awaitable<bool> Connection::Answer(RequestParser& parser) {
   auto request = std::make_shared<Request>(parser.TakeRequest());
   request->peer = peer_;
   request->accepted = input_since_;
+  request->head_complete = head_complete_;
+  request->body_complete = body_complete_;
   // What is left in the input is the beginning of the next request. Nothing left: a large body's room goes back.
   input_since_ = input_.empty() ? Clock::time_point{} : Clock::now();
   if (input_.empty()) input_.shrink_to_fit();
@@ -240,15 +259,28 @@ asio::awaitable<bool> Connection::Answer(RequestParser& parser) {
   const auto state = std::make_shared<ExchangeState>(core_.options.max_write_backlog_bytes,
                                                      [self] { asio::post(self->io_.context(), [self] { self->OnWake(); }); });
   exchange_ = state;
+  num_answer_bytes_ = 0;
+  write_blocked_ = {};
   StartRead();
   io_.handler(std::move(request), MakeExchange(state));
 
   const bool is_complete = co_await WriteAnswer(*state, encoder);
+  if (is_complete) Report(*state, true);
   exchange_.reset();
   is_complete ? state->Detach() : state->MarkGone();
+  if (!is_complete) Report(*state, false);
   if (!is_complete) co_return false;
   ends_politely_ = !encoder.keeps_alive();
   co_return encoder.keeps_alive();
+}
+
+void Connection::Report(ExchangeState& state, bool is_complete) {
+  const Clock::time_point now = Clock::now();
+  RequestDelivery delivery{
+      .ended = now, .is_complete = is_complete, .num_sent_bytes = num_answer_bytes_, .write_blocked = write_blocked_};
+  // Where a request was over in no time, there is nothing that the connection could explain.
+  if (now - body_complete_ >= kLeastExplained && !is_closed_) delivery.tcp = TcpFiguresOf(transport_.socket().native_handle());
+  state.MarkDelivered(delivery);
 }
 
 asio::awaitable<bool> Connection::WriteAnswer(ExchangeState& state, ResponseEncoder& encoder) {
@@ -287,13 +319,16 @@ asio::awaitable<bool> Connection::WriteAll(OutputPieces out, ExchangeState* stat
     size_t num_written = 0;
     const IoStatus status = transport_.Write(left, num_written);
     if (status == IoStatus::kNeedsWritable || status == IoStatus::kNeedsReadable) {
-      SetDeadline(Clock::now() + core_.options.write_timeout);
+      const Clock::time_point blocked_since = Clock::now();
+      SetDeadline(blocked_since + core_.options.write_timeout);
       co_await WaitForSocket(status);
       ClearDeadline();
+      write_blocked_ += Clock::now() - blocked_since;
       continue;
     }
     if (status != IoStatus::kDone) co_return false;
     num_left -= static_cast<int64_t>(num_written);
+    num_answer_bytes_ += static_cast<int64_t>(num_written);
     if (state != nullptr) state->SetInFlight(num_left);
     while (!left.empty() && num_written >= left.front().size()) {
       num_written -= left.front().size();

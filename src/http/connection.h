@@ -47,12 +47,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::awaitable<bool> ServeOne();
   boost::asio::awaitable<ReadOutcome> ReadRequest(RequestParser& parser);
   bool FeedInput(RequestParser& parser, BodyShare& share);
+  void StampParts(const RequestParser& parser);
   void UpdateReadDeadline(const RequestParser& parser);
   std::chrono::milliseconds FirstByteTimeout() const;
   bool IsIdleInDrain() const;
   boost::asio::awaitable<bool> Answer(RequestParser& parser);
   boost::asio::awaitable<bool> WriteAnswer(ExchangeState& state, ResponseEncoder& encoder);
   boost::asio::awaitable<bool> WriteAll(OutputPieces out, ExchangeState* state);
+  void Report(ExchangeState& state, bool is_complete);
   // Answers with rejection_. No parameter: GCC 12 destroys a braced temporary in a co_await expression twice.
   boost::asio::awaitable<void> Refuse();
   boost::asio::awaitable<void> Linger();
@@ -98,6 +100,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool is_lingering_ = false;
   bool is_waiting_for_socket_ = false;
   bool is_closed_ = false;
+
+  // Of the request that is read or answered.
+  Clock::time_point head_complete_{};
+  Clock::time_point body_complete_{};
+  int64_t num_answer_bytes_ = 0;
+  Duration write_blocked_{};
 
   Waiting waiting_ = Waiting::kNothing;
   int64_t num_served_ = 0;

@@ -19,6 +19,7 @@ class SharedExchange final : public Exchange {
   void End() override { state_->End(); }
   int64_t backlog_bytes() const override { return state_->backlog_bytes(); }
   void OnClientGone(std::function<void()> callback) override { state_->OnClientGone(std::move(callback)); }
+  void OnDelivered(std::function<void(const RequestDelivery&)> callback) override { state_->OnDelivered(std::move(callback)); }
 
  private:
   const std::shared_ptr<ExchangeState> state_;
@@ -113,6 +114,11 @@ void ExchangeState::OnClientGone(std::function<void()> callback) {
   callback();
 }
 
+void ExchangeState::OnDelivered(std::function<void(const RequestDelivery&)> callback) {
+  std::lock_guard lock(mutex_);
+  on_delivered_ = std::move(callback);
+}
+
 int64_t ExchangeState::backlog_bytes() const {
   std::lock_guard lock(mutex_);
   return waiting_bytes_ + in_flight_bytes_;
@@ -155,6 +161,15 @@ void ExchangeState::MarkGone() {
     callback.swap(on_gone_);
   }
   if (callback) callback();
+}
+
+void ExchangeState::MarkDelivered(const RequestDelivery& delivery) {
+  std::function<void(const RequestDelivery&)> callback;
+  {
+    std::lock_guard lock(mutex_);
+    callback.swap(on_delivered_);
+  }
+  if (callback) callback(delivery);
 }
 
 void ExchangeState::WakeLocked() {

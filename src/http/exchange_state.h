@@ -26,6 +26,7 @@ class ExchangeState {
   void Write(std::string data);
   void End();
   void OnClientGone(std::function<void()> callback);
+  void OnDelivered(std::function<void(const RequestDelivery&)> callback);
   void Drop();
   int64_t backlog_bytes() const;
 
@@ -46,6 +47,8 @@ class ExchangeState {
   void Detach();
   // Detaches and calls the client-gone callback, unless the handler's part was over.
   void MarkGone();
+  // Tells whoever wants to know, once.
+  void MarkDelivered(const RequestDelivery& delivery);
 
  private:
   enum class Phase { kUnanswered, kStreaming, kAnswered };
@@ -64,6 +67,7 @@ class ExchangeState {
   int64_t waiting_bytes_ = 0;
   int64_t in_flight_bytes_ = 0;
   std::function<void()> on_gone_;
+  std::function<void(const RequestDelivery&)> on_delivered_;
 };
 
 // The handler's end; its destruction is the Drop.

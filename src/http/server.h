@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "http/event_loop.h"
 #include "http/tls.h"
+#include "telemetry/request_delivery.h"
 
 namespace autoglm::http {
 
@@ -22,8 +23,11 @@ struct Request {
   std::string query;                                         // after '?', undecoded
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::string body;
-  std::string peer;                                // "127.0.0.1:41234"
-  std::chrono::steady_clock::time_point accepted;  // first byte of the request line
+  std::string peer;  // "127.0.0.1:41234"
+  // First byte of the request line; the ends of head and body.
+  std::chrono::steady_clock::time_point accepted;
+  std::chrono::steady_clock::time_point head_complete;
+  std::chrono::steady_clock::time_point body_complete;
 
   // Empty where absent.
   std::string_view Header(std::string_view lower_case_name) const;
@@ -58,6 +62,10 @@ class Exchange {
   // side counts as closing), reads too slowly, or the server is destroyed, before Send or End was called. Called at once
   // where that has already happened. The callback is let go of with the answer, so it may own the exchange.
   virtual void OnClientGone(std::function<void()> callback) = 0;
+
+  // Calls back once, on the connection's thread, when the kernel has the last byte or the connection is gone; not at all where
+  // the callback comes later than that. To be set before Send or Start.
+  virtual void OnDelivered(std::function<void(const RequestDelivery&)> callback) = 0;
 };
 
 // A request that was refused before it reached the handler, because it is none or is too much. Views last for the call.

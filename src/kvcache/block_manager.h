@@ -85,6 +85,9 @@ class BlockManager {
   void ClearCache();
 
   BlockManagerStats stats() const;
+  // RadixTree::SetTime and Prefixes.
+  void SetTime(int64_t seconds) { tree_.SetTime(seconds); }
+  std::vector<RadixTree::Prefix> Prefixes(size_t limit) const { return tree_.Prefixes(limit); }
   // The names of the table's shared blocks, in order.
   std::vector<BlockKey> KeysOf(const BlockTable& table) const;
   // Whether the block holds nothing that anybody could ask for.

@@ -105,6 +105,7 @@ void RadixTree::Unreference(BlockIndex block) {
   const double cost = cost_ ? cost_(node.depth * kBlockSizeTokens, node.num_tokens, node.key) : 0;
   node.worth = worth_evicted_ + cost;
   node.used_at = ++num_uses_;
+  node.used_second = seconds_;
   ++num_unreferenced_;
   if (node.num_children == 0) PushHeap(block);
 }
@@ -322,6 +323,28 @@ Status RadixTree::CheckHeap() const {
     return Broken(fmt::format("{} unreferenced nodes, counted as {}", num_unreferenced, num_unreferenced_));
   }
   return {};
+}
+
+std::vector<RadixTree::Prefix> RadixTree::Prefixes(size_t limit) const {
+  std::vector<BlockIndex> leaves;
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (nodes_[i].is_node && nodes_[i].num_children == 0) leaves.push_back(static_cast<BlockIndex>(i));
+  }
+  const auto age = [this](BlockIndex leaf) { return At(leaf).num_references > 0 ? uint64_t{0} : num_uses_ - At(leaf).used_at; };
+  const auto num_kept = static_cast<std::ptrdiff_t>(std::min(limit, leaves.size()));
+  std::ranges::partial_sort(leaves, leaves.begin() + num_kept, {}, age);
+  leaves.resize(static_cast<size_t>(num_kept));
+  std::vector<Prefix> prefixes;
+  prefixes.reserve(leaves.size());
+  for (const BlockIndex leaf : leaves) {
+    Prefix prefix{.num_tokens = int64_t{At(leaf).depth} * kBlockSizeTokens + At(leaf).num_tokens,
+                  .num_own_blocks = 1,
+                  .num_users = At(leaf).num_references,
+                  .unused_seconds = At(leaf).num_references > 0 ? 0 : int64_t{seconds_ - At(leaf).used_second}};
+    for (BlockIndex up = At(leaf).parent; up != kRoot && At(up).num_children == 1; up = At(up).parent) ++prefix.num_own_blocks;
+    prefixes.push_back(prefix);
+  }
+  return prefixes;
 }
 
 }  // namespace autoglm

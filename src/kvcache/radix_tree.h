@@ -75,6 +75,18 @@ class RadixTree {
   uint64_t salt(BlockIndex block) const { return At(block).salt; }
   int64_t num_references(BlockIndex block) const { return At(block).num_references; }
   int64_t num_nodes() const { return num_nodes_; }
+
+  // A prefix that goes on in no other.
+  struct Prefix {
+    int64_t num_tokens = 0;
+    int64_t num_own_blocks = 0;  // at its end, that no other prefix shares
+    int64_t num_users = 0;       // tables that reference its end
+    int64_t unused_seconds = 0;  // since it was let go of last
+  };
+  // What time it is, for Prefixes; in seconds of any clock.
+  void SetTime(int64_t seconds) { seconds_ = static_cast<uint32_t>(seconds); }
+  // The ones used last, at most `limit`. Looks at all nodes.
+  std::vector<Prefix> Prefixes(size_t limit) const;
   int64_t num_unreferenced() const { return num_unreferenced_; }
 
   // Every node can be found from its parent, child counts and reference counts add up, and the heap holds exactly the nodes that
@@ -101,6 +113,7 @@ class RadixTree {
     uint64_t hash = 0;     // of a full node
     double worth = 0;      // of an unreferenced node
     uint64_t used_at = 0;  // decides between equal ones
+    uint32_t used_second = 0;
     BlockKey key = {};
     std::array<TokenId, kBlockSizeTokens> tokens = {};
   };
@@ -134,6 +147,7 @@ class RadixTree {
   Cost cost_;
   double worth_evicted_ = 0;  // of the node evicted last, or of a dearer one before
   uint64_t num_uses_ = 0;
+  uint32_t seconds_ = 0;
   int64_t num_nodes_ = 0;
   int64_t num_unreferenced_ = 0;
 };

@@ -195,6 +195,23 @@ RadixTree SmallTree() {
   return tree;
 }
 
+TEST(RadixTree, Prefixes_AreTheEndsOfPaths_TheLastUsedFirst) {
+  RadixTree tree = SmallTree();
+  tree.SetTime(100);
+  const auto prefixes = tree.Prefixes(10);
+  ASSERT_FALSE(prefixes.empty());
+  int64_t num_users = 0;
+  for (const RadixTree::Prefix& prefix : prefixes) {
+    EXPECT_GT(prefix.num_tokens, 0);
+    EXPECT_GE(prefix.num_own_blocks, 1);
+    num_users += prefix.num_users;
+    EXPECT_EQ(prefix.unused_seconds, prefix.num_users > 0 ? 0 : 100);
+  }
+  EXPECT_GT(num_users, 0);
+  EXPECT_EQ(tree.Prefixes(1).size(), 1U);
+  EXPECT_GT(tree.Prefixes(1).front().num_users, 0) << "what is in use comes first";
+}
+
 TEST(RadixTree, CheckIntegrity_FindsEveryKindOfDamage) {
   using Peer = RadixTreePeer;
   ASSERT_TRUE(SmallTree().CheckIntegrity());

@@ -54,6 +54,13 @@ void ChunkWriter::AppendUsage(std::string& out, const Usage& usage) const {
   out += "}\n\n";
 }
 
+void ChunkWriter::AppendTiming(std::string& out, std::string_view milliseconds_by_stage) const {
+  out += before_choices_;
+  out += usage_ == StreamUsage::kInclude ? "],\"usage\":null,\"timing\":" : "],\"timing\":";
+  out += milliseconds_by_stage;
+  out += "}\n\n";
+}
+
 void ChunkWriter::AppendDone(std::string& out) { out += "data: [DONE]\n\n"; }
 
 void ChunkWriter::AppendError(std::string& out, const ErrorBody& error) { out += "data: " + ErrorJson(error) + "\n\n"; }

@@ -29,6 +29,8 @@ class ChunkWriter {
   void AppendFinish(std::string& out, size_t choice, FinishReason reason) const;
   // Nothing where usage was not asked for.
   void AppendUsage(std::string& out, const Usage& usage) const;
+  // Where the time of the request went: milliseconds by stage, as a JSON object. For clients that asked.
+  void AppendTiming(std::string& out, std::string_view milliseconds_by_stage) const;
   static void AppendDone(std::string& out);
   static void AppendError(std::string& out, const ErrorBody& error);
   // A comment, which clients skip: keeps proxies from taking a silent stream for a dead one.

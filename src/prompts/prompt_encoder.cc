@@ -23,7 +23,8 @@ PromptEncoder::PromptEncoder(const Tokenizer& tokenizer, const ChatTemplate* cha
       max_token_bytes_(LongestToken(tokenizer)),
       writes_tools_(WritesTools()) {}
 
-Result<std::vector<TokenId>> PromptEncoder::EncodeChat(const ChatCompletionRequest& request) const {
+Result<std::vector<TokenId>> PromptEncoder::EncodeChat(const ChatCompletionRequest& request,
+                                                       const std::function<void()>& on_rendered) const {
   if (chat_template_ == nullptr) {
     return Fail(ErrorCode::kUnsupported, "this model has no chat template; use /v1/completions with a prompt", "messages");
   }
@@ -33,6 +34,7 @@ Result<std::vector<TokenId>> PromptEncoder::EncodeChat(const ChatCompletionReque
   Result<std::vector<ChatTemplate::Piece>> pieces = chat_template_->RenderPieces(TemplateContext(request));
   if (!pieces)
     return Fail(ErrorCode::kInvalidArgument, "the model's chat template refused: " + pieces.error().message, "messages");
+  if (on_rendered) on_rendered();
   size_t num_bytes = 0;
   for (const ChatTemplate::Piece& piece : *pieces) num_bytes += piece.text.size();
   AUTOGLM_TRY_VOID(CheckFits(num_bytes, "messages"));

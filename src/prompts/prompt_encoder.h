@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "base/result.h"
@@ -19,7 +20,9 @@ class PromptEncoder {
 
   // Renders the chat template. What users wrote never becomes a control token. Errors: kUnsupported without a template,
   // or for tools that the template has no place for, kInvalidArgument with what the template refused, kContextLengthExceeded.
-  Result<std::vector<TokenId>> EncodeChat(const ChatCompletionRequest& request) const;
+  // `on_rendered` is called between rendering and tokenising.
+  Result<std::vector<TokenId>> EncodeChat(const ChatCompletionRequest& request,
+                                          const std::function<void()>& on_rendered = nullptr) const;
 
   // A raw prompt may spell special tokens: whoever writes the whole prompt writes its structure, too. Token ids stay as
   // they are. Errors: kInvalidArgument where nothing is left to compute, kContextLengthExceeded.

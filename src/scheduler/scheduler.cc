@@ -72,7 +72,9 @@ Result<Sequence*> Scheduler::Enqueue(Request request, std::unique_ptr<Sampler> s
   sequence.num_prompt_tokens = num_given - sequence.request.num_continued;
   sequence.sampler = std::move(sampler);
   if (options_.speculates) sequence.speculator = std::make_unique<Speculator>(acceptance_);
-  sequence.times.enqueued = sequence.request.arrived.value_or(clock_.Now());
+  const TimePoint now = clock_.Now();
+  const TimePoint arrived = sequence.request.arrived.value_or(now);
+  sequence.times.Enqueued(arrived, sequence.request.was_restored ? now : arrived);
   sequences_.emplace(&sequence, std::move(owned));
   const Duration shift = sequence.request.priority * options_.priority_step;
   sequence.allowance = sequence.request.target - kStandardTarget + shift;
@@ -321,10 +323,10 @@ void Scheduler::Start(Sequence& sequence) {
   waiting_.Remove(sequence);
   sequence.block_table = blocks_.MatchPrefix(sequence.tokens, sequence.num_tokens() - 1, sequence.request.cache_scope);
   sequence.num_computed = sequence.block_table.num_matched_tokens;
-  if (sequence.num_preemptions == 0) {
+  if (sequence.times.num_preemptions == 0) {
     sequence.num_cached_tokens = std::min(sequence.num_computed, sequence.num_prompt_tokens);
-    sequence.times.first_scheduled = clock_.Now();
   }
+  sequence.times.Scheduled(clock_.Now());
   sequence.num_charged = std::max(sequence.num_charged, std::min(sequence.num_computed, sequence.num_given()));
   sequence.state = SequenceState::kRunning;
   running_.insert(std::ranges::upper_bound(running_, sequence.place(), {}, &Sequence::place), &sequence);
@@ -334,8 +336,8 @@ void Scheduler::Preempt(Sequence& sequence) {
   AUTOGLM_CHECK(&sequence == running_.back());
   running_.pop_back();
   GiveBlocksBack(sequence);
-  ++sequence.num_preemptions;
   ++num_preemptions_;
+  sequence.times.Preempted(clock_.Now());
   sequence.state = SequenceState::kWaiting;
   waiting_.Add(sequence);
 }
@@ -352,6 +354,7 @@ std::vector<SequenceUpdate> Scheduler::Commit(const StepResult& result) {
   auto num_sampled = result.num_sampled.begin();
   for (const SequenceSlice& slice : plan_.slices) {
     Sequence& sequence = *slice.sequence;
+    RecordStep(slice, result, now);
     sequence.num_computed += slice.num_tokens;
     blocks_.Commit(sequence.block_table, sequence.tokens, sequence.num_computed, sequence.request.cache_scope);
     service += Charge(sequence, slice.samples ? *num_sampled : 0);
@@ -370,6 +373,19 @@ std::vector<SequenceUpdate> Scheduler::Commit(const StepResult& result) {
   ClearPlan();
   SettleRunning();
   return updates;
+}
+
+// Costs are shared by the tokens computed.
+void Scheduler::RecordStep(const SequenceSlice& slice, const StepResult& result, TimePoint now) {
+  const int64_t num_tokens = slice.num_tokens + std::ssize(slice.draft);
+  const double share = static_cast<double>(num_tokens) / static_cast<double>(plan_.num_tokens);
+  slice.sequence->times.Stepped({.begin = now - result.elapsed,
+                                 .end = now,
+                                 .num_tokens = num_tokens,
+                                 .batch = std::ssize(plan_.slices),
+                                 .cpu = std::chrono::duration_cast<Duration>(share * result.cpu),
+                                 .run_queue = result.run_queue},
+                                slice.samples);
 }
 
 // For what a step has computed of the tokens it was given, once, and for so many tokens of its answer. What that was worth.
@@ -466,6 +482,7 @@ SequenceUpdate Scheduler::Finish(Sequence& sequence, FinishReason reason) {
     mean_answer_tokens_ = mean_answer_tokens_ == 0 ? count : 0.9 * mean_answer_tokens_ + 0.1 * count;
   }
   GiveBlocksBack(sequence);
+  sequence.times.Ended(std::max(clock_.Now(), sequence.times.last_token));
   sequence.state = SequenceState::kFinished;
   return {.sequence = &sequence, .finish = reason};
 }

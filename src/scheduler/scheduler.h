@@ -149,6 +149,7 @@ class Scheduler {
   void Start(Sequence& sequence);
   void Preempt(Sequence& sequence);
   void LearnFrom(const StepResult& result, TimePoint now);
+  void RecordStep(const SequenceSlice& slice, const StepResult& result, TimePoint now);
   double Charge(Sequence& sequence, int64_t num_answer_tokens);
   double ExpectedAnswerTokens(int64_t max_tokens, int64_t num_generated) const;
   double Slowdown() const;

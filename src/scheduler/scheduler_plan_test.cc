@@ -339,8 +339,8 @@ TEST_F(SchedulerPlanTest, OutOfBlocks_PreemptsTheYoungestAndItsAnswerIsTheSame) 
   Sequence& young = Add(MakeRequest(60, 100, 500));
   RunUntilIdle();
   EXPECT_GT(scheduler_->num_preemptions(), 0);
-  EXPECT_EQ(old.num_preemptions, 0);
-  EXPECT_EQ(young.num_preemptions, scheduler_->num_preemptions());
+  EXPECT_EQ(old.times.num_preemptions, 0);
+  EXPECT_EQ(young.times.num_preemptions, scheduler_->num_preemptions());
   EXPECT_EQ(old.tokens, FakeRunner::AnswerAlone(old.request, 256));
   EXPECT_EQ(young.tokens, FakeRunner::AnswerAlone(young.request, 256));
 }
@@ -351,7 +351,7 @@ TEST_F(SchedulerPlanTest, Preempted_WaitsAtTheHeadAndReturnsThroughTheCache) {
   Sequence& old = Add(60, 100);
   Sequence& young = Add(60, 150);
   Sequence& later = Add(60, 150);
-  while (young.num_preemptions == 0) Step();
+  while (young.times.num_preemptions == 0) Step();
   EXPECT_EQ(young.state, SequenceState::kWaiting);
   const int64_t num_before = runner_->num_tokens_computed();
   while (young.state != SequenceState::kRunning) {
@@ -384,7 +384,7 @@ TEST_F(SchedulerPlanTest, StreamThatGivesUpItsBlocks_LetsTheOldestPromptGoOnInTh
   Sequence& prompt = Add(100);
   Sequence& stream = Add(10, 150);
   bool has_waited = false;
-  while (stream.num_preemptions == 0) {
+  while (stream.times.num_preemptions == 0) {
     Step();
     has_waited = has_waited || Planned(prompt) == 0;
   }
@@ -399,7 +399,7 @@ TEST_F(SchedulerPlanTest, StreamThatGivesUpItsBlocks_PassesItsTurnToTheOldest) {
   Reset(4);
   Sequence& old = Add(10, 100);
   Sequence& young = Add(20, 100);
-  while (young.num_preemptions == 0) Step();
+  while (young.times.num_preemptions == 0) Step();
   EXPECT_EQ(young.num_tokens(), 65) << "its own turn, and it is the youngest";
   EXPECT_EQ(Planned(old), 1);
   RunUntilIdle();

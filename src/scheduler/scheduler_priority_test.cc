@@ -38,8 +38,8 @@ TEST_F(SchedulerPriorityTest, HighPriority_TakesThePlaceOfTheLastLowOne) {
   Sequence& high = AddAt(0, 40, 5);
   Step();
   EXPECT_EQ(high.num_generated(), 1);
-  EXPECT_EQ(first.num_preemptions, 0);
-  EXPECT_EQ(second.num_preemptions, 1);
+  EXPECT_EQ(first.times.num_preemptions, 0);
+  EXPECT_EQ(second.times.num_preemptions, 1);
   while (!Finished(high)) Step();
   Step();
   EXPECT_EQ(second.state, SequenceState::kRunning);
@@ -56,8 +56,8 @@ TEST_F(SchedulerPriorityTest, HighPriority_TakesBlocksOfLowOnes) {
   Sequence& high = AddAt(0, 100, 20);
   Step();
   EXPECT_EQ(high.num_generated(), 1);
-  EXPECT_EQ(low.num_preemptions, 0);
-  EXPECT_EQ(lower.num_preemptions, 1);
+  EXPECT_EQ(low.times.num_preemptions, 0);
+  EXPECT_EQ(lower.times.num_preemptions, 1);
   RunUntilIdle();
   EXPECT_EQ(lower.tokens, FakeRunner::AnswerAlone(lower.request, 320));
 }
@@ -93,12 +93,12 @@ TEST_F(SchedulerPriorityTest, WhoWaitsForASharedPrefix_TakesNobodysPlaceYet) {
   clock_.Advance(std::chrono::seconds(31));
   Sequence& sharer = Add(MakeRequest(1900));
   while (owner.num_generated() == 0) {
-    EXPECT_EQ(stream.num_preemptions, 0);
+    EXPECT_EQ(stream.times.num_preemptions, 0);
     EXPECT_EQ(sharer.state, SequenceState::kWaiting);
     Step();
   }
   Step();
-  EXPECT_EQ(stream.num_preemptions, 1);
+  EXPECT_EQ(stream.times.num_preemptions, 1);
   EXPECT_EQ(sharer.state, SequenceState::kRunning);
   RunUntilIdle();
   EXPECT_EQ(scheduler_->num_preemptions(), 1);
@@ -132,7 +132,7 @@ TEST_F(SchedulerPriorityTest, WhoWaitedLongEnough_IsNotPreemptedByHigherPriority
   clock_.Advance(std::chrono::seconds(31));
   AddAt(0);
   Step();
-  EXPECT_EQ(low.num_preemptions, 0);
+  EXPECT_EQ(low.times.num_preemptions, 0);
   RunUntilIdle();
 }
 

@@ -135,14 +135,14 @@ class World {
     }
     std::vector<std::pair<const Sequence*, int64_t>> streams;  // and how often they were preempted
     for (const Sequence* sequence : scheduler_.running()) {
-      if (IsStream(sequence)) streams.emplace_back(sequence, sequence->num_preemptions);
+      if (IsStream(sequence)) streams.emplace_back(sequence, sequence->times.num_preemptions);
     }
     const StepPlan& plan = scheduler_.Plan();
     CheckIntegrity();
     EXPECT_EQ(plan.empty(), !scheduler_.HasWork());
     const TokenBudget& budget = options_.scheduler.budget;
     const bool has_streams = std::ranges::any_of(streams, [&](const auto& stream) {
-      return stream.first->num_preemptions == stream.second && !scheduler_.IsPaused(*stream.first);
+      return stream.first->times.num_preemptions == stream.second && !scheduler_.IsPaused(*stream.first);
     });
     EXPECT_LE(plan.num_tokens, has_streams ? budget.max_tokens_with_decode : budget.max_tokens);
     if (first != nullptr) CheckFirst(*first, plan, std::ssize(streams));
@@ -163,10 +163,10 @@ class World {
   void CheckFirst(const Sequence& first, const StepPlan& plan, int64_t num_streams) {
     const bool stays = first.arrival == first_arrival_;
     if (stays) {
-      EXPECT_EQ(first.num_preemptions, first_preemptions_);
+      EXPECT_EQ(first.times.num_preemptions, first_preemptions_);
     }
     first_arrival_ = first.arrival;
-    first_preemptions_ = first.num_preemptions;
+    first_preemptions_ = first.times.num_preemptions;
     const bool was_paused = std::exchange(first_was_paused_, false) && stays;
     if (first.state != SequenceState::kRunning || !IsStream(&first)) return;
     if (scheduler_.IsPaused(first)) {

@@ -14,6 +14,7 @@
 #include "kvcache/cache_scope.h"
 #include "sampling/sampler.h"
 #include "sampling/sampling_params.h"
+#include "scheduler/sequence_times.h"
 #include "scheduler/speculation.h"
 
 namespace autoglm {
@@ -31,17 +32,10 @@ struct Request {
   uint64_t tenant = 0;                     // whose it is: tenants get equal shares of the engine
   CacheScope cache_scope;                  // who shares its prefixes
   std::optional<TimePoint> arrived = {};   // nullopt: with Enqueue
+  bool was_restored = false;               // until Enqueue its prefix was on its way back into memory
   Duration target = kStandardTarget;       // in which its class of requests is to begin to be answered
   std::optional<TimePoint> deadline = {};  // when its answer is of no use any more
   CancelToken cancel;
-};
-
-// Stamps of a request's life, monotonic. A default-constructed stamp means "not yet".
-struct SequenceTimes {
-  TimePoint enqueued;
-  TimePoint first_scheduled;
-  TimePoint first_token;
-  TimePoint last_token;
 };
 
 // Where a sequence stands in line: a lower place goes first.
@@ -67,7 +61,6 @@ struct Sequence {
   int64_t num_computed = 0;       // tokens whose KV is in the blocks
   int64_t num_cached_tokens = 0;  // prompt tokens found in the prefix tree when first scheduled
   int64_t num_charged = 0;        // given tokens that its tenant was charged for, cached ones included
-  int64_t num_preemptions = 0;
   BlockTable block_table;
   std::unique_ptr<Sampler> sampler;
   std::unique_ptr<Speculator> speculator;  // null: no drafts

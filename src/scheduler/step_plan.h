@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "sampling/sampling_params.h"
 #include "scheduler/prompt_cost.h"
@@ -36,7 +37,11 @@ struct StepPlan {
 struct StepResult {
   std::vector<TokenId> sampled;      // of all these slices, one after the other
   std::vector<int64_t> num_sampled;  // by slice, at least 1
-  double seconds = 0;                // that the step took; 0: not known
+  double seconds = 0;                // that the step took; 0: it says nothing of later ones
+  // For the records of requests: where the time went.
+  Duration elapsed{};
+  Duration cpu{};        // of the process meanwhile
+  Duration run_queue{};  // that the engine's thread could run and had no processor, since the step before
 };
 
 // What lies before an engine, in the time that its steps so far say it takes.

@@ -33,11 +33,11 @@ Answer::Answer(Parts parts, DeliveryThread& delivery, ServerMetrics& metrics, co
       choices_(std::move(parts.choices)),
       writer_(std::move(parts.writer)),
       exchange_(std::move(parts.exchange)),
-      record_(std::move(parts.record)),
+      outcome_(std::move(parts.outcome)),
       permit_(std::move(parts.permit)),
       delivery_(delivery),
       metrics_(metrics),
-      model_metrics_(metrics.ForModel(record_.model)),
+      model_metrics_(metrics.ForModel(outcome_.model)),
       clock_(clock) {}
 
 DeliveryJob::State Answer::Deliver() {
@@ -85,6 +85,7 @@ void Answer::TakeNews(size_t choice) {
   if (generation.finish()) return;
   const int64_t num_before = generation.num_completion_tokens();
   const std::string text = generation.Take();
+  if (num_before == 0) RecordFirstToken();
   model_metrics_.generation_tokens.Increment(static_cast<double>(generation.num_completion_tokens() - num_before));
   if (const int64_t num_cached = CountUsage().num_cached_tokens; num_cached > 0) writer_->CachedTokens(num_cached);
   writer_->Tokens(choice, generation.tokens());
@@ -121,18 +122,40 @@ void Answer::Close(int status) {
     RecordGeneration(choice.generation, choice.generation.finish().value_or(FinishReason::kCancelled), model_metrics_);
     const TimePoint first_token = choice.generation.times().first_token;
     if (first_token == TimePoint{}) continue;
-    const Duration time_to_first_token = first_token - record_.accepted;
-    record_.time_to_first_token = std::min(record_.time_to_first_token.value_or(time_to_first_token), time_to_first_token);
+    const Duration time_to_first_token = first_token - outcome_.accepted;
+    outcome_.time_to_first_token = std::min(outcome_.time_to_first_token.value_or(time_to_first_token), time_to_first_token);
   }
+  RecordStages();
   const Usage usage = CountUsage();
-  record_.status = status;
-  record_.num_prompt_tokens = usage.num_prompt_tokens;
-  record_.num_cached_tokens = usage.num_cached_tokens;
-  record_.num_completion_tokens = usage.num_completion_tokens;
-  record_.finish = WorstFinish(choices_);
+  outcome_.status = status;
+  outcome_.num_prompt_tokens = usage.num_prompt_tokens;
+  outcome_.num_cached_tokens = usage.num_cached_tokens;
+  outcome_.num_completion_tokens = usage.num_completion_tokens;
+  outcome_.finish = WorstFinish(choices_);
   if (permit_) permit_->Settle(usage.num_prompt_tokens + usage.num_completion_tokens);
   permit_.reset();
-  RecordRequest(record_, metrics_, clock_.Now());
+  RecordRequest(outcome_, metrics_, clock_.Now());
+}
+
+// So that the head of a stream can tell what it took. Of several choices the end alone tells.
+void Answer::RecordFirstToken() {
+  if (outcome_.active == nullptr || recorded_ || choices_.size() != 1) return;
+  const SequenceTimes times = choices_.front().generation.times();
+  if (times.first_token == TimePoint{}) return;
+  RecordPhases(times, nullptr, Stage::kDecode, *outcome_.active);
+  recorded_ = times;
+}
+
+// Of several choices, those of the one that ended last: until then the request was not over.
+void Answer::RecordStages() {
+  if (outcome_.active == nullptr) return;
+  SequenceTimes last;
+  for (const AnswerChoice& choice : choices_) {
+    const SequenceTimes times = choice.generation.times();
+    if (times.until() > last.until()) last = times;
+  }
+  RecordPhases(last, recorded_ ? &*recorded_ : nullptr, Stage::kDeliver, *outcome_.active);
+  RecordSteps(last, *outcome_.active);
 }
 
 // A prompt counts once, however many choices it has.

@@ -11,7 +11,7 @@
 #include "engine/model_registry.h"
 #include "server/answer_writer.h"
 #include "server/delivery_thread.h"
-#include "server/request_record.h"
+#include "server/request_outcome.h"
 #include "server/text_generation.h"
 #include "telemetry/metrics.h"
 
@@ -33,7 +33,7 @@ class Answer final : public DeliveryJob, public std::enable_shared_from_this<Ans
     std::vector<AnswerChoice> choices;
     std::unique_ptr<AnswerWriter> writer;
     std::shared_ptr<http::Exchange> exchange;
-    RequestRecord record;
+    RequestOutcome outcome;
     std::optional<Permit> permit = {};  // to be settled
   };
   // The delivery thread, metrics and clock outlive the answer.
@@ -49,6 +49,8 @@ class Answer final : public DeliveryJob, public std::enable_shared_from_this<Ans
  private:
   void Attach();
   void TakeNews(size_t choice);
+  void RecordFirstToken();
+  void RecordStages();
   const TextGeneration* FindFailed() const;
   void Fail(const Error& error);
   void Complete();
@@ -59,7 +61,8 @@ class Answer final : public DeliveryJob, public std::enable_shared_from_this<Ans
   std::vector<AnswerChoice> choices_;
   const std::unique_ptr<AnswerWriter> writer_;
   const std::shared_ptr<http::Exchange> exchange_;
-  RequestRecord record_;
+  RequestOutcome outcome_;
+  std::optional<SequenceTimes> recorded_;  // of the only choice, as far as its stages are in the record
   std::optional<Permit> permit_;
   DeliveryThread& delivery_;
   ServerMetrics& metrics_;

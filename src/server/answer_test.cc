@@ -36,14 +36,14 @@ class AnswerTest : public ::testing::Test {
     for (size_t i = 0; i < num_choices; ++i) streams_.push_back(std::make_unique<FakeStream>());
     const ReplyChannel channel{.exchange = exchange_, .request_id = "r", .accepted = clock_.Now()};
     const ResponseHead head{.id = "id", .model = "m"};
-    Answer::Parts parts{.engine = nullptr, .choices = {}, .writer = nullptr, .exchange = exchange_, .record = {}};
+    Answer::Parts parts{.engine = nullptr, .choices = {}, .writer = nullptr, .exchange = exchange_, .outcome = {}};
     for (const auto& stream : streams_) {
       parts.choices.push_back(
           {.prompt_index = 0, .generation = TextGeneration(AnswerText(*tokenizer_, {"END"}), stream->stream)});
     }
     parts.writer = is_streamed ? MakeStreamWriter(channel, head, num_choices, {}, clock_)
                                : MakeWholeWriter(channel, head, num_choices, clock_);
-    parts.record = {.id = "r", .method = "POST", .route = "/v1/chat/completions", .accepted = clock_.Now(), .model = "m"};
+    parts.outcome = {.id = "r", .method = "POST", .route = "/v1/chat/completions", .accepted = clock_.Now(), .model = "m"};
     return std::make_shared<Answer>(std::move(parts), delivery_, metrics_, clock_);
   }
   double NumFinished(const char* reason) { return of_model_.RequestsFinished(reason).Value(); }
@@ -171,7 +171,11 @@ TEST_F(AnswerTest, ClosedAnswer_IsHeldByNobody) {
 TEST_F(AnswerTest, Times_AreObservedFromTheFirstByteOfTheRequest) {
   const auto answer = MakeAnswer(1, false);
   const auto at = [&](int ms) { return clock_.Now() + std::chrono::milliseconds(ms); };
-  streams_[0]->sequence.times = {.enqueued = at(1), .first_scheduled = at(11), .first_token = at(111), .last_token = at(311)};
+  SequenceTimes& times = streams_[0]->sequence.times;
+  times.enqueued = at(1);
+  times.first_scheduled = at(11);
+  times.first_token = at(111);
+  times.last_token = at(311);
   streams_[0]->Deliver('a');
   streams_[0]->Deliver('b');
   streams_[0]->Deliver('c', FinishReason::kLength);
@@ -182,8 +186,8 @@ TEST_F(AnswerTest, Times_AreObservedFromTheFirstByteOfTheRequest) {
   EXPECT_DOUBLE_EQ(sum(of_model_.prefill_time), 0.100);
   EXPECT_DOUBLE_EQ(sum(of_model_.decode_time), 0.200);
   EXPECT_DOUBLE_EQ(sum(of_model_.time_per_output_token), 0.100);
-  EXPECT_DOUBLE_EQ(sum(of_model_.time_to_first_token), 0.111);
-  EXPECT_DOUBLE_EQ(sum(of_model_.e2e_latency), 0.400);
+  EXPECT_DOUBLE_EQ(of_model_.time_to_first_token.For("").Collect().histogram.sample_sum, 0.111);
+  EXPECT_DOUBLE_EQ(of_model_.e2e_latency.For("").Collect().histogram.sample_sum, 0.400);
 }
 
 }  // namespace

@@ -87,6 +87,9 @@ class StreamWriter final : public AnswerWriter {
   }
   void Complete(const Usage& usage) override {
     chunks_.AppendUsage(pending_, usage);
+    if (channel_.tells_timing && channel_.active != nullptr) {
+      chunks_.AppendTiming(pending_, TimingJson(channel_.active->Snapshot()));
+    }
     ChunkWriter::AppendDone(pending_);
     Flush();
     channel_.exchange->End();

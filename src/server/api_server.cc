@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "base/periodic_thread.h"
+#include "console/console_pages.h"
 #include "engine/loaded_model.h"
 #include "json/json.h"
 #include "openai/error.h"
@@ -26,6 +27,8 @@
 #include "server/generation_handler.h"
 #include "server/served_model.h"
 #include "telemetry/log.h"
+#include "tracing/request_observer.h"
+#include "tracing/request_routes.h"
 #include "web/ids.h"
 #include "web/reply.h"
 #include "web/url.h"
@@ -51,6 +54,79 @@ ModelCard CardOf(const ModelStatus& status, const std::string& id) {
           .memory_bytes = status.weight_bytes + status.kv_bytes + status.kept_kv_bytes};
 }
 
+constexpr size_t kMaxListedPrefixes = 200;
+
+Json SummaryOf(const ModelStatus& model) {
+  const double num_blocks = static_cast<double>(std::max<int64_t>(model.engine.blocks.num_blocks, 1));
+  return {{"name", model.name},
+          {"state", ModelStateName(model.state)},
+          {"running", model.engine.num_running},
+          {"waiting", model.engine.num_waiting},
+          {"kv_usage", static_cast<double>(model.engine.blocks.num_used) / num_blocks},
+          {"backlog_s", model.engine.backlog_seconds},
+          {"context_length", model.context_length},
+          {"weight_bytes", model.weight_bytes},
+          {"kv_bytes", model.kv_bytes}};
+}
+
+Json TierJson(const char* name, int64_t bytes, int64_t blocks) { return {{"name", name}, {"bytes", bytes}, {"blocks", blocks}}; }
+
+Json CacheJson(const std::string& model, int64_t block_bytes, const Engine::CacheContents& contents) {
+  const BlockManagerStats& blocks = contents.blocks;
+  const int64_t num_held = blocks.num_used + blocks.num_cached;
+  Json tiers = Json::array({TierJson("memory", num_held * block_bytes, num_held)});
+  if (contents.tier.compressed.stored_bytes > 0) {
+    tiers.push_back(TierJson("compressed", contents.tier.compressed.stored_bytes, contents.tier.compressed.num_stored));
+  }
+  if (contents.tier.disk.num_stored > 0) {
+    tiers.push_back(TierJson("disk", contents.tier.disk.stored_bytes, contents.tier.disk.num_stored));
+  }
+  Json prefixes = Json::array();
+  for (const RadixTree::Prefix& prefix : contents.prefixes) {
+    prefixes.push_back({{"tokens", prefix.num_tokens},
+                        {"blocks", prefix.num_own_blocks},
+                        {"users", prefix.num_users},
+                        {"last_used_s", prefix.unused_seconds}});
+  }
+  return {{"model", model},
+          {"block_tokens", kBlockSizeTokens},
+          {"block_bytes", block_bytes},
+          {"blocks_total", blocks.num_blocks},
+          {"blocks_used", num_held},
+          {"blocks_running", blocks.num_used},
+          {"blocks_free", blocks.num_free},
+          {"evictable", blocks.num_cached},
+          {"evicted", blocks.num_evicted},
+          {"tiers", std::move(tiers)},
+          {"prefixes", std::move(prefixes)}};
+}
+
+// What several engines answer, each on its thread, put together.
+class CacheListing {
+ public:
+  CacheListing(size_t num_expected, std::function<void(Json)> done) : num_expected_(num_expected), done_(std::move(done)) {
+    if (num_expected == 0) Finish();
+  }
+  // Of one of them; null: it has gone.
+  void Add(Json of_model) {
+    bool is_last = false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!of_model.is_null()) models_.push_back(std::move(of_model));
+      is_last = --num_expected_ == 0;
+    }
+    if (is_last) Finish();
+  }
+
+ private:
+  void Finish() { done_({{"object", "list"}, {"data", std::move(models_)}}); }
+
+  std::mutex mutex_;
+  size_t num_expected_;
+  Json models_ = Json::array();
+  const std::function<void(Json)> done_;
+};
+
 uint64_t RandomSeed() {
   std::random_device device;
   return (static_cast<uint64_t>(device()) << 32) | device();
@@ -62,6 +138,8 @@ struct ApiServer::Impl : GenerationHost {
   using Handler = void (Impl::*)(const Call&);
   // kKnown: for those who say who they are, where the server asks.
   enum class Door { kOpen, kKnown };
+  // kLook: at the server itself, by programs every few seconds.
+  enum class Purpose { kUse, kLook };
   struct Route {
     std::string_view method;
     std::string_view path;  // one that ends in '/' stands for everything below it
@@ -69,6 +147,7 @@ struct ApiServer::Impl : GenerationHost {
     Handler handler;
     Door door = Door::kKnown;
     std::string_view suffix = {};  // of the paths below
+    Purpose purpose = Purpose::kUse;
 
     bool Matches(std::string_view given) const {
       if (!path.ends_with('/')) return path == given;
@@ -81,6 +160,10 @@ struct ApiServer::Impl : GenerationHost {
       : options(server_options),
         metrics(server_metrics),
         clock(server_clock),
+        requests(server_clock, server_options.request_log),
+        observer(requests, server_options.tracing,
+                 [this](const RequestRecord& record) { metrics.ObserveStages(record, requests.names()); }),
+        started(server_clock.Now()),
         ids(RandomSeed()),
         delivery(std::max(std::chrono::duration_cast<std::chrono::milliseconds>(server_options.generation.ping_interval) / 4,
                           std::chrono::milliseconds(1))),
@@ -105,6 +188,12 @@ struct ApiServer::Impl : GenerationHost {
   void HandleReady(const Call& call);
   void HandleMetrics(const Call& call);
   void HandleVersion(const Call& call);
+  void HandleRequests(const Call& call);
+  void HandleSlo(const Call& call);
+  void HandleCache(const Call& call);
+  void HandleConsole(const Call& call);
+  void HandleSummary(const Call& call);
+  void UpdateMetrics();
 
   void Generate(const Call& call, Parser parse);
   template <ContextCall kCall>
@@ -124,7 +213,7 @@ struct ApiServer::Impl : GenerationHost {
   void ReplyError(const Call& call, const Error& error, int64_t retry_after_seconds) override;
   void ReplyError(const Call& call, const Error& error) { ReplyError(call, error, kRetryAfterNotReadySeconds); }
   void ReplyWithCard(const Call& call, const std::string& name);
-  RequestRecord RecordOf(const Call& call) const override;
+  RequestOutcome OutcomeOf(const Call& call) const override;
   void TakeModelMetrics(const ModelRegistry& models);
   // Made once for each engine: they look through the vocabulary and try the chat template.
   struct OfEngine {
@@ -144,6 +233,10 @@ struct ApiServer::Impl : GenerationHost {
   const ApiServerOptions options;
   ServerMetrics& metrics;
   const Clock& clock;
+  std::unique_ptr<SloService> slo;  // null: no objectives
+  RequestLog requests;
+  RequestObserver observer;
+  const TimePoint started;
   IdSource ids;
   DeliveryThread delivery;
   GenerationHandler generation;
@@ -156,8 +249,9 @@ struct ApiServer::Impl : GenerationHost {
   int64_t num_acquiring = 0;                // requests that wait for their model
   std::map<std::string, OfEngine> known;    // by model; one whose engine has ended is never used again
   std::condition_variable acquired;
-  PeriodicThread sweeper;              // of contexts
-  std::unique_ptr<http::Server> http;  // last: its threads use all of the above
+  PeriodicThread sweeper;                           // of contexts
+  std::unique_ptr<MetricExporter> metric_exporter;  // null: nobody is told
+  std::unique_ptr<http::Server> http;               // last: its threads use all of the above
 };
 
 std::span<const ApiServer::Impl::Route> ApiServer::Impl::Routes() {
@@ -174,14 +268,22 @@ std::span<const ApiServer::Impl::Route> ApiServer::Impl::Routes() {
        "/restore"},
       {"GET", kContextsPrefix, "/v1/contexts/{id}", &Impl::HandleContext<&ContextHandler::Get>},
       {"DELETE", kContextsPrefix, "/v1/contexts/{id}", &Impl::HandleContext<&ContextHandler::Erase>},
+      {"GET", "/v1/requests", "/v1/requests", &Impl::HandleRequests, Door::kKnown, {}, Purpose::kLook},
+      {"GET", "/v1/requests/", "/v1/requests/{id}/timing", &Impl::HandleRequests, Door::kKnown, "/timing", Purpose::kLook},
+      {"GET", "/v1/traces/", "/v1/traces/{id}", &Impl::HandleRequests, Door::kKnown, {}, Purpose::kLook},
+      {"GET", "/v1/slo", "/v1/slo", &Impl::HandleSlo, Door::kKnown, {}, Purpose::kLook},
+      {"GET", "/v1/cache", "/v1/cache", &Impl::HandleCache, Door::kKnown, {}, Purpose::kLook},
+      {"GET", "/console", "/console", &Impl::HandleConsole, Door::kOpen, {}, Purpose::kLook},
+      {"GET", "/console/data/summary", "/console/data/summary", &Impl::HandleSummary, Door::kKnown, {}, Purpose::kLook},
+      {"GET", "/console/", "/console", &Impl::HandleConsole, Door::kOpen, {}, Purpose::kLook},
       {"GET", "/v1/models", "/v1/models", &Impl::HandleModels},
       {"POST", kModelsPrefix, "/v1/models/{id}/load", &Impl::HandleLoad, Door::kKnown, kLoadSuffix},
       {"POST", kModelsPrefix, "/v1/models/{id}/unload", &Impl::HandleUnload, Door::kKnown, kUnloadSuffix},
       {"GET", kModelsPrefix, "/v1/models/{id}", &Impl::HandleModel},
-      {"GET", "/health", "/health", &Impl::HandleHealth, Door::kOpen},
-      {"GET", "/ready", "/ready", &Impl::HandleReady, Door::kOpen},
-      {"GET", "/metrics", "/metrics", &Impl::HandleMetrics, Door::kOpen},
-      {"GET", "/version", "/version", &Impl::HandleVersion, Door::kOpen},
+      {"GET", "/health", "/health", &Impl::HandleHealth, Door::kOpen, {}, Purpose::kLook},
+      {"GET", "/ready", "/ready", &Impl::HandleReady, Door::kOpen, {}, Purpose::kLook},
+      {"GET", "/metrics", "/metrics", &Impl::HandleMetrics, Door::kOpen, {}, Purpose::kLook},
+      {"GET", "/version", "/version", &Impl::HandleVersion, Door::kOpen, {}, Purpose::kLook},
   };
   return kRoutes;
 }
@@ -189,8 +291,11 @@ std::span<const ApiServer::Impl::Route> ApiServer::Impl::Routes() {
 void ApiServer::Impl::Handle(std::shared_ptr<const http::Request> request, std::shared_ptr<http::Exchange> exchange) {
   const std::string_view given_id = request->Header("x-request-id");
   std::string id = IsValidRequestId(given_id) ? std::string(given_id) : ids.NextUuid();
-  ReplyChannel channel{.exchange = std::move(exchange), .request_id = std::move(id), .accepted = request->accepted};
+  ReplyChannel channel = OpenReplyChannel(*request, std::move(exchange), std::move(id), requests);
+  const ScopedLogTrace trace(channel.active.get());
+  channel.active->Enter(Stage::kHandle);
   std::string path = PercentDecode(request->path);
+  if (path == "/console/") path += "index.html";
   Dispatch({.request = std::move(request), .path = std::move(path), .channel = std::move(channel), .route = "other"});
 }
 
@@ -219,16 +324,28 @@ void ApiServer::Impl::Dispatch(Call call) {
 
 void ApiServer::Impl::Enter(Call call, const Route& route) {
   call.route = route.name;
+  ActiveRequest& active = *call.channel.active;
+  active.Update([&](RequestRecord& record) {
+    record.route = active.NameIndex(route.name);
+    record.is_look = route.purpose == Purpose::kLook;
+  });
   if (route.door == Door::kKnown) {
+    active.Enter(Stage::kAuth);
     auto principal = Authenticate(*call.request);
     if (!principal) return ReplyError(call, principal.error());
     call.principal = *std::move(principal);
+    active.Update([&](RequestRecord& record) {
+      record.key = active.NameIndex(call.principal->key_id);
+      record.tenant = active.NameIndex(call.principal->policy.tenant);
+    });
   }
+  active.Enter(Stage::kHandle);
   (this->*route.handler)(call);
 }
 
 void ApiServer::Impl::Generate(const Call& call, Parser parse) {
   if (const auto ready = ReadyRegistry(); !ready) return ReplyError(call, ready.error());
+  call.channel.active->Enter(Stage::kParse);
   Result<ParsedGeneration> parsed = parse(call.request->body);
   if (!parsed) return ReplyError(call, parsed.error());
   if (const std::string context = parsed->params().context; !context.empty()) {
@@ -416,8 +533,75 @@ void ApiServer::Impl::HandleReady(const Call& call) {
 }
 
 void ApiServer::Impl::HandleMetrics(const Call& call) {
+  UpdateMetrics();
+  const MetricFormat format = MetricFormatFor(call.request->Header("accept"));
+  Reply(call, TextReply(200, metrics.Render(format), std::string(ContentTypeOf(format))));
+}
+
+// To the numbers as of now.
+void ApiServer::Impl::UpdateMetrics() {
   if (const auto models = Registry()) TakeModelMetrics(*models);
-  Reply(call, TextReply(200, metrics.RenderText(), "text/plain; version=0.0.4; charset=utf-8"));
+  observer.CatchUp();
+  SetCounterTotal(metrics.records_missed, static_cast<double>(requests.num_missed()));
+  CountSpans(observer, metrics.set());
+}
+
+void ApiServer::Impl::HandleSlo(const Call& call) {
+  if (slo == nullptr) {
+    return ReplyError(call, {.code = ErrorCode::kNotFound, .message = "This server has no objectives; start it with --slo."});
+  }
+  Reply(call, JsonReply(200, slo->StatusJson()));
+}
+
+// What each loaded model has in memory, and below it.
+void ApiServer::Impl::HandleCache(const Call& call) {
+  const auto models = Registry();
+  std::vector<std::string> loaded;
+  for (const ModelStatus& model : models ? models->Models() : std::vector<ModelStatus>()) {
+    if (model.state == ModelState::kLoaded && call.principal->policy.MayUse(model.name)) loaded.push_back(model.name);
+  }
+  const auto listing =
+      std::make_shared<CacheListing>(loaded.size(), [this, call](Json json) { Reply(call, JsonReply(200, DumpJson(json))); });
+  for (const std::string& name : loaded) {
+    const bool is_there = WithLoadedModel(name, [listing, name](const ModelRegistry::Lease& lease) {
+      const int64_t block_bytes = lease->model().lm().kv_layout().block_bytes();
+      lease->ListCache(kMaxListedPrefixes, [listing, name, block_bytes](const Engine::CacheContents& contents) {
+        listing->Add(CacheJson(name, block_bytes, contents));
+      });
+    });
+    if (!is_there) listing->Add(nullptr);
+  }
+}
+
+void ApiServer::Impl::HandleConsole(const Call& call) {
+  auto page = ConsolePage(call.path);
+  if (!page) return ReplyError(call, {.code = ErrorCode::kNotFound, .message = "There is nothing at " + call.path});
+  Reply(call, *std::move(page));
+}
+
+void ApiServer::Impl::HandleSummary(const Call& call) {
+  Json list = Json::array();
+  const auto models = Registry();
+  for (const ModelStatus& model : models ? models->Models() : std::vector<ModelStatus>()) {
+    if (call.principal->policy.MayUse(model.name)) list.push_back(SummaryOf(model));
+  }
+  Reply(call, JsonReply(200, DumpJson({{"kind", "server"},
+                                       {"version", options.version},
+                                       {"uptime_s", Seconds(clock.Now() - started)},
+                                       {"active", requests.num_active()},
+                                       {"finished", requests.num_finished()},
+                                       {"is_draining", is_draining.load()},
+                                       {"models", std::move(list)}})));
+}
+
+// Where keys tell who asks, each tenant sees its own requests; who may act for others sees all.
+void ApiServer::Impl::HandleRequests(const Call& call) {
+  const Policy& policy = call.principal->policy;
+  const bool sees_all = options.authenticator == nullptr || options.authenticator->is_open() || policy.acts_for_tenants;
+  const auto may_see = [&](const RequestRecord& record) {
+    return sees_all || requests.names().NameOf(record.tenant) == policy.tenant;
+  };
+  Reply(call, AnswerAboutRequests(requests, call.path, call.request->query, may_see));
 }
 
 void ApiServer::Impl::HandleVersion(const Call& call) {
@@ -439,9 +623,9 @@ Result<std::shared_ptr<ModelRegistry>> ApiServer::Impl::ReadyRegistry() const {
 void ApiServer::Impl::Reply(const Call& call, http::Response response) {
   const TimePoint now = clock.Now();
   call.channel.AddCommonHeaders(response, now);
-  RequestRecord record = RecordOf(call);
-  record.status = response.status;
-  RecordRequest(record, metrics, now);
+  RequestOutcome outcome = OutcomeOf(call);
+  outcome.status = response.status;
+  RecordRequest(outcome, metrics, now);
   call.channel.exchange->Send(std::move(response));
 }
 
@@ -449,8 +633,12 @@ void ApiServer::Impl::ReplyError(const Call& call, const Error& error, int64_t r
   Reply(call, ErrorReply(error, retry_after_seconds));
 }
 
-RequestRecord ApiServer::Impl::RecordOf(const Call& call) const {
-  return {.id = call.channel.request_id, .method = call.request->method, .route = call.route, .accepted = call.channel.accepted};
+RequestOutcome ApiServer::Impl::OutcomeOf(const Call& call) const {
+  return {.active = call.channel.active,
+          .id = call.channel.request_id,
+          .method = call.request->method,
+          .route = call.route,
+          .accepted = call.channel.accepted};
 }
 
 void ApiServer::Impl::TakeModelMetrics(const ModelRegistry& models) {
@@ -508,9 +696,21 @@ bool ApiServer::Impl::WaitForConnectionsToEnd(std::chrono::milliseconds limit) {
 Result<std::unique_ptr<ApiServer>> ApiServer::Start(const ApiServerOptions& options, ServerMetrics& metrics, const Clock& clock) {
   AUTOGLM_TRY(std::unique_ptr<ContextStore> contexts, ContextStore::Open(options.contexts));
   auto impl = std::make_unique<Impl>(options, std::move(contexts), metrics, clock);
+  if (options.slo) {
+    AUTOGLM_TRY(impl->slo, SloService::Start(*options.slo, metrics.set(), clock));
+    impl->requests.SetJudge(
+        [raw = impl.get()](const RequestRecord& record) { return raw->slo->Observe(record, raw->requests.names()); });
+  }
+  if (options.tracing.metrics) {
+    impl->metric_exporter = std::make_unique<MetricExporter>(*options.tracing.metrics, [raw = impl.get()] {
+      raw->UpdateMetrics();
+      return raw->metrics.set().Collect();
+    });
+  }
   AUTOGLM_TRY(impl->http, http::Server::Start(options.http, [raw = impl.get()](auto request, auto exchange) {
                 raw->Handle(std::move(request), std::move(exchange));
               }));
+  impl->observer.SetPort(impl->http->port());
   return std::unique_ptr<ApiServer>(new ApiServer(std::move(impl)));
 }
 

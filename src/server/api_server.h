@@ -3,18 +3,22 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "auth/authenticator.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "console/slo_service.h"
 #include "engine/model_registry.h"
 #include "http/server.h"
 #include "server/context_store.h"
 #include "server/generation_handler.h"
 #include "server/public_prefixes.h"
 #include "telemetry/metrics.h"
+#include "telemetry/request_log.h"
+#include "tracing/request_observer.h"
 
 namespace autoglm {
 
@@ -26,11 +30,16 @@ struct ApiServerOptions {
   ContextStoreOptions contexts;
   std::chrono::milliseconds context_sweep_interval{1000};  // how soon an expired context gives its memory back
   std::vector<PublicPrefix> public_prefixes;
+  RequestLogOptions request_log;
+  TracingOptions tracing;
+  std::optional<SloServiceOptions> slo;  // objectives that requests are held to
 };
 
 // The OpenAI-compatible API of the models of a registry:
 //   POST /v1/chat/completions · POST /v1/completions · GET /v1/models · GET /v1/models/{id}
 //   /v1/contexts (context_handler.h)
+//   GET /v1/slo (slo_monitor.h) · GET /v1/cache · GET /console (console_pages.h)
+//   GET /v1/requests · GET /v1/requests/{id}/timing · GET /v1/traces/{id} (request_routes.h)
 //   POST /v1/models/{id}/load · POST /v1/models/{id}/unload (answer when it is done)
 //   GET /health (200 while alive) · GET /ready (503 while loading or draining) · GET /metrics · GET /version
 //

@@ -112,6 +112,17 @@ class ApiServerTest : public ::testing::Test {
     return false;
   }
 
+  // The record of a request, which is there shortly after its answer.
+  Json AwaitTiming(const std::string& id) const {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (std::chrono::steady_clock::now() < deadline) {
+      const testing::RawResponse response = Get("/v1/requests/" + id + "/timing");
+      if (response.status == 200 && BodyOf(response)["state"] == "done") return BodyOf(response);
+      std::this_thread::yield();
+    }
+    return Json::object();
+  }
+
   // Without asking the server for anything.
   bool AwaitUsedBlocks(int64_t num_blocks) const {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;

@@ -558,8 +558,68 @@ TEST_F(ApiServerTest, Metrics_CountRequestsTokensAndTimes) {
   EXPECT_EQ(metrics_.HttpRequests("/v1/chat/completions", 200).Value(), 1);
   EXPECT_EQ(metrics_.HttpRequests("/v1/chat/completions", 400).Value(), 1);
   EXPECT_EQ(metrics_.HttpRequests("other", 404).Value(), 1);
-  EXPECT_EQ(metrics_.ForModel("llama").time_to_first_token.Collect().histogram.sample_count, 1u);
+  EXPECT_EQ(metrics_.ForModel("llama").time_to_first_token.For("standard").Collect().histogram.sample_count, 1u);
   EXPECT_GT(metrics_.ForModel("llama").prefix_cache_queries.Value(), 0);
+}
+
+TEST_F(ApiServerTest, Timing_StagesAddUpToTheTotal) {
+  Serve();
+  const testing::RawResponse reply = Post("/v1/chat/completions", Chat("Hi"), "x-request-id: timed\r\nx-autoglm-timing: 1\r\n");
+  ASSERT_EQ(reply.status, 200);
+  EXPECT_THAT(reply.headers.at("server-timing"), ::testing::ContainsRegex("queue;dur=.*prefill;dur=.*decode;dur=.*total;dur="));
+  EXPECT_EQ(reply.headers.at("x-trace-id").size(), 32U);
+  EXPECT_EQ(reply.headers.at("x-span-id").size(), 16U);
+  const Json record = AwaitTiming("timed");
+  EXPECT_EQ(record["status"], 200);
+  EXPECT_EQ(record["trace_id"], reply.headers.at("x-trace-id"));
+  EXPECT_EQ(record["model"], "llama");
+  EXPECT_EQ(record["completion_tokens"], 24);
+  EXPECT_EQ(record["slo_class"], "standard");
+  int64_t sum = 0;
+  for (const auto& stage : record["stages_ns"]) sum += stage.get<int64_t>();
+  EXPECT_EQ(sum, record["total_ns"]);
+  for (const char* stage : {"parse", "template", "tokenize", "prefill", "decode", "deliver"}) {
+    EXPECT_GT(record["stages_ns"].value(stage, 0), 0) << stage;
+  }
+  EXPECT_GT(record["cpu_ns"].get<int64_t>(), 0);
+  EXPECT_EQ(Get("/v1/requests/unheard-of/timing").status, 404);
+}
+
+TEST_F(ApiServerTest, Timing_OfStreams_StandsInTheHeadAndBehindTheLastChunk) {
+  Serve();
+  const testing::RawResponse reply =
+      Post("/v1/chat/completions", Chat("Hi", R"(,"stream":true)"), "x-request-id: timed\r\nx-autoglm-timing: 1\r\n");
+  EXPECT_THAT(reply.headers.at("server-timing"), ::testing::ContainsRegex("prefill;dur="));
+  EXPECT_THAT(reply.body, ::testing::ContainsRegex(R"("choices":\[\],"timing":\{.*"decode":.*"total":)"));
+  const Json record = AwaitTiming("timed");
+  int64_t sum = 0;
+  for (const auto& stage : record["stages_ns"]) sum += stage.get<int64_t>();
+  EXPECT_EQ(sum, record["total_ns"]);
+  // Who does not ask is told nothing.
+  EXPECT_THAT(PostChat(Chat("Hi", R"(,"stream":true)")).body, ::testing::Not(HasSubstr("timing")));
+}
+
+TEST_F(ApiServerTest, Requests_AreListed_AndTracesFound) {
+  Serve();
+  const std::string traceparent = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
+  EXPECT_EQ(Get("/v1/models", "x-request-id: one\r\n" + traceparent).status, 200);
+  EXPECT_EQ(AwaitTiming("one")["parent_span_id"], "00f067aa0ba902b7");
+  const Json trace = *ParseJson(Get("/v1/traces/4bf92f3577b34da6a3ce929d0e0e4736").body);
+  EXPECT_EQ(trace["data"][0]["id"], "one");
+  const Json list = *ParseJson(Get("/v1/requests?route=/v1/models&limit=5").body);
+  ASSERT_EQ(list["data"].size(), 1U);
+  EXPECT_EQ(list["data"][0]["id"], "one");
+  EXPECT_EQ(Get("/v1/requests?colour=red").status, 400);
+  EXPECT_EQ(Get("/v1/requests?limit=many").status, 400);
+}
+
+TEST_F(ApiServerTest, Metrics_ComeAsOpenMetricsToo) {
+  Serve();
+  EXPECT_EQ(PostChat(Chat("Hi")).status, 200);
+  const testing::RawResponse reply = Get("/metrics", "accept: application/openmetrics-text; version=1.0.0\r\n");
+  EXPECT_THAT(reply.headers.at("content-type"), HasSubstr("application/openmetrics-text"));
+  EXPECT_THAT(reply.body, HasSubstr("# {trace_id=\""));
+  EXPECT_THAT(reply.body, ::testing::EndsWith("# EOF\n"));
 }
 
 TEST_F(ApiServerTest, Drain_LetsRunningAnswersFinishAndRefusesNewOnes) {

@@ -27,14 +27,17 @@ GenerationRequest RequestFor(const GenerationPlan& plan, const std::vector<Token
   return request;
 }
 
-Result<GenerationPlan> PlanChat(ChatCompletionRequest request, const ServedModel& model) {
-  AUTOGLM_TRY(std::vector<TokenId> prompt, model.prompt_encoder().EncodeChat(request));
+Result<GenerationPlan> PlanChat(ChatCompletionRequest request, const ServedModel& model, ActiveRequest& active) {
+  active.Enter(Stage::kTemplate);
+  AUTOGLM_TRY(std::vector<TokenId> prompt,
+              model.prompt_encoder().EncodeChat(request, [&active] { active.Enter(Stage::kTokenize); }));
   GenerationPlan plan{.kind = ResponseKind::kChatCompletion, .params = std::move(request.params), .prompts = {}};
   plan.prompts.push_back(std::move(prompt));
   return plan;
 }
 
-Result<GenerationPlan> PlanText(CompletionRequest request, const ServedModel& model) {
+Result<GenerationPlan> PlanText(CompletionRequest request, const ServedModel& model, ActiveRequest& active) {
+  active.Enter(Stage::kTokenize);
   GenerationPlan plan{.kind = ResponseKind::kTextCompletion, .params = std::move(request.params), .prompts = {}};
   for (const CompletionPrompt& text : request.prompts) {
     AUTOGLM_TRY(std::vector<TokenId> prompt, model.prompt_encoder().EncodeCompletion(text));
@@ -102,9 +105,9 @@ Result<ParsedGeneration> ParseCompletion(std::string_view body) {
   return ParsedGeneration{std::move(request)};
 }
 
-Result<GenerationPlan> PlanGeneration(ParsedGeneration parsed, const ServedModel& model) {
-  if (auto* chat = std::get_if<ChatCompletionRequest>(&parsed.request)) return PlanChat(std::move(*chat), model);
-  return PlanText(std::get<CompletionRequest>(std::move(parsed.request)), model);
+Result<GenerationPlan> PlanGeneration(ParsedGeneration parsed, const ServedModel& model, ActiveRequest& active) {
+  if (auto* chat = std::get_if<ChatCompletionRequest>(&parsed.request)) return PlanChat(std::move(*chat), model, active);
+  return PlanText(std::get<CompletionRequest>(std::move(parsed.request)), model, active);
 }
 
 int64_t MaxTokensOf(const GenerationPlan& plan, const std::vector<TokenId>& prompt, int64_t context_length) {

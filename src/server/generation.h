@@ -14,6 +14,7 @@
 #include "server/answer.h"
 #include "server/request_terms.h"
 #include "server/served_model.h"
+#include "telemetry/active_request.h"
 
 namespace autoglm {
 
@@ -38,7 +39,7 @@ struct ParsedGeneration {
 Result<ParsedGeneration> ParseChatCompletion(std::string_view body);
 Result<ParsedGeneration> ParseCompletion(std::string_view body);
 // Chat template -> tokens. Errors name the field at fault.
-Result<GenerationPlan> PlanGeneration(ParsedGeneration parsed, const ServedModel& model);
+Result<GenerationPlan> PlanGeneration(ParsedGeneration parsed, const ServedModel& model, ActiveRequest& active);
 
 // How long an answer to such a prompt may become.
 int64_t MaxTokensOf(const GenerationPlan& plan, const std::vector<TokenId>& prompt, int64_t context_length);

@@ -4,8 +4,10 @@
 #include <chrono>
 #include <utility>
 
+#include "base/cpu_time.h"
 #include "engine/engine.h"
 #include "engine/loaded_model.h"
+#include "telemetry/log.h"
 
 namespace autoglm {
 namespace {
@@ -15,6 +17,23 @@ int64_t UnixSeconds() {
 }
 
 constexpr int64_t kRetryAfterPressureSeconds = 5;
+
+// Adds what this thread computes while it lives to the request's record.
+class HandlingCost {
+ public:
+  explicit HandlingCost(ActiveRequest& active) : active_(active) {}
+  HandlingCost(const HandlingCost&) = delete;
+  HandlingCost& operator=(const HandlingCost&) = delete;
+  ~HandlingCost() {
+    const Duration cpu = ThreadCpuTime() - before_;
+    active_.Update(
+        [cpu](RequestRecord& record) { record.cpu_ns += std::chrono::duration_cast<std::chrono::nanoseconds>(cpu).count(); });
+  }
+
+ private:
+  ActiveRequest& active_;
+  const Duration before_ = ThreadCpuTime();
+};
 
 std::string Joined(const std::vector<std::string>& names) {
   std::string text;
@@ -51,18 +70,24 @@ void GenerationHandler::Handle(const Call& call, ParsedGeneration parsed, Writer
   const std::string name = parsed.params().model;
   const auto work = std::make_shared<Work>(
       Work{.call = call, .parsed = std::move(parsed), .terms = *std::move(terms), .make_writer = std::move(make_writer)});
+  call.channel.active->Enter(Stage::kModelLoad);
   host_.WithModel(call, name, [this, work](const ServedModel& model) { Generate(work, model); });
 }
 
 void GenerationHandler::Generate(std::shared_ptr<Work> work, const ServedModel& model) {
+  ActiveRequest& active = *work->call.channel.active;
+  const ScopedLogTrace trace(&active);
+  const HandlingCost cost(active);
+  RecordQuestion(*work, model.name(), active);
   const double pressure = model.engine().Pressure();
   const std::string replacement = ReplacementOf(model, *work, pressure);
   if (!replacement.empty() && !std::exchange(work->has_changed_model, true)) {
     if (!work->parsed.params().continuation) work->degraded.emplace_back(kDegradedModel);
     return host_.WithModel(work->call, replacement, [this, work](const ServedModel& other) { Generate(work, other); });
   }
-  Result<GenerationPlan> plan = PlanGeneration(work->parsed, model);
+  Result<GenerationPlan> plan = PlanGeneration(work->parsed, model, active);
   if (!plan) return host_.ReplyError(work->call, plan.error(), 0);
+  active.Enter(Stage::kRateLimit);
   if (const Status status = Limit(*work, *plan, pressure); !status) {
     return host_.ReplyError(work->call, status.error(), kRetryAfterPressureSeconds);
   }
@@ -71,9 +96,24 @@ void GenerationHandler::Generate(std::shared_ptr<Work> work, const ServedModel& 
   auto permit = Permitted(*work, *plan, model);
   if (!permit) return host_.ReplyError(work->call, permit.error().error, permit.error().retry_after_seconds);
   for (auto& header : permit->limits().Headers()) work->call.channel.headers.push_back(std::move(header));
+  active.Enter(Stage::kAdmission);
   auto choices = SubmitChoices(*plan, model, work->call.channel.request_id, work->terms);
   if (!choices) return host_.ReplyError(work->call, choices.error().error, choices.error().retry_after_seconds);
+  active.Enter(Stage::kQueue);  // the engine will say more
   StartAnswer(*work, model, *plan, *std::move(choices), *std::move(permit));
+}
+
+// What is asked, so that it can be told while it is answered, too.
+void GenerationHandler::RecordQuestion(const Work& work, const std::string& model_name, ActiveRequest& active) {
+  const GenerationParams& params = work.parsed.params();
+  active.Update([&](RequestRecord& record) {
+    record.model = active.NameIndex(model_name);
+    record.slo_class = active.NameIndex(work.terms.slo_class);
+    record.num_choices = static_cast<uint8_t>(std::clamp<int64_t>(params.num_choices, 0, UINT8_MAX));
+    record.max_tokens = static_cast<float>(params.max_tokens.value_or(0));
+    record.temperature = static_cast<float>(params.sampling.temperature);
+    record.top_p = static_cast<float>(params.sampling.top_p);
+  });
 }
 
 std::string GenerationHandler::ReplacementOf(const ServedModel& model, const Work& work, double pressure) const {
@@ -135,14 +175,16 @@ tl::expected<Permit, Refusal> GenerationHandler::Permitted(const Work& work, con
 
 void GenerationHandler::StartAnswer(const Work& work, const ServedModel& served, const GenerationPlan& plan,
                                     std::vector<AnswerChoice> choices, Permit permit) {
-  RequestRecord record = host_.RecordOf(work.call);
-  record.model = served.name();
-  record.key_id = work.call.principal->key_id;
+  RequestOutcome outcome = host_.OutcomeOf(work.call);
+  outcome.model = served.name();
+  outcome.key_id = work.call.principal->key_id;
+  outcome.slo_class = work.terms.slo_class;
+  outcome.num_choices = std::ssize(choices);
   auto answer = std::make_shared<Answer>(Answer::Parts{.engine = served.lease(),
                                                        .choices = std::move(choices),
                                                        .writer = MakeWriter(work, served, plan),
                                                        .exchange = work.call.channel.exchange,
-                                                       .record = std::move(record),
+                                                       .outcome = std::move(outcome),
                                                        .permit = std::move(permit)},
                                          delivery_, metrics_, clock_);
   delivery_.Add(std::move(answer));

@@ -38,7 +38,7 @@ class GenerationHost {
   // The model where it is loaded; false, and no call, where it is not.
   virtual bool WithLoadedModel(const std::string& name, std::function<void(const ModelRegistry::Lease&)> body) = 0;
   virtual void ReplyError(const Call& call, const Error& error, int64_t retry_after_seconds) = 0;
-  virtual RequestRecord RecordOf(const Call& call) const = 0;
+  virtual RequestOutcome OutcomeOf(const Call& call) const = 0;
 };
 
 // Requests that generate: from the parsed body to an answer that the delivery thread carries on. Checks what the caller may ask
@@ -67,6 +67,7 @@ class GenerationHandler {
   };
 
   void Generate(std::shared_ptr<Work> work, const ServedModel& model);
+  static void RecordQuestion(const Work& work, const std::string& model_name, ActiveRequest& active);
   // The name of the model that answers in place of this one, or empty.
   std::string ReplacementOf(const ServedModel& model, const Work& work, double pressure) const;
   // Whether the client has asked for what it takes to go on with this answer at another server.

@@ -36,6 +36,8 @@ class TestExchange final : public http::Exchange {
   int64_t backlog_bytes() const override { return 0; }
   void OnClientGone(std::function<void()> callback) override { on_gone_ = std::move(callback); }
 
+  void OnDelivered(std::function<void(const RequestDelivery&)> callback) override { on_delivered_ = std::move(callback); }
+
   bool is_started() const { return head_.has_value(); }
   bool is_ended() const { return is_ended_; }
   int status() const { return head_ ? head_->status : 0; }
@@ -47,6 +49,9 @@ class TestExchange final : public http::Exchange {
     }
     return {};
   }
+  void BeDelivered(const RequestDelivery& delivery) {
+    if (on_delivered_) std::exchange(on_delivered_, nullptr)(delivery);
+  }
   void GoAway() {
     if (on_gone_) std::exchange(on_gone_, nullptr)();
   }
@@ -57,6 +62,7 @@ class TestExchange final : public http::Exchange {
   int num_writes_ = 0;
   bool is_ended_ = false;
   std::function<void()> on_gone_;
+  std::function<void(const RequestDelivery&)> on_delivered_;
 };
 
 }  // namespace autoglm::testing

@@ -36,7 +36,8 @@ class TextGeneration {
   int64_t num_generated_here() const { return num_completion_tokens() - text_.num_continued_tokens(); }
   int64_t num_prompt_tokens() const { return update_.num_prompt_tokens; }
   int64_t num_cached_tokens() const { return update_.num_cached_tokens; }
-  const SequenceTimes& times() const { return update_.times; }
+  // As of what was delivered last.
+  SequenceTimes times() const { return stream_->times(); }
 
  private:
   void TakeTokens();

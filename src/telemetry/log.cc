@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "telemetry/active_request.h"
 #include "telemetry/line_writer.h"
 #include "telemetry/utc_time.h"
 
@@ -27,6 +28,8 @@ std::atomic<int64_t> g_num_dropped{0};  // but for those the running writer coun
 // disk behind the queue is never waited for.
 std::shared_mutex g_mutex;
 std::unique_ptr<LineWriter> g_writer;
+
+thread_local const ActiveRequest* t_request = nullptr;  // whose lines this thread writes
 
 std::string_view LevelName(LogLevel level) {
   switch (level) {
@@ -72,6 +75,9 @@ std::string JsonLine(LogLevel level, std::string_view event, std::initializer_li
     line += ':';
     line += text != nullptr ? Quoted(*text) : NumberText(field.value);
   }
+  if (t_request != nullptr) {
+    line += fmt::format(R"(,"trace_id":"{}","span_id":"{}")", t_request->trace().Hex(), t_request->span().Hex());
+  }
   line += "}\n";
   return line;
 }
@@ -86,6 +92,7 @@ std::string TextLine(LogLevel level, std::string_view event, std::initializer_li
     line += '=';
     line += text != nullptr ? QuotedIfNeeded(*text) : NumberText(field.value);
   }
+  if (t_request != nullptr) line += fmt::format(" trace_id={}", t_request->trace().Hex());
   line += '\n';
   return line;
 }
@@ -122,6 +129,9 @@ void Log(LogLevel level, std::string_view event, std::initializer_list<LogField>
   std::shared_lock lock(g_mutex);
   if (g_writer != nullptr) g_writer->Write(line);
 }
+
+ScopedLogTrace::ScopedLogTrace(const ActiveRequest* request) : before_(std::exchange(t_request, request)) {}
+ScopedLogTrace::~ScopedLogTrace() { t_request = before_; }
 
 int64_t NumDroppedLogLines() {
   std::shared_lock lock(g_mutex);

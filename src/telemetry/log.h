@@ -33,6 +33,20 @@ void StopLogging();
 // Never blocks and never waits for the disk. `event` is a short snake_case name; values are escaped.
 void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
 
+class ActiveRequest;
+
+// While it lives, lines that this thread logs carry the request's trace_id and span_id. Scopes nest; null: none.
+class ScopedLogTrace {
+ public:
+  explicit ScopedLogTrace(const ActiveRequest* request);
+  ~ScopedLogTrace();
+  ScopedLogTrace(const ScopedLogTrace&) = delete;
+  ScopedLogTrace& operator=(const ScopedLogTrace&) = delete;
+
+ private:
+  const ActiveRequest* const before_;
+};
+
 // Lines lost because the writer could not keep up, or because the file or pipe refused them.
 int64_t NumDroppedLogLines();
 

@@ -1,14 +1,15 @@
 #include "telemetry/metrics.h"
 
 #include <fmt/format.h>
-#include <prometheus/text_serializer.h>
 
+#include <array>
 #include <map>
 #include <mutex>
 #include <string_view>
 #include <utility>
 
 #include "telemetry/log.h"
+#include "telemetry/metric_catalogue.h"
 #include "telemetry/process_metrics.h"
 
 namespace autoglm {
@@ -23,140 +24,174 @@ const Buckets kPerTokenSeconds = {.0005, .001, .002, .005, .01, .025, .05, .075,
                                   .4,    .5,   .75,  1,    2.5, 5,    7.5, 10,   20, 40,  80};
 const Buckets kRequestSeconds = {.005, .01, .025, .05, .1, .2, .3, .5,  .8,  1,   1.5, 2,    2.5, 5,
                                  10,   15,  20,   30,  40, 50, 60, 120, 240, 480, 960, 1920, 7680};
+const Buckets kStageSeconds = {.00001, .0001, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300};
+constexpr uint16_t kMaxTenants = 102;  // a hundred, one for all others and one for those without a name
 const Buckets kTokens = {1,    2,    5,     10,    20,    50,     100,    200,    500,    1000,
                          2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000, 1000000};
 
 }  // namespace
 
+struct LatencyByClass::State {
+  MetricSet& set;
+  const std::string name;
+  const std::string model_name;
+  const Buckets& bounds;
+  std::mutex mutex;
+  std::map<std::string, TracedHistogram*> by_class;
+};
+
+LatencyByClass::LatencyByClass(MetricSet& set, std::string name, std::string model_name, const std::vector<double>& bounds)
+    : state_(new State{.set = set,
+                       .name = std::move(name),
+                       .model_name = std::move(model_name),
+                       .bounds = bounds,
+                       .mutex = {},
+                       .by_class = {}}) {}
+
+TracedHistogram& LatencyByClass::For(const std::string& slo_class) const {
+  const std::lock_guard lock(state_->mutex);
+  TracedHistogram*& histogram = state_->by_class[slo_class];
+  if (histogram == nullptr) {
+    histogram =
+        &state_->set.AddLatency(state_->name, {{"model_name", state_->model_name}, {"slo_class", slo_class}}, state_->bounds);
+  }
+  return *histogram;
+}
+
 struct ServerMetrics::Families {
-  Families();
+  explicit Families(MetricOptions options);
 
-  prometheus::Counter& AddCounter(const std::string& name, const std::string& help, const prometheus::Labels& labels) {
-    return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add(labels);
-  }
-  prometheus::Gauge& AddGauge(const std::string& name, const std::string& help, const prometheus::Labels& labels) {
-    return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add(labels);
-  }
   std::unique_ptr<ModelMetrics> AddModel(const std::string& model_name);
+  prometheus::Histogram& StageOf(uint16_t model, std::string_view model_name, Stage stage);
 
-  prometheus::Registry registry;
-  ProcessMetrics process{registry};
+  MetricSet set;
   prometheus::Family<prometheus::Counter>& requests_finished;
   prometheus::Family<prometheus::Counter>& http_requests;
   prometheus::Family<prometheus::Counter>& degraded_requests;
-  std::mutex mutex;  // of the models
+  prometheus::Family<prometheus::Histogram>& stages;
+  prometheus::Family<prometheus::Counter>& tenant_requests;
+  prometheus::Family<prometheus::Counter>& tenant_tokens;
+  InternedNames tenants{kMaxTenants};
+  std::mutex mutex;  // of the models and the stages
   std::map<std::string, std::unique_ptr<ModelMetrics>> models;
+  std::map<uint16_t, std::array<prometheus::Histogram*, kNumStages>> stage_histograms;  // by the model's number
 };
 
-ServerMetrics::Families::Families()
-    : requests_finished(prometheus::BuildCounter()
-                            .Name("autoglm_request_success_total")
-                            .Help("Requests that ended, by reason.")
-                            .Register(registry)),
-      http_requests(prometheus::BuildCounter()
-                        .Name("autoglm_http_requests_total")
-                        .Help("HTTP requests answered, by route and status code.")
-                        .Register(registry)),
-      degraded_requests(prometheus::BuildCounter()
-                            .Name("autoglm_degraded_requests_total")
-                            .Help("Requests that got less than they asked for, or nothing, because the engine was busy, by step.")
-                            .Register(registry)) {
+ServerMetrics::Families::Families(MetricOptions options)
+    : set(std::move(options)),
+      requests_finished(set.Counters("autoglm_request_success_total")),
+      http_requests(set.Counters("autoglm_http_requests_total")),
+      degraded_requests(set.Counters("autoglm_degraded_requests_total")),
+      stages(set.Histograms("autoglm_request_stage_seconds")),
+      tenant_requests(set.Counters("autoglm_tenant_requests_total")),
+      tenant_tokens(set.Counters("autoglm_tenant_tokens_total")) {
   for (const char* step : {"max_tokens", "n", "model", "refused"}) degraded_requests.Add({{"step", step}});
+}
+
+prometheus::Histogram& ServerMetrics::Families::StageOf(uint16_t model, std::string_view model_name, Stage stage) {
+  const std::lock_guard lock(mutex);
+  prometheus::Histogram*& histogram = stage_histograms[model][static_cast<size_t>(stage)];
+  if (histogram == nullptr) {
+    histogram = &stages.Add({{"model_name", std::string(model_name)}, {"stage", std::string(StageName(stage))}}, kStageSeconds);
+  }
+  return *histogram;
 }
 
 std::unique_ptr<ModelMetrics> ServerMetrics::Families::AddModel(const std::string& model_name) {
   const prometheus::Labels model{{"model_name", model_name}};
-  const auto histogram = [&](const std::string& name, const std::string& help, const Buckets& buckets) -> prometheus::Histogram& {
-    return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add(model, buckets);
+  const auto histogram = [&](const char* name, const Buckets& buckets) -> prometheus::Histogram& {
+    return set.Histograms(name).Add(model, buckets);
   };
-  const auto counter = [&](const std::string& name, const std::string& help) -> prometheus::Counter& {
-    return AddCounter(name, help, model);
-  };
-  const auto gauge = [&](const std::string& name, const std::string& help) -> prometheus::Gauge& {
-    return AddGauge(name, help, model);
-  };
+  const auto counter = [&](const char* name) -> prometheus::Counter& { return set.Counters(name).Add(model); };
+  const auto gauge = [&](const char* name) -> prometheus::Gauge& { return set.Gauges(name).Add(model); };
   // A series that exists from the start makes the first event visible to rate().
   for (const char* reason : {"stop", "length", "cancelled", "error", "deadline"}) {
     requests_finished.Add({{"model_name", model_name}, {"finished_reason", reason}});
   }
   return std::make_unique<ModelMetrics>(ModelMetrics{
-      .time_to_first_token = histogram("autoglm_time_to_first_token_seconds",
-                                       "From the first byte of a request to its first token.", kFirstTokenSeconds),
-      .time_per_output_token = histogram("autoglm_time_per_output_token_seconds",
-                                         "Mean time between the output tokens of a request, after the first.", kPerTokenSeconds),
-      .queue_time = histogram("autoglm_request_queue_time_seconds",
-                              "From a request's arrival in the queue to its first scheduled step.", kRequestSeconds),
-      .prefill_time = histogram("autoglm_request_prefill_time_seconds",
-                                "From a request's first scheduled step to its first token.", kRequestSeconds),
-      .decode_time =
-          histogram("autoglm_request_decode_time_seconds", "From a request's first token to its last.", kRequestSeconds),
-      .e2e_latency = histogram("autoglm_e2e_request_latency_seconds",
-                               "From the first byte of a request to the end of its answer.", kRequestSeconds),
-      .request_prompt_tokens =
-          histogram("autoglm_request_prompt_tokens", "Prompt tokens of a request, cached ones included.", kTokens),
-      .request_generation_tokens = histogram("autoglm_request_generation_tokens", "Tokens generated for a request.", kTokens),
-      .prompt_tokens = counter("autoglm_prompt_tokens_total", "Prompt tokens of all requests, cached ones included."),
-      .generation_tokens = counter("autoglm_generation_tokens_total", "Tokens generated for all requests."),
-      .prefix_cache_queries =
-          counter("autoglm_prefix_cache_queries_total", "Prompt tokens that were looked up in the prefix cache."),
-      .prefix_cache_hits = counter("autoglm_prefix_cache_hits_total", "Prompt tokens that were found in the prefix cache."),
-      .drafted_tokens = counter("autoglm_spec_decode_num_draft_tokens_total", "Tokens that were guessed and computed ahead."),
-      .accepted_tokens = counter("autoglm_spec_decode_num_accepted_tokens_total", "Guessed tokens that were right."),
-      .preemptions =
-          counter("autoglm_num_preemptions_total", "Times a running sequence gave its cache blocks back and was queued again."),
-      .interrupts = counter("autoglm_num_interrupts_total", "Steps that were given up for a more urgent request."),
-      .num_requests_running = gauge("autoglm_num_requests_running", "Requests in the running batch."),
-      .num_requests_waiting = gauge("autoglm_num_requests_waiting", "Requests in the queue."),
-      .backlog_seconds = gauge("autoglm_backlog_seconds", "Work of waiting and running requests, as the engine predicts it."),
-      .num_promised = gauge("autoglm_num_requests_promised", "Places kept free for requests that were told to come back."),
-      .kv_cache_usage = gauge("autoglm_kv_cache_usage_perc", "Share of the KV cache blocks in use, 0 to 1."),
-      .is_loaded = gauge("autoglm_model_loaded", "Whether the model is loaded, 0 or 1."),
-      .loads = counter("autoglm_model_loads_total", "Times the model was loaded."),
-      .evictions = counter("autoglm_model_evictions_total", "Times the model was unloaded to make room for another."),
-      .load_seconds = gauge("autoglm_model_load_seconds", "How long the last load took until the model took requests."),
-      .weight_memory = gauge("autoglm_model_weight_bytes", "Memory of the model's weights, when they are all there."),
-      .kv_memory = gauge("autoglm_model_kv_reserved_bytes", "Memory reserved for the model's keys and values."),
-      .kept_kv_memory = gauge("autoglm_model_kv_kept_bytes", "Memory of prefixes kept while the model is not loaded."),
-      .kv_compressed_stored = gauge("autoglm_kv_compressed_stored_bytes", "Compressed keys and values in memory."),
-      .kv_compressed_kept =
-          counter("autoglm_kv_compressed_kept_blocks_total", "Blocks of keys and values that were compressed when evicted."),
-      .kv_compressed_read = counter("autoglm_kv_compressed_read_blocks_total", "Compressed blocks that came back into use."),
-      .kv_compressed_dropped =
-          counter("autoglm_kv_compressed_dropped_blocks_total", "Compressed blocks that were lost to newer ones."),
-      .kv_disk_stored = gauge("autoglm_kv_disk_stored_bytes", "Keys and values of the model in files, while it is loaded."),
-      .kv_disk_read_speed =
-          gauge("autoglm_kv_disk_read_bytes_per_second", "How fast blocks came from the disk lately; at first a guess."),
-      .kv_disk_read = counter("autoglm_kv_disk_read_blocks_total", "Blocks of keys and values that came back from the disk."),
-      .kv_disk_written =
-          counter("autoglm_kv_disk_written_blocks_total", "Blocks of keys and values that were written to the disk."),
-      .kv_disk_dropped =
-          counter("autoglm_kv_disk_dropped_blocks_total", "Blocks that were not written: the queue was full, or the disk."),
-      .kv_disk_damaged =
-          counter("autoglm_kv_disk_damaged_blocks_total", "Files that were not what their names say, and were removed."),
-      .kv_disk_errors = counter("autoglm_kv_disk_errors_total", "Blocks that the system refused to write or to read."),
-      .kv_events_published = counter("autoglm_kv_events_published_total", "Changes of the prefix cache that routers were told."),
-      .kv_events_dropped = counter("autoglm_kv_events_dropped_total",
-                                   "Changes lost because the publisher could not keep up; followers were cleared."),
+      .time_to_first_token = LatencyByClass(set, "autoglm_time_to_first_token_seconds", model_name, kFirstTokenSeconds),
+      .time_per_output_token = histogram("autoglm_time_per_output_token_seconds", kPerTokenSeconds),
+      .queue_time = histogram("autoglm_request_queue_time_seconds", kRequestSeconds),
+      .prefill_time = histogram("autoglm_request_prefill_time_seconds", kRequestSeconds),
+      .decode_time = histogram("autoglm_request_decode_time_seconds", kRequestSeconds),
+      .inference_time = histogram("autoglm_request_inference_time_seconds", kRequestSeconds),
+      .e2e_latency = LatencyByClass(set, "autoglm_e2e_request_latency_seconds", model_name, kRequestSeconds),
+      .request_prompt_tokens = histogram("autoglm_request_prompt_tokens", kTokens),
+      .request_generation_tokens = histogram("autoglm_request_generation_tokens", kTokens),
+      .prompt_tokens = counter("autoglm_prompt_tokens_total"),
+      .generation_tokens = counter("autoglm_generation_tokens_total"),
+      .prefix_cache_queries = counter("autoglm_prefix_cache_queries_total"),
+      .prefix_cache_hits = counter("autoglm_prefix_cache_hits_total"),
+      .drafted_tokens = counter("autoglm_spec_decode_num_draft_tokens_total"),
+      .accepted_tokens = counter("autoglm_spec_decode_num_accepted_tokens_total"),
+      .preemptions = counter("autoglm_num_preemptions_total"),
+      .interrupts = counter("autoglm_num_interrupts_total"),
+      .num_requests_running = gauge("autoglm_num_requests_running"),
+      .num_requests_waiting = gauge("autoglm_num_requests_waiting"),
+      .backlog_seconds = gauge("autoglm_backlog_seconds"),
+      .num_promised = gauge("autoglm_num_requests_promised"),
+      .kv_cache_usage = gauge("autoglm_kv_cache_usage_perc"),
+      .is_loaded = gauge("autoglm_model_loaded"),
+      .loads = counter("autoglm_model_loads_total"),
+      .evictions = counter("autoglm_model_evictions_total"),
+      .load_seconds = gauge("autoglm_model_load_seconds"),
+      .weight_memory = gauge("autoglm_model_weight_bytes"),
+      .kv_memory = gauge("autoglm_model_kv_reserved_bytes"),
+      .kept_kv_memory = gauge("autoglm_model_kv_kept_bytes"),
+      .kv_compressed_stored = gauge("autoglm_kv_compressed_stored_bytes"),
+      .kv_compressed_kept = counter("autoglm_kv_compressed_kept_blocks_total"),
+      .kv_compressed_read = counter("autoglm_kv_compressed_read_blocks_total"),
+      .kv_compressed_dropped = counter("autoglm_kv_compressed_dropped_blocks_total"),
+      .kv_disk_stored = gauge("autoglm_kv_disk_stored_bytes"),
+      .kv_disk_read_speed = gauge("autoglm_kv_disk_read_bytes_per_second"),
+      .kv_disk_read = counter("autoglm_kv_disk_read_blocks_total"),
+      .kv_disk_written = counter("autoglm_kv_disk_written_blocks_total"),
+      .kv_disk_dropped = counter("autoglm_kv_disk_dropped_blocks_total"),
+      .kv_disk_damaged = counter("autoglm_kv_disk_damaged_blocks_total"),
+      .kv_disk_errors = counter("autoglm_kv_disk_errors_total"),
+      .kv_events_published = counter("autoglm_kv_events_published_total"),
+      .kv_events_dropped = counter("autoglm_kv_events_dropped_total"),
       .finished_family = requests_finished,
       .name = model_name});
 }
 
-ServerMetrics::ServerMetrics() : ServerMetrics(std::make_unique<Families>()) {}
+ServerMetrics::ServerMetrics(MetricOptions options) : ServerMetrics(std::make_unique<Families>(std::move(options))) {}
 
 ServerMetrics::ServerMetrics(std::unique_ptr<Families> families)
-    : log_lines_dropped(
-          families->AddCounter("autoglm_log_lines_dropped_total", "Log lines lost because the writer could not keep up.", {})),
-      memory_budget(
-          families->AddGauge("autoglm_memory_budget_bytes", "What weights and KV of all models may take; 0: no limit.", {})),
-      memory_used(families->AddGauge("autoglm_memory_used_bytes", "What weights and KV of all models take of the budget.", {})),
+    : log_lines_dropped(families->set.Counters("autoglm_log_lines_dropped_total").Add({})),
+      records_missed(families->set.Counters("autoglm_request_records_missed_total").Add({})),
+      memory_budget(families->set.Gauges("autoglm_memory_budget_bytes").Add({})),
+      memory_used(families->set.Gauges("autoglm_memory_used_bytes").Add({})),
       families_(std::move(families)) {}
 
 ServerMetrics::~ServerMetrics() = default;
 
-std::string ServerMetrics::RenderText() const {
-  families_->process.Update();
+std::string ServerMetrics::Render(MetricFormat format) const {
   SetCounterTotal(log_lines_dropped, static_cast<double>(NumDroppedLogLines()));
-  return prometheus::TextSerializer().Serialize(families_->registry.Collect());
+  return families_->set.Render(format);
+}
+
+MetricSet& ServerMetrics::set() { return families_->set; }
+
+void ServerMetrics::ObserveStages(const RequestRecord& record, const InternedNames& names) {
+  if (record.model == 0) return;
+  const std::string_view model_name = names.NameOf(record.model);
+  for (size_t i = 0; i < kNumStages; ++i) {
+    if (record.stages[i] == 0) continue;
+    families_->StageOf(record.model, model_name, static_cast<Stage>(i)).Observe(static_cast<double>(record.stages[i]) * 1e-9);
+  }
+  InternedNames& tenants = families_->tenants;
+  const std::string tenant(tenants.NameOf(tenants.IndexOf(names.NameOf(record.tenant))));
+  const prometheus::Labels labels{{"tenant", tenant}, {"model_name", std::string(model_name)}};
+  families_->tenant_requests.Add(labels).Increment();
+  const auto count = [&](const char* type, uint32_t num_tokens) {
+    prometheus::Labels typed = labels;
+    typed["type"] = type;
+    families_->tenant_tokens.Add(typed).Increment(num_tokens);
+  };
+  count("input", record.num_prompt_tokens);
+  count("cached", record.num_cached_tokens);
+  count("output", record.num_completion_tokens);
 }
 
 ModelMetrics& ServerMetrics::ForModel(const std::string& model_name) {

@@ -7,21 +7,39 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "telemetry/interned_names.h"
+#include "telemetry/metric_set.h"
 #include "telemetry/process_metrics.h"
+#include "telemetry/request_record.h"
 
 namespace autoglm {
+
+// Latencies of one model, by the class of requests whose target they are held to.
+class LatencyByClass {
+ public:
+  // `set` and `bounds` outlive it.
+  LatencyByClass(MetricSet& set, std::string name, std::string model_name, const std::vector<double>& bounds);
+
+  TracedHistogram& For(const std::string& slo_class) const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
 
 // What is measured of one model; `model_name` is a label of all of it. Counters and gauges are atomics; histograms take a short
 // lock and are observed when a request ends, not in a step.
 struct ModelMetrics {
   // Seconds.
-  prometheus::Histogram& time_to_first_token;
+  LatencyByClass time_to_first_token;
   prometheus::Histogram& time_per_output_token;
   prometheus::Histogram& queue_time;
   prometheus::Histogram& prefill_time;
   prometheus::Histogram& decode_time;
-  prometheus::Histogram& e2e_latency;
+  prometheus::Histogram& inference_time;
+  LatencyByClass e2e_latency;
   // Tokens.
   prometheus::Histogram& request_prompt_tokens;
   prometheus::Histogram& request_generation_tokens;
@@ -72,11 +90,13 @@ struct ModelMetrics {
 // Every metric this server exports. docs/METRICS.md lists names and meanings (a test compares).
 class ServerMetrics {
  public:
-  ServerMetrics();
+  explicit ServerMetrics(MetricOptions options = {});
   ~ServerMetrics();
 
-  // Prometheus text format 0.0.4, with the process's and the log's own numbers as of now.
-  std::string RenderText() const;
+  // With the process's and the log's own numbers as of now.
+  std::string Render(MetricFormat format) const;
+  std::string RenderText() const { return Render(MetricFormat::kPrometheusText); }
+  MetricSet& set();
 
   // Any thread. The metrics of a model, made when it is first named; callers name models that exist.
   ModelMetrics& ForModel(const std::string& model_name);
@@ -86,7 +106,11 @@ class ServerMetrics {
   // Label: step, a name of server/degradation.h.
   prometheus::Counter& DegradedRequests(const std::string& step);
 
+  // Of a request that generates: its stages, and its tenant's share. Tenants beyond the first hundred count as "other".
+  void ObserveStages(const RequestRecord& record, const InternedNames& names);
+
   prometheus::Counter& log_lines_dropped;
+  prometheus::Counter& records_missed;
   prometheus::Gauge& memory_budget;  // bytes; 0: none
   prometheus::Gauge& memory_used;    // bytes, of weights and KV of all models
 

@@ -13,53 +13,29 @@
 #include <vector>
 
 #include "support/test_paths.h"
+#include "telemetry/metric_catalogue.h"
 
 namespace autoglm {
 namespace {
 
 using ::testing::HasSubstr;
 
-// One row of docs/METRICS.md, or one family of the exported text.
+// What an exposition says of its families.
 struct Described {
   std::string type;
   std::set<std::string> labels;
-  std::string meaning;
-  bool operator==(const Described&) const = default;
+  std::string help;
 };
-using Descriptions = std::map<std::string, Described>;
 
-void PrintTo(const Described& d, std::ostream* out) {
-  *out << d.type << " {";
-  for (const auto& label : d.labels) *out << label << " ";
-  *out << "} " << d.meaning;
-}
-
-Descriptions ReadDocument() {
-  std::ifstream file(SourceDir() / "docs/METRICS.md");
-  const std::regex row(R"(\| `([a-z0-9_]+)` \| ([a-z]+) \| [a-z]+ \| ([a-z_, ]*)\| (.+) \|)");
-  Descriptions found;
-  for (std::string line; std::getline(file, line);) {
-    std::smatch match;
-    if (!std::regex_match(line, match, row)) continue;
-    Described& described = found[match[1]];
-    described.type = match[2];
-    described.meaning = match[4];
-    const std::string labels = match[3];
-    const std::regex word("[a-z_]+");
-    for (std::sregex_iterator it(labels.begin(), labels.end(), word), end; it != end; ++it) described.labels.insert(it->str());
-  }
-  return found;
-}
-
-Descriptions ReadExport(const std::string& text) {
-  Descriptions found;
+std::map<std::string, Described> ReadExport(const std::string& text) {
+  std::map<std::string, Described> found;
   std::istringstream lines(text);
   std::string family;
   for (std::string line; std::getline(lines, line);) {
     std::smatch match;
     if (std::regex_match(line, match, std::regex("# HELP ([^ ]+) (.*)"))) {
       family = match[1];
-      found[family].meaning = match[2];
+      found[family].help = match[2];
     } else if (std::regex_match(line, match, std::regex("# TYPE ([^ ]+) (.*)"))) {
       found[match[1]].type = match[2];
     } else {
@@ -72,33 +48,74 @@ Descriptions ReadExport(const std::string& text) {
   return found;
 }
 
-TEST(ServerMetrics, Document_ListsExactlyWhatIsExported) {
+std::set<std::string> Words(std::string_view names) {
+  std::set<std::string> words;
+  const std::string text(names);
+  const std::regex word("[a-z_]+");
+  for (std::sregex_iterator it(text.begin(), text.end(), word), end; it != end; ++it) words.insert(it->str());
+  return words;
+}
+
+TEST(MetricCatalogue, DocumentHoldsItsTables) {
+  std::ifstream file(SourceDir() / "docs/METRICS.md");
+  std::stringstream document;
+  document << file.rdbuf();
+  EXPECT_THAT(document.str(), HasSubstr(CatalogueMarkdown())) << "write anew what `autoglm metrics` prints";
+}
+
+TEST(ServerMetrics, ExportsWhatTheCatalogueSays) {
   ServerMetrics metrics;
-  metrics.ForModel("m");
+  InternedNames names;
+  const ModelMetrics& model = metrics.ForModel("m");
+  model.time_to_first_token.For("standard").Observe(1);
+  model.e2e_latency.For("standard").Observe(1);
   metrics.HttpRequests("/health", 200).Increment();
-  const Descriptions documented = ReadDocument();
-  const Descriptions exported = ReadExport(metrics.RenderText());
-  EXPECT_EQ(documented.size(), 51u);
-  for (const auto& [name, described] : documented) {
-    ASSERT_TRUE(exported.contains(name)) << name << " is documented and not exported";
-    EXPECT_EQ(described, exported.at(name)) << name;
+  RequestRecord record;
+  record.model = names.IndexOf("m");
+  record.tenant = names.IndexOf("t");
+  record.stages[0] = 1;
+  metrics.ObserveStages(record, names);
+  const auto exported = ReadExport(metrics.RenderText());
+  for (const MetricInfo& info : MetricCatalogue()) {
+    const bool is_made_elsewhere = info.name.starts_with("autoglm_slo_") || info.name.starts_with("autoglm_trace_");
+    if (info.source == MetricSource::kGateway || is_made_elsewhere) continue;
+    ASSERT_TRUE(exported.contains(std::string(info.name))) << info.name << " is not exported";
+    const Described& described = exported.at(std::string(info.name));
+    EXPECT_EQ(described.help, info.help);
+    EXPECT_EQ(described.labels, Words(info.labels)) << info.name;
   }
-  for (const auto& [name, described] : exported) EXPECT_TRUE(documented.contains(name)) << name << " is not documented";
+  for (const auto& [name, described] : exported) EXPECT_EQ(described.help, MetricNamed(name).help);
+}
+
+TEST(ServerMetrics, ManyTenants_ShareTheLastPlace) {
+  ServerMetrics metrics;
+  InternedNames names;
+  for (int i = 0; i < 200; ++i) {
+    RequestRecord record;
+    record.model = names.IndexOf("m");
+    record.tenant = names.IndexOf("tenant-" + std::to_string(i));
+    metrics.ObserveStages(record, names);
+  }
+  const std::string text = metrics.RenderText();
+  EXPECT_THAT(text, HasSubstr("autoglm_tenant_requests_total{model_name=\"m\",tenant=\"tenant-99\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("autoglm_tenant_requests_total{model_name=\"m\",tenant=\"other\"} 100\n"));
 }
 
 TEST(ServerMetrics, Values_AppearInTheText) {
   ServerMetrics metrics;
   ModelMetrics& smol = metrics.ForModel("smol");
   EXPECT_EQ(&metrics.ForModel("smol"), &smol);
-  smol.time_to_first_token.Observe(0.003);
+  smol.time_to_first_token.For("standard").Observe(0.003);
   smol.prompt_tokens.Increment(12);
   metrics.ForModel("other").prompt_tokens.Increment(5);
   smol.num_requests_running.Set(3);
   smol.RequestsFinished("length").Increment();
   metrics.HttpRequests("/v1/models", 200).Increment();
   const std::string text = metrics.RenderText();
-  EXPECT_THAT(text, HasSubstr("autoglm_time_to_first_token_seconds_bucket{model_name=\"smol\",le=\"0.001\"} 0\n"));
-  EXPECT_THAT(text, HasSubstr("autoglm_time_to_first_token_seconds_bucket{model_name=\"smol\",le=\"0.005\"} 1\n"));
+  EXPECT_THAT(
+      text, HasSubstr("autoglm_time_to_first_token_seconds_bucket{model_name=\"smol\",slo_class=\"standard\",le=\"0.001\"} 0\n"));
+  EXPECT_THAT(
+      text, HasSubstr("autoglm_time_to_first_token_seconds_bucket{model_name=\"smol\",slo_class=\"standard\",le=\"0.005\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("autoglm_prompt_tokens_total{model_name=\"smol\"} 12\n"));
   EXPECT_THAT(text, HasSubstr("autoglm_prompt_tokens_total{model_name=\"other\"} 5\n"));
   EXPECT_THAT(text, HasSubstr("autoglm_num_requests_running{model_name=\"smol\"} 3\n"));

@@ -8,6 +8,8 @@
 #include <mutex>
 #include <string>
 
+#include "telemetry/metric_catalogue.h"
+
 namespace autoglm {
 namespace {
 
@@ -29,22 +31,21 @@ double ResidentMemoryBytes() {
 
 double UnixSeconds() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
-prometheus::Gauge& AddGauge(prometheus::Registry& registry, const std::string& name, const std::string& help,
-                            const prometheus::Labels& labels) {
-  return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add(labels);
+prometheus::Gauge& AddGauge(prometheus::Registry& registry, const std::string& name, const prometheus::Labels& labels) {
+  return prometheus::BuildGauge().Name(name).Help(std::string(MetricNamed(name).help)).Register(registry).Add(labels);
 }
 
 }  // namespace
 
 ProcessMetrics::ProcessMetrics(prometheus::Registry& registry)
-    : resident_memory_(AddGauge(registry, "process_resident_memory_bytes", "Memory of this process in RAM.", {})),
+    : resident_memory_(AddGauge(registry, "process_resident_memory_bytes", {})),
       cpu_seconds_(prometheus::BuildCounter()
                        .Name("process_cpu_seconds_total")
-                       .Help("User and system CPU time of this process.")
+                       .Help(std::string(MetricNamed("process_cpu_seconds_total").help))
                        .Register(registry)
                        .Add({})) {
-  AddGauge(registry, "process_start_time_seconds", "When this process began to count, in Unix time.", {}).Set(UnixSeconds());
-  AddGauge(registry, "autoglm_build_info", "Always 1; the label tells the version.", {{"version", AUTOGLM_VERSION}}).Set(1);
+  AddGauge(registry, "process_start_time_seconds", {}).Set(UnixSeconds());
+  AddGauge(registry, "autoglm_build_info", {{"version", AUTOGLM_VERSION}}).Set(1);
 }
 
 void ProcessMetrics::Update() {
