@@ -9,6 +9,7 @@
 #include "config/gateway_listen_config.h"
 #include "config/gateway_references.h"
 #include "config/gateway_route_config.h"
+#include "config/gateway_tracing_config.h"
 #include "config/gateway_traffic_config.h"
 #include "config/gateway_upstream_config.h"
 #include "config/key_database.h"
@@ -52,6 +53,8 @@ constexpr std::array kServerFields = {
     YamlField<GatewayConfig>{"audit_log", SetText<&GatewayConfig::audit_log>},
     YamlField<GatewayConfig>{"workers", SetText<&GatewayConfig::workers>},
     YamlField<GatewayConfig>{"faults", SetFaults},
+    YamlField<GatewayConfig>{"tracing", SetTracing},
+    YamlField<GatewayConfig>{"slo", SetSlo},
 };
 
 // What others refer to, or what refers to others.

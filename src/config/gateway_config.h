@@ -13,6 +13,8 @@
 #include "auth/authenticator.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "config/slo_config.h"
+#include "config/tracing_config.h"
 #include "http/tls.h"
 #include "resilience/hedging.h"
 #include "resilience/retry_budget.h"
@@ -261,6 +263,8 @@ struct GatewayConfig {
 
   std::vector<RouteConfig> routes;  // looked at in this order
   std::vector<FaultConfig> faults;  // take effect with --allow-faults only
+  TracingConfig tracing;
+  SloConfig slo;
 
   bool operator==(const GatewayConfig&) const = default;
 };

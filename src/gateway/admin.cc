@@ -7,11 +7,13 @@
 
 #include "auth/secret_hash.h"
 #include "config/host_port.h"
+#include "console/console_pages.h"
 #include "discovery/registration.h"
 #include "gateway/gateway.h"
 #include "gateway/query_fields.h"
 #include "gateway/status_json.h"
 #include "routing/prefix_index.h"
+#include "tracing/request_routes.h"
 #include "web/reply.h"
 #include "web/url.h"
 
@@ -19,6 +21,7 @@ namespace autoglm::gateway {
 namespace {
 
 constexpr std::string_view kWorkers = "/workers";
+constexpr std::string_view kSummary = "/console/data/summary";
 
 // Whether a page in a browser of this machine may have sent it. Pages may send plain POSTs anywhere, and names of theirs may lead
 // to this machine; what is asked without a token must come from a program.
@@ -57,6 +60,10 @@ http::Response Admin::Answer(const http::Request& request) {
   const bool is_get = request.method == "GET";
   const bool is_post = request.method == "POST";
   if (path == "/health") return JsonReply(200, R"({"status":"ok"})");
+  const std::string decoded = PercentDecode(path);
+  if (is_get && decoded != kSummary) {
+    if (auto page = ConsolePage(decoded)) return *std::move(page);
+  }
   if (gateway_.state()->config.admin_token.empty() && IsFromPage(request)) {
     return ErrorReply(
         {.code = ErrorCode::kPermissionDenied, .message = "Without admin_token this port is for programs here.", .param = {}}, 0);
@@ -64,8 +71,13 @@ http::Response Admin::Answer(const http::Request& request) {
   if (!MayEnter(request)) {
     return ErrorReply({.code = ErrorCode::kUnauthenticated, .message = "The admin port asks for its token.", .param = {}}, 0);
   }
-  if (path == "/metrics" && is_get) return Metrics();
+  if (path == "/metrics" && is_get) return Metrics(request);
   if (path == "/gateway/status" && is_get) return Status();
+  if (path == kSummary && is_get) return Summary();
+  if (path == "/v1/slo" && is_get) return Slo();
+  if (is_get && IsAboutRequests(decoded)) {
+    return AnswerAboutRequests(gateway_.requests(), decoded, request.query, [](const RequestRecord&) { return true; });
+  }
   if (path == "/gateway/explain" && is_get) return Explain(request);
   if (path == "/gateway/reload" && is_post) return Reload();
   if (path == "/gateway/drain" && is_post) return Drain(request, true);
@@ -74,8 +86,23 @@ http::Response Admin::Answer(const http::Request& request) {
   return NotFound("There is no such path; see docs/gateway.md.");
 }
 
-http::Response Admin::Metrics() const {
-  return TextReply(200, gateway_.RenderMetrics(), "text/plain; version=0.0.4; charset=utf-8");
+http::Response Admin::Metrics(const http::Request& request) const {
+  const MetricFormat format = MetricFormatFor(request.Header("accept"));
+  return TextReply(200, gateway_.RenderMetrics(format), std::string(ContentTypeOf(format)));
+}
+
+http::Response Admin::Summary() const {
+  return JsonReply(200, DumpJson({{"kind", "gateway"},
+                                  {"version", gateway_.options().version},
+                                  {"uptime_s", Seconds(gateway_.uptime())},
+                                  {"active", gateway_.requests().num_active()},
+                                  {"finished", gateway_.requests().num_finished()},
+                                  {"is_draining", gateway_.is_draining()}}));
+}
+
+http::Response Admin::Slo() const {
+  if (gateway_.slo() == nullptr) return NotFound("This gateway has no objectives; see 'slo' in docs/gateway-config.md.");
+  return JsonReply(200, gateway_.slo()->StatusJson());
 }
 
 http::Response Admin::Status() const {

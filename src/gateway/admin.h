@@ -25,7 +25,9 @@ class Admin {
 
   http::Response Answer(const http::Request& request);
   bool MayEnter(const http::Request& request) const;
-  http::Response Metrics() const;
+  http::Response Metrics(const http::Request& request) const;
+  http::Response Summary() const;
+  http::Response Slo() const;
   http::Response Status() const;
   http::Response Explain(const http::Request& request) const;
   http::Response Reload();

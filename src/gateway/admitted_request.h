@@ -9,6 +9,7 @@
 #include "gateway/request_scan.h"
 #include "guard/usage_limits.h"
 #include "http/server.h"
+#include "telemetry/active_request.h"
 
 namespace autoglm::gateway {
 
@@ -23,6 +24,8 @@ struct AdmittedRequest {
   std::string session;  // requests with the same one belong together; empty: none
   std::optional<Duration> timeout;
   TimePoint begun{};
+  std::shared_ptr<ActiveRequest> active;  // its record
+  bool tells_timing = false;              // the client has asked where the time went
 };
 
 }  // namespace autoglm::gateway

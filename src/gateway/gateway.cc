@@ -10,7 +10,10 @@
 
 #include "base/check.h"
 #include "config/host_port.h"
+#include "console/slo_options.h"
 #include "telemetry/log.h"
+#include "telemetry/process_metrics.h"
+#include "tracing/tracing_options.h"
 
 namespace autoglm::gateway {
 namespace {
@@ -57,6 +60,8 @@ std::vector<std::string> NeedRestart(const GatewayConfig& before, const GatewayC
   if (before.admin != after.admin) names.emplace_back("admin");
   if (before.threads != after.threads) names.emplace_back("threads");
   if (before.limits != after.limits) names.emplace_back("limits");
+  if (before.tracing != after.tracing) names.emplace_back("tracing");
+  if (before.slo != after.slo) names.emplace_back("slo");
   return names;
 }
 
@@ -81,11 +86,19 @@ struct Gateway::PerLoop {
   Ingress ingress;
 };
 
-Gateway::Gateway(GatewayOptions options, const Clock& clock)
-    : options_(std::move(options)), clock_(clock), fleet_(std::make_unique<Fleet>(RandomSeed())) {}
+Gateway::Gateway(GatewayOptions options, std::optional<SloServiceOptions> slo, const Clock& clock)
+    : options_(std::move(options)),
+      clock_(clock),
+      started_(clock.Now()),
+      slo_options_(std::move(slo)),
+      metrics_({.latency_bounds = LatencyBoundsOf(slo_options_)}),
+      requests_(clock),
+      fleet_(std::make_unique<Fleet>(RandomSeed())) {}
 
 Result<std::unique_ptr<Gateway>> Gateway::Start(GatewayConfig config, GatewayOptions options, const Clock& clock) {
-  std::unique_ptr<Gateway> gateway(new Gateway(std::move(options), clock));
+  const std::string url = fmt::format("http://{}:{}", config.listen.host, config.listen.port);
+  AUTOGLM_TRY(std::optional<SloServiceOptions> slo, MakeSloOptions(config.slo, url));
+  std::unique_ptr<Gateway> gateway(new Gateway(std::move(options), std::move(slo), clock));
   AUTOGLM_TRY_VOID(gateway->Begin(std::move(config)));
   return gateway;
 }
@@ -113,6 +126,20 @@ Status Gateway::Begin(GatewayConfig config) {
   AUTOGLM_TRY_VOID(CheckDoors(*state));
   state_.store(state);
   AUTOGLM_TRY_VOID(fleet_->SetRoutes(*state));
+  AUTOGLM_TRY(const TracingOptions tracing,
+              MakeTracingOptions(state->config.tracing, "autoglm-gateway", options_.version, state->config.listen.port));
+  observer_ = std::make_unique<RequestObserver>(
+      requests_, tracing, [this](const RequestRecord& record) { metrics_.ObserveStages(record, requests_.names()); });
+  if (slo_options_) {
+    AUTOGLM_TRY(slo_, SloService::Start(*slo_options_, metrics_.set(), clock_));
+    requests_.SetJudge([this](const RequestRecord& record) { return slo_->Observe(record, requests_.names()); });
+  }
+  if (tracing.metrics) {
+    metric_exporter_ = std::make_unique<MetricExporter>(*tracing.metrics, [this] {
+      UpdateMetrics();
+      return metrics_.set().Collect();
+    });
+  }
   StartLoops(state->config);
   return Listen(state->config);
 }
@@ -137,6 +164,7 @@ Status Gateway::Listen(const GatewayConfig& config) {
   AUTOGLM_TRY(http::ServerOptions options, ServerOptionsOf(config.listen, config.limits, options_.socket));
   options.on_refused = [this](const http::RefusedRequest& refused) { OnRefused(refused); };
   AUTOGLM_TRY(server_, http::Server::Start(options, loops, std::move(handlers)));
+  observer_->SetPort(server_->port());
   if (!config.admin) return {};
   AUTOGLM_TRY(const http::ServerOptions admin, ServerOptionsOf(*config.admin, LimitConfig{}, options_.admin_socket));
   AUTOGLM_TRY(admin_, Admin::Start(admin, *this));
@@ -153,6 +181,7 @@ void Gateway::OnRefused(const http::RefusedRequest& refused) {
 }
 
 Gateway::~Gateway() {
+  metric_exporter_.reset();
   admin_.reset();
   server_.reset();
   tokenizer_.reset();  // before the loops that it tells
@@ -220,6 +249,7 @@ Result<std::shared_ptr<const GatewayState>> Gateway::MakeState(GatewayConfig con
                                                            .routes = std::make_shared<const RouteTable>(std::move(routes)),
                                                            .tokenizer = *tokenizer_,
                                                            .metrics = metrics_,
+                                                           .requests = requests_,
                                                            .clock = clock_});
 }
 
@@ -251,7 +281,15 @@ bool Gateway::WaitUntilDrained(std::chrono::milliseconds limit) {
   return true;
 }
 
-std::string Gateway::RenderMetrics() const {
+std::string Gateway::RenderMetrics(MetricFormat format) {
+  UpdateMetrics();
+  return metrics_.Render(format);
+}
+
+void Gateway::UpdateMetrics() {
+  observer_->CatchUp();
+  SetCounterTotal(metrics_.records_missed, static_cast<double>(requests_.num_missed()));
+  CountSpans(*observer_, metrics_.set());
   const std::shared_ptr<const GatewayState> state = state_.load();
   if (state->audit != nullptr) metrics_.audit_lines_dropped.Increment(static_cast<double>(state->audit->TakeNumDropped()));
   for (const auto& route : state->routes->routes()) {
@@ -268,7 +306,6 @@ std::string Gateway::RenderMetrics() const {
       upstream.breaker_state.Set(static_cast<double>(status.breaker));
     }
   }
-  return metrics_.RenderText();
 }
 
 }  // namespace autoglm::gateway

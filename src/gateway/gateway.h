@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "config/gateway_config.h"
+#include "console/slo_service.h"
 #include "gateway/admin.h"
 #include "gateway/fleet.h"
 #include "gateway/gateway_loop.h"
@@ -22,6 +23,8 @@
 #include "gateway/prompt_tokenizer.h"
 #include "http/event_loop.h"
 #include "http/server.h"
+#include "telemetry/request_log.h"
+#include "tracing/request_observer.h"
 
 namespace autoglm::gateway {
 
@@ -59,15 +62,19 @@ class Gateway {
   bool WaitUntilDrained(std::chrono::milliseconds limit);
 
   const GatewayMetrics& metrics() const { return metrics_; }
-  std::string RenderMetrics() const;
+  std::string RenderMetrics(MetricFormat format);
+  const RequestLog& requests() const { return requests_; }
+  SloService* slo() const { return slo_.get(); }
+  Duration uptime() const { return clock_.Now() - started_; }
   std::shared_ptr<const GatewayState> state() const { return state_.load(); }
   Fleet& fleet() { return *fleet_; }
   const GatewayOptions& options() const { return options_; }
   bool is_draining() const { return is_draining_; }
 
  private:
-  Gateway(GatewayOptions options, const Clock& clock);
+  Gateway(GatewayOptions options, std::optional<SloServiceOptions> slo, const Clock& clock);
 
+  void UpdateMetrics();  // to the numbers as of now
   static Status CheckDoors(const GatewayState& state);
   Status Begin(GatewayConfig config);
   void StartLoops(const GatewayConfig& config);
@@ -78,7 +85,13 @@ class Gateway {
 
   const GatewayOptions options_;
   const Clock& clock_;
+  const TimePoint started_;
+  const std::optional<SloServiceOptions> slo_options_;
   GatewayMetrics metrics_;
+  std::unique_ptr<SloService> slo_;  // null: no objectives
+  RequestLog requests_;
+  std::unique_ptr<RequestObserver> observer_;
+  std::unique_ptr<MetricExporter> metric_exporter_;  // null: nobody is told
   std::atomic<bool> is_draining_{false};
   std::mutex reload_mutex_;
   std::atomic<std::shared_ptr<const GatewayState>> state_;

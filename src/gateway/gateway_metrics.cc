@@ -1,11 +1,11 @@
 #include "gateway/gateway_metrics.h"
 
 #include <fmt/format.h>
-#include <prometheus/registry.h>
-#include <prometheus/text_serializer.h>
 
 #include <utility>
 
+#include "telemetry/log.h"
+#include "telemetry/metric_set.h"
 #include "telemetry/process_metrics.h"
 
 namespace autoglm::gateway {
@@ -20,56 +20,38 @@ using HistogramFamily = prometheus::Family<prometheus::Histogram>;
 const Buckets kDurationSeconds = {.001, .0025, .005, .01,  .02,   .04,   .08,   .16,  .32,
                                   .64,  1.28,  2.56, 5.12, 10.24, 20.48, 40.96, 81.92};
 const Buckets kFirstTokenSeconds = {.001, .0025, .005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 20, 40, 80};
+const Buckets kStageSeconds = {1e-6, 1e-5, 1e-4, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300};
 const Buckets kShares = {0, .1, .2, .3, .4, .5, .6, .7, .8, .9, .99, 1};
 const Buckets kDecisionSeconds = {1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 1e-3};
 
 }  // namespace
 
 struct GatewayFamilies {
-  prometheus::Registry registry;
-  ProcessMetrics process{registry};
+  explicit GatewayFamilies(MetricOptions options) : set(std::move(options)) {}
 
-  CounterFamily& Counters(const char* name, const char* help) {
-    return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
-  }
-  GaugeFamily& Gauges(const char* name, const char* help) {
-    return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
-  }
-  HistogramFamily& Histograms(const char* name, const char* help) {
-    return prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
-  }
-
-  CounterFamily& http_requests =
-      Counters("autoglm_gw_http_requests_total", "Requests of clients that ended, by route and status.");
-  HistogramFamily& duration =
-      Histograms("autoglm_gw_request_duration_seconds", "From a request's first byte to its answer's last.");
-  HistogramFamily& first_token =
-      Histograms("autoglm_gw_time_to_first_token_seconds", "From a request's first byte to the first of its answer's body.");
-  HistogramFamily& decision = Histograms("autoglm_gw_routing_decision_seconds", "What it took to choose an upstream.");
-  HistogramFamily& matched = Histograms("autoglm_gw_prefix_match_ratio",
-                                        "Share of a prompt that the chosen upstream has in memory, as far as that is known.");
-  GaugeFamily& known_blocks =
-      Gauges("autoglm_gw_prefix_known_blocks", "Blocks that upstreams say they have in memory, which are routed by.");
-  CounterFamily& tokens = Counters("autoglm_gw_tokens_total", "Tokens of answers, by what upstreams count.");
-  GaugeFamily& queue_depth = Gauges("autoglm_gw_queue_depth", "Requests that wait in front of a route.");
-  GaugeFamily& retry_budget = Gauges("autoglm_gw_retry_budget_remaining", "Retries that may begin now.");
-  CounterFamily& retries = Counters("autoglm_gw_retries_total", "Attempts after the first, by why the one before failed.");
-  CounterFamily& hedges = Counters("autoglm_gw_hedges_total", "Second attempts beside slow first ones, by who was quicker.");
-  CounterFamily& continued = Counters("autoglm_gw_continued_streams_total", "Streams whose upstream died, by how that ended.");
-  CounterFamily& degraded =
-      Counters("autoglm_gw_degraded_requests_total", "Requests that got less than they asked for, by step.");
-  CounterFamily& upstream_requests =
-      Counters("autoglm_gw_upstream_requests_total", "Attempts at an upstream that ended, by status (0: no answer).");
-  GaugeFamily& upstream_inflight = Gauges("autoglm_gw_upstream_inflight", "Requests that an upstream has from here.");
-  GaugeFamily& upstream_available = Gauges("autoglm_gw_upstream_available", "Whether an upstream is asked: 0 or 1.");
-  GaugeFamily& breaker_state = Gauges("autoglm_gw_cb_state", "An upstream's circuit breaker: 0 closed, 1 open, 2 half open.");
-  CounterFamily& refused = Counters("autoglm_gw_refused_total", "Requests that the gateway refused, by reason.");
-  CounterFamily& rate_limited = Counters("autoglm_gw_ratelimit_total", "Requests that a limit of their key refused, by kind.");
-  CounterFamily& faults = Counters("autoglm_gw_fault_injected_total", "Requests that a fault was put into, by its name.");
-  CounterFamily& reloads = Counters("autoglm_gw_config_reloads_total", "Times the configuration was read again, by outcome.");
-  CounterFamily& audit_lines_dropped =
-      Counters("autoglm_gw_audit_lines_dropped_total", "Lines of the audit log that could not be written.");
-  GaugeFamily& open_requests = Gauges("autoglm_gw_open_requests", "Requests of clients that are being served.");
+  MetricSet set;
+  CounterFamily& http_requests = set.Counters("autoglm_gw_http_requests_total");
+  HistogramFamily& decision = set.Histograms("autoglm_gw_routing_decision_seconds");
+  HistogramFamily& stages = set.Histograms("autoglm_gw_request_stage_seconds");
+  HistogramFamily& matched = set.Histograms("autoglm_gw_prefix_match_ratio");
+  GaugeFamily& known_blocks = set.Gauges("autoglm_gw_prefix_known_blocks");
+  CounterFamily& tokens = set.Counters("autoglm_gw_tokens_total");
+  GaugeFamily& queue_depth = set.Gauges("autoglm_gw_queue_depth");
+  GaugeFamily& retry_budget = set.Gauges("autoglm_gw_retry_budget_remaining");
+  CounterFamily& retries = set.Counters("autoglm_gw_retries_total");
+  CounterFamily& hedges = set.Counters("autoglm_gw_hedges_total");
+  CounterFamily& continued = set.Counters("autoglm_gw_continued_streams_total");
+  CounterFamily& degraded = set.Counters("autoglm_gw_degraded_requests_total");
+  CounterFamily& upstream_requests = set.Counters("autoglm_gw_upstream_requests_total");
+  GaugeFamily& upstream_inflight = set.Gauges("autoglm_gw_upstream_inflight");
+  GaugeFamily& upstream_available = set.Gauges("autoglm_gw_upstream_available");
+  GaugeFamily& breaker_state = set.Gauges("autoglm_gw_cb_state");
+  CounterFamily& refused = set.Counters("autoglm_gw_refused_total");
+  CounterFamily& rate_limited = set.Counters("autoglm_gw_ratelimit_total");
+  CounterFamily& faults = set.Counters("autoglm_gw_fault_injected_total");
+  CounterFamily& reloads = set.Counters("autoglm_gw_config_reloads_total");
+  CounterFamily& audit_lines_dropped = set.Counters("autoglm_gw_audit_lines_dropped_total");
+  GaugeFamily& open_requests = set.Gauges("autoglm_gw_open_requests");
 
   std::mutex mutex;
   std::map<std::string, std::unique_ptr<RouteMetrics>> routes;
@@ -90,8 +72,8 @@ void CodeCounters::Count(int code) {
 
 RouteMetrics::RouteMetrics(GatewayFamilies& families, std::string route)
     : requests(families.http_requests, {{"route", route}}),
-      duration(families.duration.Add({{"route", route}}, kDurationSeconds)),
-      first_token(families.first_token.Add({{"route", route}}, kFirstTokenSeconds)),
+      duration(families.set.AddLatency("autoglm_gw_request_duration_seconds", {{"route", route}}, kDurationSeconds)),
+      first_token(families.set.AddLatency("autoglm_gw_time_to_first_token_seconds", {{"route", route}}, kFirstTokenSeconds)),
       decision(families.decision.Add({{"route", route}}, kDecisionSeconds)),
       matched(families.matched.Add({{"route", route}}, kShares)),
       input_tokens(families.tokens.Add({{"route", route}, {"type", "input"}})),
@@ -130,16 +112,42 @@ UpstreamMetrics& RouteMetrics::ForUpstream(const std::string& name) {
   return *metrics;
 }
 
-GatewayMetrics::GatewayMetrics() : GatewayMetrics(std::make_unique<GatewayFamilies>()) {}
+prometheus::Histogram& RouteMetrics::Stages(Stage stage) {
+  std::atomic<prometheus::Histogram*>& slot = stages_[static_cast<size_t>(stage)];
+  prometheus::Histogram* histogram = slot.load(std::memory_order_acquire);
+  if (histogram == nullptr) {
+    histogram = &families_.stages.Add({{"route", route_}, {"stage", std::string(StageName(stage))}}, kStageSeconds);
+    slot.store(histogram, std::memory_order_release);
+  }
+  return *histogram;
+}
+
+GatewayMetrics::GatewayMetrics(MetricOptions options) : GatewayMetrics(std::make_unique<GatewayFamilies>(std::move(options))) {}
 GatewayMetrics::GatewayMetrics(std::unique_ptr<GatewayFamilies> families)
     : open_requests(families->open_requests.Add({})),
       audit_lines_dropped(families->audit_lines_dropped.Add({})),
+      log_lines_dropped(families->set.Counters("autoglm_log_lines_dropped_total").Add({})),
+      records_missed(families->set.Counters("autoglm_request_records_missed_total").Add({})),
       families_(std::move(families)) {}
 GatewayMetrics::~GatewayMetrics() = default;
 
-std::string GatewayMetrics::RenderText() const {
-  families_->process.Update();
-  return prometheus::TextSerializer().Serialize(families_->registry.Collect());
+std::string GatewayMetrics::Render(MetricFormat format) const {
+  SetCounterTotal(log_lines_dropped, static_cast<double>(NumDroppedLogLines()));
+  return families_->set.Render(format);
+}
+
+MetricSet& GatewayMetrics::set() { return families_->set; }
+
+void GatewayMetrics::ObserveStages(const RequestRecord& record, const InternedNames& names) {
+  if (record.num_attempts == 0) return;  // refused before it had a route
+  if (observed_.size() <= record.route) observed_.resize(record.route + size_t{1});
+  RouteMetrics*& known = observed_[record.route];
+  if (known == nullptr) known = &ForRoute(std::string(names.NameOf(record.route)));
+  RouteMetrics& route = *known;
+  for (size_t i = 0; i < kNumStages; ++i) {
+    if (record.stages[i] == 0) continue;
+    route.Stages(static_cast<Stage>(i)).Observe(static_cast<double>(record.stages[i]) / 1e9);
+  }
 }
 
 RouteMetrics& GatewayMetrics::ForRoute(const std::string& name) {

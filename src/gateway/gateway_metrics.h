@@ -2,19 +2,29 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "gateway/route_metrics.h"
+#include "telemetry/interned_names.h"
+#include "telemetry/metric_set.h"
+#include "telemetry/request_record.h"
 
 namespace autoglm::gateway {
 
 // Every metric of the gateway. docs/gateway.md lists names and meanings (a test compares).
 class GatewayMetrics {
  public:
-  GatewayMetrics();
+  explicit GatewayMetrics(MetricOptions options = {});
   ~GatewayMetrics();
 
-  // Prometheus text format 0.0.4, with the process's own numbers as of now.
-  std::string RenderText() const;
+  // With the process's own numbers as of now.
+  std::string Render(MetricFormat format) const;
+  std::string RenderText() const { return Render(MetricFormat::kPrometheusText); }
+  MetricSet& set();
+
+  // Of a request that went by a route.
+  // By one thread at a time.
+  void ObserveStages(const RequestRecord& record, const InternedNames& names);
 
   // Any thread. Stays for good: the configuration names few routes.
   RouteMetrics& ForRoute(const std::string& name);
@@ -27,10 +37,13 @@ class GatewayMetrics {
 
   prometheus::Gauge& open_requests;
   prometheus::Counter& audit_lines_dropped;
+  prometheus::Counter& log_lines_dropped;
+  prometheus::Counter& records_missed;
 
  private:
   explicit GatewayMetrics(std::unique_ptr<GatewayFamilies> families);
   std::unique_ptr<GatewayFamilies> families_;
+  std::vector<RouteMetrics*> observed_;  // by the number of the route's name
 };
 
 }  // namespace autoglm::gateway

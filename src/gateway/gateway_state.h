@@ -10,6 +10,7 @@
 #include "gateway/token_keys.h"
 #include "guard/audit_log.h"
 #include "guard/usage_limits.h"
+#include "telemetry/request_log.h"
 
 namespace autoglm::gateway {
 
@@ -23,6 +24,7 @@ struct GatewayState {
   std::shared_ptr<const RouteTable> routes;
   PromptTokenizer& tokenizer;
   GatewayMetrics& metrics;
+  RequestLog& requests;
   const Clock& clock;
 };
 

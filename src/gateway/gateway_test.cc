@@ -15,6 +15,7 @@
 #include "support/http_server_fixture.h"
 #include "support/raw_http_client.h"
 #include "support/raw_http_server.h"
+#include "tracing/span.h"
 
 namespace autoglm::gateway {
 namespace {
@@ -108,7 +109,9 @@ class GatewayTest : public ::testing::Test {
 
   static constexpr std::string_view kStream = R"({"model":"m","messages":[],"stream":true})";
 
-  bool MetricIs(const std::string& line) const { return gateway_->RenderMetrics().find(line + "\n") != std::string::npos; }
+  bool MetricIs(const std::string& line) const {
+    return gateway_->RenderMetrics(MetricFormat::kPrometheusText).find(line + "\n") != std::string::npos;
+  }
 
   // Of what happens on other threads after an answer.
   template <typename Condition>
@@ -172,7 +175,61 @@ TEST_F(GatewayTest, UpstreamThatIsGone_IsPassedOver) {
   Start({"http://127.0.0.1:" + std::to_string(dead_port), alive.url()});
   for (int i = 0; i < 20; ++i) ASSERT_EQ(Ask().status, 200);
   EXPECT_EQ(alive.num_requests(), 20);
-  EXPECT_THAT(gateway_->RenderMetrics(), HasSubstr("autoglm_gw_retries_total{reason=\"connect\",route=\"main\"}"));
+  EXPECT_THAT(gateway_->RenderMetrics(MetricFormat::kPrometheusText),
+              HasSubstr("autoglm_gw_retries_total{reason=\"connect\",route=\"main\"}"));
+}
+
+TEST_F(GatewayTest, Record_HasAttemptsAndStagesThatAddUp) {
+  FakeUpstream busy(
+      [](const RequestPtr&, const ExchangePtr& exchange) { exchange->Send({.status = 503, .headers = {}, .body = {}}); });
+  std::string traceparent;
+  std::string trace_id;
+  std::string span_id;
+  FakeUpstream well([&](const RequestPtr& request, const ExchangePtr& exchange) {
+    traceparent = request->Header("traceparent");
+    trace_id = request->Header("x-trace-id");
+    span_id = request->Header("x-span-id");
+    exchange->Send({.status = 200, .headers = {{"content-type", "application/json"}}, .body = kAnswer});
+  });
+  Start({busy.url(), well.url()});
+  const std::string given = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const RawResponse response =
+      Ask(R"({"model":"m","messages":[]})",
+          "x-request-id: r-1\r\nx-autoglm-timing: 1\r\ntraceparent: 00-" + given + "-00f067aa0ba902b7-01\r\n");
+  ASSERT_EQ(response.status, 200);
+  EXPECT_EQ(response.headers.at("x-trace-id"), given);
+  EXPECT_THAT(response.headers.at("server-timing"), HasSubstr("gw_wait;dur="));
+  std::optional<RequestRecord> record;
+  ASSERT_TRUE(Eventually([&] {
+    record = gateway_->requests().Find("r-1");
+    return record && record->state == RequestState::kDone;
+  }));
+  const InternedNames& names = gateway_->requests().names();
+  EXPECT_EQ(record->SumOfStages(), record->total_ns);
+  ASSERT_EQ(record->num_attempts, 2);
+  EXPECT_EQ(names.NameOf(record->attempts[0].upstream), busy.url());
+  EXPECT_EQ(names.NameOf(record->attempts[0].reason), "status_503");
+  EXPECT_EQ(record->attempts[0].status, 503);
+  EXPECT_TRUE(record->attempts[1].is_retry);
+  EXPECT_TRUE(record->attempts[1].is_answer);
+  EXPECT_GT(record->Of(Stage::kWait), 0);
+  EXPECT_GT(record->Of(Stage::kRoute), 0);
+  EXPECT_EQ(names.NameOf(record->route), "main");
+  EXPECT_EQ(record->parent.Hex(), "00f067aa0ba902b7");
+  // The upstream's spans hang on its attempt.
+  EXPECT_EQ(span_id, AttemptSpanId(record->span, 1).Hex());
+  EXPECT_EQ(trace_id, given);
+  EXPECT_EQ(traceparent, "00-" + given + "-" + span_id + "-01");
+}
+
+TEST_F(GatewayTest, Refused_LeavesARecordWithItsReason) {
+  FakeUpstream upstream;
+  Start({upstream.url()});
+  EXPECT_EQ(Ask("{", "x-request-id: r-2\r\n").status, 400);
+  ASSERT_TRUE(Eventually([&] { return gateway_->requests().Find("r-2").has_value(); }));
+  const RequestRecord record = *gateway_->requests().Find("r-2");
+  EXPECT_EQ(gateway_->requests().names().NameOf(record.reason), "invalid_request");
+  EXPECT_EQ(record.status, 400);
 }
 
 TEST_F(GatewayTest, ManyRequestsOfOneThatDies_AllMoveOn) {
@@ -395,7 +452,8 @@ TEST_F(GatewayTest, SlowFirstToken_IsHelpedByASecondUpstream) {
   is_slow = true;
   for (int i = 0; i < 2; ++i) ASSERT_EQ(Ask().status, 200);
   EXPECT_TRUE(gone.Wait());
-  EXPECT_THAT(gateway_->RenderMetrics(), HasSubstr("autoglm_gw_hedges_total{outcome=\"won\",route=\"main\"}"));
+  EXPECT_THAT(gateway_->RenderMetrics(MetricFormat::kPrometheusText),
+              HasSubstr("autoglm_gw_hedges_total{outcome=\"won\",route=\"main\"}"));
 }
 
 TEST_F(GatewayTest, TimeoutBeforeTheFirstToken_TriesAnother) {

@@ -86,6 +86,10 @@ void Ingress::Handle(std::shared_ptr<const http::Request> request, std::shared_p
   arrival->request = std::move(request);
   arrival->exchange = std::move(exchange);
   if (AnswerOwnPath(*arrival)) return;
+  arrival->active =
+      OpenRecord(*arrival->request, *arrival->exchange, arrival->request_id, arrival->state->requests, RecordedBy::kGateway);
+  arrival->tells_timing = AsksForTiming(*arrival->request);
+  const ScopedLogTrace trace(arrival->active.get());
   if (!IsMethodOfApis(arrival->request->method)) {
     return Refuse(*arrival, {.code = ErrorCode::kInvalidArgument, .message = "No API has this method.", .param = {}}, "method",
                   0);
@@ -106,6 +110,8 @@ void Ingress::Handle(std::shared_ptr<const http::Request> request, std::shared_p
 // A token may name a key that is so new that it has to be fetched first; once.
 void Ingress::Enter(std::shared_ptr<Arrival> arrival, Patience patience) {
   const http::Request& request = *arrival->request;
+  const ScopedLogTrace trace(arrival->active.get());
+  arrival->active->Enter(Stage::kAuth);
   std::function<void()> retry;
   if (patience == Patience::kWaitForKeys) retry = [this, arrival] { Enter(arrival, Patience::kNone); };
   auto principal =
@@ -113,6 +119,11 @@ void Ingress::Enter(std::shared_ptr<Arrival> arrival, Patience patience) {
   if (!principal) return;
   if (!*principal) return Refuse(*arrival, principal->error(), "authentication", kRetryAfterSeconds);
   arrival->principal = **std::move(principal);
+  arrival->active->Update([&](RequestRecord& record) {
+    record.key = arrival->active->NameIndex(arrival->principal->key_id);
+    record.tenant = arrival->active->NameIndex(arrival->principal->policy.tenant);
+  });
+  arrival->active->Enter(Stage::kParse);
   if (const Status admitted = Admit(*arrival); !admitted) return Refuse(*arrival, admitted.error(), arrival->refusal, 0);
   GoOn(*arrival);
 }
@@ -183,6 +194,7 @@ Status Ingress::CheckPermission(Arrival& arrival) const {
 }
 
 void Ingress::Limit(Arrival& arrival, const std::shared_ptr<Route>& route) {
+  arrival.active->Enter(Stage::kRateLimit);
   constexpr int64_t kAnswerUnknown = 512;  // tokens that are reserved where neither request nor key bound the answer
   const Policy& policy = arrival.principal->policy;
   const int64_t most = policy.max_output_tokens > 0 ? policy.max_output_tokens : kAnswerUnknown;
@@ -231,6 +243,7 @@ void Ingress::AnswerModels(const Arrival& arrival) const {
     }
   }
   AddToAudit(arrival, 200, "");
+  arrival.active->Answered(200);
   arrival.exchange->Send(JsonReply(200, DumpJson({{"object", "list"}, {"data", std::move(list)}})));
 }
 
@@ -256,6 +269,14 @@ void Ingress::Refuse(const Arrival& arrival, const Error& error, std::string_vie
   AddToAudit(arrival, ErrorBodyOf(error).status, reason);
   http::Response response = ErrorReply(error, retry_after_seconds);
   response.headers.emplace_back("x-request-id", arrival.request_id);
+  response.headers.emplace_back("x-trace-id", arrival.active->trace().Hex());
+  response.headers.emplace_back("x-span-id", arrival.active->span().Hex());
+  const ScopedLogTrace trace(arrival.active.get());
+  arrival.active->Update([&](RequestRecord& record) {
+    record.reason = arrival.active->NameIndex(reason);
+    record.model = arrival.active->NameIndex(arrival.scan.model);
+  });
+  arrival.active->Answered(response.status);
   Log(LogLevel::kInfo, "request_refused",
       {{"request_id", std::string_view(arrival.request_id)},
        {"peer", std::string_view(arrival.request->peer)},

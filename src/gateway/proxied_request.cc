@@ -13,6 +13,7 @@
 #include "openai/error.h"
 #include "routing/prefix_index.h"
 #include "telemetry/log.h"
+#include "tracing/span.h"
 #include "web/reply.h"
 
 namespace autoglm::gateway {
@@ -32,6 +33,8 @@ constexpr int kMaxStale = 3;
 constexpr size_t kMaxPrefixBytes = 256 << 10;
 
 constexpr int64_t kContextOfAnswerUnknown = 256;
+
+constexpr std::string_view kSlowerOne = "slower_one";  // of two attempts at once, the one that was given up
 
 bool IsCompletion(std::string_view path) { return path.ends_with("/completions"); }
 
@@ -84,6 +87,7 @@ void ProxiedRequest::Run() {
     return AnswerError(faults_.abort_status, "server_error", "fault_injected", "This answer was put in on purpose.", {});
   }
   if (faults_.delay.count() == 0) return Dispatch();
+  admitted_.active->Enter(Stage::kFault);
   wait_timer_ = loop_.loop.CallAfter(faults_.delay, [this] { Dispatch(); });
 }
 
@@ -110,6 +114,7 @@ void ProxiedRequest::LeaveRoute() {
 void ProxiedRequest::Dispatch() {
   place_.reset();
   wait_timer_.Cancel();
+  admitted_.active->Enter(Stage::kRoute);
   if (NeedsTokens() && Tokenise()) return;
   if (num_attempts_ == 0 && route_->line().fill() >= route_->config().degrade.fallback_above && FallBack()) return;
   auto chosen = Choose();
@@ -120,7 +125,8 @@ void ProxiedRequest::Dispatch() {
   }
   if (!chosen) return OnNobody(chosen.error());
   if (num_attempts_ == 0) SendMirrors();
-  StartAttempt(*std::move(chosen), std::exchange(is_next_retry_, false));
+  const Budget budget = std::exchange(is_next_retry_, false) ? Budget::kRetry : Budget::kNone;
+  StartAttempt(*std::move(chosen), num_attempts_ == 0 ? AttemptKind::kFirst : AttemptKind::kRetry, budget);
   ArmHedge();
 }
 
@@ -138,6 +144,7 @@ bool ProxiedRequest::Tokenise() {
     self->tokens_ = std::move(tokens);
     self->Dispatch();
   };
+  admitted_.active->Enter(Stage::kTokenize);
   return state_->tokenizer.Tokenise(tokenised_for_, admitted_.request, loop_.loop, take);
 }
 
@@ -197,6 +204,7 @@ void ProxiedRequest::WaitInLine(const Error& error) {
     refusal_ = left > Duration::zero() ? "line_full" : "waited_too_long";
     return Answer(ErrorReply(error, route_->line().RetryAfterSeconds()));
   }
+  admitted_.active->Enter(Stage::kLine);
   wait_timer_ = loop_.loop.CallAfter(left, [this] { Dispatch(); });
 }
 
@@ -215,7 +223,7 @@ bool ProxiedRequest::FallBack() {
   return false;
 }
 
-void ProxiedRequest::StartAttempt(routing::Attempt routed, bool is_retry) {
+void ProxiedRequest::StartAttempt(routing::Attempt routed, AttemptKind kind, Budget budget) {
   const std::shared_ptr<const Upstream> upstream = route_->Find(routed.upstream());
   if (upstream == nullptr) {
     // It went between being chosen and being looked up.
@@ -225,13 +233,17 @@ void ProxiedRequest::StartAttempt(routing::Attempt routed, bool is_retry) {
   ++num_attempts_;
   attempts_.push_back(std::make_unique<UpstreamAttempt>(*this, route_, upstream, std::move(routed)));
   UpstreamAttempt& attempt = *attempts_.back();
-  if (is_retry) attempt.MarkAsRetry();
+  attempt.SetNumber(static_cast<size_t>(num_attempts_) - 1);
+  if (budget == Budget::kRetry) attempt.MarkAsRetry();
+  RecordAttemptBegin(*admitted_.active, attempt, kind);
   const auto answers = admitted_.scan.is_stream ? UpstreamAttempt::Answers::kStreamed : UpstreamAttempt::Answers::kWhole;
-  attempt.Send(loop_, UpstreamRequest(*upstream), answers, admitted_.request->path);
+  attempt.Send(loop_, UpstreamRequest(attempt), answers, admitted_.request->path);
 }
 
-http::ClientRequest ProxiedRequest::UpstreamRequest(const Upstream& upstream) {
+http::ClientRequest ProxiedRequest::UpstreamRequest(const UpstreamAttempt& attempt) {
   const http::Request& request = *admitted_.request;
+  const Upstream& upstream = attempt.upstream();
+  const ActiveRequest& active = *admitted_.active;
   const TimeoutConfig& timeouts = route_->config().timeouts;
   http::ClientRequest out{.method = request.method, .target = request.path};
   if (!request.query.empty()) out.target.append("?").append(request.query);
@@ -239,6 +251,11 @@ http::ClientRequest ProxiedRequest::UpstreamRequest(const Upstream& upstream) {
                                 {.request_id = admitted_.request_id,
                                  .cache_salt = admitted_.principal->cache_salt,
                                  .client_scheme = state_->config.listen.tls ? "https" : "http",
+                                 .trace = active.trace(),
+                                 .span = AttemptSpanId(active.span(), attempt.number()),
+                                 .is_sampled = active.context().is_sampled.value_or(false),
+                                 .tracestate = active.context().state,
+                                 .speaks_b3 = active.context().speaks_b3,
                                  .trusts_forwarded = state_->config.trusts_forwarded});
   const bool asks_for_tokens = route_->config().continues_streams && upstream.config.engine == EngineKind::kAutoglm &&
                                admitted_.scan.is_stream && admitted_.scan.num_choices == 1 && IsCompletion(request.path);
@@ -301,7 +318,7 @@ void ProxiedRequest::Hedge() {
   tried_.pop_back();
   if (!chosen) return;
   if (!route_->hedging()->TryHedge()) return route_->metrics().Hedges("refused").Increment();
-  StartAttempt(*std::move(chosen));
+  StartAttempt(*std::move(chosen), AttemptKind::kHedge);
   if (attempts_.size() == 2) hedge_ = attempts_.back().get();
 }
 
@@ -318,18 +335,25 @@ void ProxiedRequest::SendMirrors() {
 bool ProxiedRequest::OnFirstByte(UpstreamAttempt& attempt) {
   if (winner_ != nullptr && winner_ != &attempt) {
     const auto late = TakeOut(attempt);
+    RecordAttemptEnd(*admitted_.active, *late, 0, kSlowerOne);
     return false;
   }
   winner_ = &attempt;
   hedge_timer_.Cancel();
   const TimePoint now = state_->clock.Now();
+  RecordFirstByte(*admitted_.active, attempt, now);
   if (route_->hedging() != nullptr) route_->hedging()->OnFirstByte(now - attempt.sent_at());
   if (attempts_.size() > 1) {
     route_->metrics().Hedges(hedge_ == &attempt ? "won" : "lost").Increment();
+    for (const auto& one : attempts_) {
+      if (one.get() != &attempt) RecordAttemptEnd(*admitted_.active, *one, 0, kSlowerOne);
+    }
     std::erase_if(attempts_, [&attempt](const auto& one) { return one.get() != &attempt; });
   }
   hedge_ = nullptr;
-  if (!answer_.is_begun()) route_->metrics().first_token.Observe(Seconds(now - admitted_.begun));
+  if (!answer_.is_begun()) {
+    route_->metrics().first_token.Observe(Seconds(now - admitted_.begun), admitted_.active->trace());
+  }
   return true;
 }
 
@@ -393,6 +417,7 @@ void ProxiedRequest::OnStreamEnd(UpstreamAttempt& attempt) {
                               .has_died = true});
   }
   route_->metrics().ForUpstream(attempt.upstream().name()).requests.Count(status_);
+  RecordAttemptEnd(*admitted_.active, attempt, status_, {});
   attempt.Finish(Outcome::kAnswered);
   winner_ = nullptr;
   answer_.End();
@@ -407,6 +432,7 @@ void ProxiedRequest::OnWholeAnswer(UpstreamAttempt& attempt) {
                      .message = fmt::format("{} answered {} instead of going on", attempt.upstream().origin.authority, status)});
   }
   route_->metrics().ForUpstream(attempt.upstream().name()).requests.Count(status);
+  RecordAttemptEnd(*admitted_.active, attempt, status, {});
   attempt.Finish(status < 500 ? Outcome::kAnswered : Outcome::kFailed);
   http::ResponseHead head = attempt.TakeHead();
   http::Response response{.status = status, .headers = ClientHeaders(std::move(head.headers)), .body = attempt.TakeBody()};
@@ -433,6 +459,8 @@ void ProxiedRequest::OnFailed(UpstreamAttempt& attempt, AttemptFailure failure) 
   const std::string& name = dead->upstream().name();
   dead->Finish(failure.outcome, failure.retry_after);
   route_->metrics().ForUpstream(name).requests.Count(failure.head ? failure.head->status : 0);
+  const ScopedLogTrace trace(admitted_.active.get());
+  RecordAttemptEnd(*admitted_.active, *dead, failure.head ? failure.head->status : 0, failure.reason);
   Log(LogLevel::kInfo, "upstream_failed",
       {{"request_id", std::string_view(admitted_.request_id)},
        {"upstream", std::string_view(name)},
@@ -452,6 +480,7 @@ void ProxiedRequest::OnFailed(UpstreamAttempt& attempt, AttemptFailure failure) 
 }
 
 void ProxiedRequest::Retry(const AttemptFailure& failure) {
+  admitted_.active->Enter(Stage::kRoute);
   auto other = Choose();
   const resilience::FailedAttempt failed{.outcome = failure.outcome,
                                          .num_attempts = num_attempts_,
@@ -465,7 +494,10 @@ void ProxiedRequest::Retry(const AttemptFailure& failure) {
   const bool moves = DoesNoMoreWork(failure) && other;
   if (!moves && !route_->retry_budget().TryBeginRetry()) return GiveUp(failure);
   route_->metrics().Retries(failure.reason).Increment();
-  if (other && *decision.delay == Duration::zero()) return StartAttempt(*std::move(other), !moves);
+  if (other && *decision.delay == Duration::zero()) {
+    return StartAttempt(*std::move(other), AttemptKind::kRetry, moves ? Budget::kNone : Budget::kRetry);
+  }
+  admitted_.active->Enter(Stage::kRetryWait);
   is_next_retry_ = !moves;
   if (!other) tried_.clear();
   wait_timer_ = loop_.loop.CallAfter(*decision.delay, [this] { Dispatch(); });
@@ -519,7 +551,7 @@ bool ProxiedRequest::ContinueElsewhere(const AttemptFailure& failure) {
   if (!moves && !route_->retry_budget().TryBeginRetry()) return false;
   route_->metrics().ContinuedStreams("continued").Increment();
   is_continuing_ = true;
-  StartAttempt(*std::move(chosen), !moves);
+  StartAttempt(*std::move(chosen), AttemptKind::kContinuation, moves ? Budget::kNone : Budget::kRetry);
   return true;
 }
 
@@ -549,6 +581,9 @@ void ProxiedRequest::AddOwnHeaders(std::vector<std::pair<std::string, std::strin
   headers.emplace_back("x-gateway-route", route_->name());
   if (upstream != nullptr) headers.emplace_back("x-gateway-upstream", upstream->name());
   headers.emplace_back("x-gateway-attempts", std::to_string(num_attempts_));
+  headers.emplace_back("x-trace-id", admitted_.active->trace().Hex());
+  headers.emplace_back("x-span-id", admitted_.active->span().Hex());
+  if (admitted_.tells_timing) headers.emplace_back("server-timing", ServerTimingOf(admitted_.active->Snapshot(), "gw_"));
   if (!faults_.empty()) headers.emplace_back("x-gateway-fault", faults_.names);
   if (!degraded_.empty()) headers.emplace_back("x-degraded", fmt::format("{}", fmt::join(degraded_, ", ")));
   if (admitted_.usage == nullptr) return;
@@ -558,7 +593,7 @@ void ProxiedRequest::AddOwnHeaders(std::vector<std::pair<std::string, std::strin
 void ProxiedRequest::OnClientGone() {
   const auto self = shared_from_this();
   if (keep_alive_ == nullptr) return;
-  if (status_ == 0) status_ = 499;
+  status_ = 499;
   refusal_ = "client_gone";
   // What was generated by then was used all the same.
   Finish();
@@ -576,8 +611,24 @@ void ProxiedRequest::Finish() {
   LeaveRoute();
   Settle();
   route_->metrics().requests.Count(status_);
-  route_->metrics().duration.Observe(Seconds(state_->clock.Now() - admitted_.begun));
+  route_->metrics().duration.Observe(Seconds(state_->clock.Now() - admitted_.begun), admitted_.active->trace());
   Audit();
+  FillRecord();
+  admitted_.active->Answered(status_);
+}
+
+void ProxiedRequest::FillRecord() const {
+  ActiveRequest& active = *admitted_.active;
+  const TokenUsage usage = usage_.value_or(TokenUsage{});
+  active.Update([&](RequestRecord& record) {
+    record.route = active.NameIndex(route_->name());
+    record.model = active.NameIndex(admitted_.scan.model);
+    record.upstream = active.NameIndex(answered_by_);
+    record.reason = active.NameIndex(refusal_);
+    record.num_choices = static_cast<uint8_t>(std::clamp<int64_t>(admitted_.scan.num_choices, 0, 255));
+    record.num_prompt_tokens = static_cast<uint32_t>(usage.input);
+    record.num_completion_tokens = static_cast<uint32_t>(usage.output);
+  });
 }
 
 void ProxiedRequest::Audit() const {

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "gateway/admitted_request.h"
+#include "gateway/attempt_trail.h"
 #include "gateway/client_answer.h"
 #include "gateway/fault_plan.h"
 #include "gateway/gateway_loop.h"
@@ -44,8 +45,9 @@ class ProxiedRequest final : public AttemptOwner, public std::enable_shared_from
   void OnNobody(Error error);
   void WaitInLine(const Error& error);
   bool FallBack();
-  void StartAttempt(routing::Attempt routed, bool is_retry = false);
-  http::ClientRequest UpstreamRequest(const Upstream& upstream);
+  enum class Budget { kNone, kRetry };  // whether it has a place in that of retries
+  void StartAttempt(routing::Attempt routed, AttemptKind kind, Budget budget = Budget::kNone);
+  http::ClientRequest UpstreamRequest(const UpstreamAttempt& attempt);
   std::shared_ptr<const std::string> UpstreamBody(const Upstream& upstream);
   void ArmHedge();
   void Hedge();
@@ -77,6 +79,7 @@ class ProxiedRequest final : public AttemptOwner, public std::enable_shared_from
   void Finish();
   void Settle();
   void Audit() const;
+  void FillRecord() const;
 
   bool IsRepeatable() const;
   std::optional<Duration> TimeLeft() const;

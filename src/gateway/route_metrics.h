@@ -12,6 +12,9 @@
 #include <mutex>
 #include <string>
 
+#include "telemetry/metric_set.h"
+#include "telemetry/stage.h"
+
 namespace autoglm::gateway {
 
 // Counters of one family that differ in a label with few values which is a status code: found without a lock.
@@ -47,10 +50,10 @@ class RouteMetrics {
   RouteMetrics(GatewayFamilies& families, std::string route);
 
   CodeCounters requests;
-  prometheus::Histogram& duration;     // seconds
-  prometheus::Histogram& first_token;  // seconds
-  prometheus::Histogram& decision;     // seconds
-  prometheus::Histogram& matched;      // share of a prompt, 0 to 1
+  TracedHistogram& duration;        // seconds
+  TracedHistogram& first_token;     // seconds
+  prometheus::Histogram& decision;  // seconds
+  prometheus::Histogram& matched;   // share of a prompt, 0 to 1
   prometheus::Counter& input_tokens;
   prometheus::Counter& output_tokens;
   prometheus::Gauge& queue_depth;
@@ -61,7 +64,8 @@ class RouteMetrics {
   prometheus::Counter& Hedges(const std::string& outcome);
   prometheus::Counter& ContinuedStreams(const std::string& outcome);
   prometheus::Counter& Degraded(const std::string& step);
-  prometheus::Gauge& KnownBlocks();  // of routes that have an exact prefix index
+  prometheus::Histogram& Stages(Stage stage);  // seconds
+  prometheus::Gauge& KnownBlocks();            // of routes that have an exact prefix index
   UpstreamMetrics& ForUpstream(const std::string& name);
 
  private:
@@ -69,6 +73,7 @@ class RouteMetrics {
   const std::string route_;
   std::mutex mutex_;
   std::map<std::string, std::unique_ptr<UpstreamMetrics>> upstreams_;
+  std::array<std::atomic<prometheus::Histogram*>, kNumStages> stages_ = {};
 };
 
 }  // namespace autoglm::gateway

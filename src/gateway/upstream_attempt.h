@@ -62,6 +62,11 @@ class UpstreamAttempt final : public http::ResponseReceiver {
   TimePoint sent_at() const { return sent_at_; }
   http::ClientCall& call() { return *call_; }
 
+  // Which of the request's attempts it is, from 0.
+  size_t number() const { return number_; }
+  void SetNumber(size_t number) { number_ = number; }
+  http::CallTimes times() const { return call_ != nullptr ? call_->times() : http::CallTimes{}; }
+
   // A retry has a place in the budget, which is given back with the attempt.
   void MarkAsRetry() { is_retry_ = true; }
   // Ended as the answer's receiver says; once, later calls do nothing.
@@ -83,6 +88,7 @@ class UpstreamAttempt final : public http::ResponseReceiver {
   std::unique_ptr<http::ClientCall> call_;
   Answers answers_ = Answers::kWhole;
   bool is_retry_ = false;
+  size_t number_ = 0;
   bool has_first_byte_ = false;
   bool passes_through_ = false;
   bool is_completion_ = false;

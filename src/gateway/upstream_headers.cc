@@ -42,11 +42,26 @@ bool IsCredential(std::string_view name) { return name == "authorization" || nam
 
 bool IsForwarded(std::string_view name) { return name == "forwarded" || name.starts_with("x-forwarded-") || name == "x-real-ip"; }
 
+// The trace goes on, but from a span of the gateway's.
+bool IsTraceHeader(std::string_view name) {
+  return name == "traceparent" || name == "tracestate" || name == "b3" || name.starts_with("x-b3-") || name == "x-trace-id" ||
+         name == "x-span-id";
+}
+
 // Replaced below, or meant for the gateway alone. Without accept-encoding answers come as they can be read.
 bool IsReplaced(std::string_view name) {
   constexpr std::array<std::string_view, 8> kNames = {"host",         "expect",           "accept-encoding", "content-encoding",
                                                       "x-request-id", "x-autoglm-resume", "x-gateway-fault", kTenantHeader};
-  return std::ranges::find(kNames, name) != kNames.end();
+  return std::ranges::find(kNames, name) != kNames.end() || IsTraceHeader(name);
+}
+
+void AddTrace(const ForwardedFacts& facts, http::HeaderLines& lines) {
+  if (!facts.trace.is_set()) return;
+  lines.Add("traceparent", Traceparent(facts.trace, facts.span, facts.is_sampled));
+  if (!facts.tracestate.empty()) lines.Add("tracestate", facts.tracestate);
+  lines.Add("x-trace-id", facts.trace.Hex());
+  lines.Add("x-span-id", facts.span.Hex());
+  if (facts.speaks_b3) lines.Add("b3", SingleB3(facts.trace, facts.span, facts.is_sampled));
 }
 
 // Said by whoever is in front, each behind the one before; a later line goes on an earlier one.
@@ -95,6 +110,7 @@ http::HeaderLines UpstreamHeaders(const http::Request& request, const UpstreamCo
     lines.Add(kTenantHeader, fmt::format("{:016x}", facts.cache_salt));
   }
   lines.Add("x-request-id", facts.request_id);
+  AddTrace(facts, lines);
   AddForwarded(request, facts, lines);
   return lines;
 }
@@ -102,7 +118,8 @@ http::HeaderLines UpstreamHeaders(const http::Request& request, const UpstreamCo
 std::vector<std::pair<std::string, std::string>> ClientHeaders(std::vector<std::pair<std::string, std::string>> headers) {
   std::erase_if(headers, [](const auto& header) {
     const std::string& name = header.first;
-    return name == "x-request-id" || name == "server" || name == "date" || name.starts_with("x-gateway-");
+    return name == "x-request-id" || name == "x-trace-id" || name == "x-span-id" || name == "server" || name == "date" ||
+           name.starts_with("x-gateway-");
   });
   return headers;
 }

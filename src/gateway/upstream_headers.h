@@ -8,6 +8,7 @@
 #include "config/gateway_config.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "telemetry/trace_context.h"
 
 namespace autoglm::gateway {
 
@@ -16,7 +17,12 @@ struct ForwardedFacts {
   std::string_view request_id;
   uint64_t cache_salt = 0;         // of the client's tenant; 0: there are none
   std::string_view client_scheme;  // http, https
-  bool trusts_forwarded = false;   // the client is a proxy of ours: what it says of its own client is kept
+  TraceId trace = {};
+  SpanId span = {};         // of the attempt, on which the upstream's spans hang
+  bool is_sampled = false;  // whoever began the trace keeps it
+  std::string_view tracestate = {};
+  bool speaks_b3 = false;         // the client does, so the upstream may
+  bool trusts_forwarded = false;  // the client is a proxy of ours: what it says of its own client is kept
 };
 
 // A client's headers as an upstream gets them: without those of the connection, without credentials that are not meant for it,

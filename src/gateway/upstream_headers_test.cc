@@ -37,6 +37,26 @@ TEST(UpstreamHeaders, WhatIsOfTheConnection_StaysThere) {
   }
 }
 
+TEST(UpstreamHeaders, TheTraceGoesOn_FromTheAttempt) {
+  const http::Request request = ARequest({{"traceparent", "00-1-2-3"},
+                                          {"tracestate", "old"},
+                                          {"b3", "x"},
+                                          {"x-b3-traceid", "y"},
+                                          {"x-trace-id", "z"},
+                                          {"x-span-id", "w"}});
+  ForwardedFacts facts{.request_id = "id-1", .client_scheme = "http", .trace = {1, 2}, .span = {3}, .tracestate = "vendor=1"};
+  std::string lines = UpstreamHeaders(request, {}, facts).text();
+  EXPECT_THAT(lines, HasSubstr("traceparent: 00-00000000000000010000000000000002-0000000000000003-00\r\n"));
+  EXPECT_THAT(lines, HasSubstr("tracestate: vendor=1\r\n"));
+  EXPECT_THAT(lines, HasSubstr("x-span-id: 0000000000000003\r\n"));
+  EXPECT_THAT(lines, Not(HasSubstr("b3")));
+  EXPECT_THAT(lines, Not(HasSubstr("old")));
+  facts.speaks_b3 = true;
+  facts.is_sampled = true;
+  lines = UpstreamHeaders(request, {}, facts).text();
+  EXPECT_THAT(lines, HasSubstr("b3: 00000000000000010000000000000002-0000000000000003-1\r\n"));
+}
+
 TEST(UpstreamHeaders, EveryConnectionHeader_Counts) {
   const std::string lines = Lines(ARequest({{"connection", "close"}, {"connection", "a,\tx-private"}, {"x-private", "1"}}));
   EXPECT_THAT(lines, Not(HasSubstr("x-private")));
