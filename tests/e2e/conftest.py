@@ -19,6 +19,7 @@ def pytest_configure(config):
 
 def pytest_addoption(parser):
     parser.addoption("--binary", default=ROOT / "build/release/bin/autoglm", type=Path)
+    parser.addoption("--console-dev", action="store_true", help="pages of the console from the working tree, by tools/console_dev.py")
     parser.addoption("--model", default=CACHE / "SmolLM2-135M-Instruct.Q4_1.gguf", type=Path)
 
 

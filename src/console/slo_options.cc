@@ -1,0 +1,28 @@
+#include "console/slo_options.h"
+
+#include <utility>
+#include <vector>
+
+#include "slo/objective.h"
+#include "slo/slo_file.h"
+
+namespace autoglm {
+
+Result<std::optional<SloServiceOptions>> MakeSloOptions(const SloConfig& config, std::string external_url) {
+  if (config.file.empty()) return std::nullopt;
+  SloServiceOptions options{.file = {}, .state = config.state, .webhook = {}, .external_url = std::move(external_url)};
+  AUTOGLM_TRY(options.file, slo::LoadSloFile(config.file));
+  if (!config.webhook.empty()) {
+    AUTOGLM_TRY(options.webhook, CollectorAddress::Parse(config.webhook));
+  }
+  return options;
+}
+
+std::vector<double> LatencyBoundsOf(const std::optional<SloServiceOptions>& options) {
+  if (!options) return {};
+  std::vector<double> bounds = slo::BucketBoundaries(options->file.objectives, slo::Indicator::kLatency);
+  for (const double bound : slo::BucketBoundaries(options->file.objectives, slo::Indicator::kFirstToken)) bounds.push_back(bound);
+  return bounds;
+}
+
+}  // namespace autoglm
