@@ -52,13 +52,13 @@ class StreamWaiter {
   int fd_;
 };
 
-AnswerStats StatsOf(const TokenStream::Update& last) {
+AnswerStats StatsOf(const TokenStream::Update& last, const SequenceTimes& times) {
   AnswerStats stats{.num_prompt_tokens = last.num_prompt_tokens,
                     .num_cached_tokens = last.num_cached_tokens,
                     .num_generated = last.num_generated,
                     .finish = last.finish.value_or(FinishReason::kError)};
-  if (last.num_generated > 0) stats.time_to_first_token_s = Seconds(last.times.first_token - last.times.enqueued);
-  const double decode_s = Seconds(last.times.last_token - last.times.first_token);
+  if (last.num_generated > 0) stats.time_to_first_token_s = Seconds(times.first_token - times.enqueued);
+  const double decode_s = Seconds(times.last_token - times.first_token);
   if (last.num_generated > 1 && decode_s > 0) stats.tokens_per_s = static_cast<double>(last.num_generated - 1) / decode_s;
   return stats;
 }
@@ -143,7 +143,7 @@ Result<AnswerStats> ChatSession::Ask(const std::string& text, SignalWatcher& int
     return Fail(ErrorCode::kInternal, last.error);
   }
   Append("assistant", answer);
-  return StatsOf(last);
+  return StatsOf(last, (*stream)->times());
 }
 
 }  // namespace autoglm

@@ -15,6 +15,7 @@
 #include "cli/gateway_command.h"
 #include "cli/help_formatter.h"
 #include "cli/keys_command.h"
+#include "cli/metrics_command.h"
 #include "cli/model_info_command.h"
 #include "cli/model_logits_command.h"
 #include "cli/model_perplexity_command.h"
@@ -23,7 +24,10 @@
 #include "cli/model_template_command.h"
 #include "cli/model_tokenize_command.h"
 #include "cli/serve_command.h"
+#include "cli/slo_command.h"
 #include "cli/text_format.h"
+#include "cli/top_command.h"
+#include "cli/trace_command.h"
 #include "cli/version.h"
 
 namespace autoglm {
@@ -67,6 +71,10 @@ void AddCommands(CLI::App& app, CommandAction& action) {
   AddChatCommand(app, action);
   AddModelCommands(app, action);
   AddKeysCommands(app, action);
+  AddTopCommand(app, action);
+  AddTraceCommand(app, action);
+  AddSloCommands(app, action);
+  AddMetricsCommand(app, action);
   AddBenchCommands(app, action);
   app.footer(
       "Examples:\n"

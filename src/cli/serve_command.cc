@@ -22,12 +22,14 @@
 #include "cli/signal_watcher.h"
 #include "cli/version.h"
 #include "config/host_port.h"
+#include "console/slo_options.h"
 #include "engine/model_registry.h"
 #include "kvevents/endpoint.h"
 #include "kvevents/event_publisher.h"
 #include "server/api_server.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
+#include "tracing/tracing_options.h"
 
 namespace autoglm {
 namespace {
@@ -64,6 +66,7 @@ ApiServerOptions ApiOptionsOf(const ServeConfig& config, std::shared_ptr<const A
   options.generation.slo_classes = config.slo_classes;
   options.generation.degradation = config.degradation;
   options.public_prefixes = config.public_prefixes;
+  options.request_log.num_records = static_cast<size_t>(config.request_records);
   if (!config.kv_disk.empty()) options.contexts.folder = config.kv_disk / "contexts";
   return options;
 }
@@ -300,9 +303,12 @@ Result<int> RunServe(const ServeConfig& config, Console& console) {
   AUTOGLM_TRY(const std::shared_ptr<const Authenticator> authenticator, MakeAuthenticator(config));
   AUTOGLM_TRY_VOID(CheckDoor(config, *authenticator, console));
 
-  ServerMetrics metrics;
   // The port first: a taken one is noticed before a large model is read.
-  AUTOGLM_TRY(std::unique_ptr<ApiServer> server, ApiServer::Start(ApiOptionsOf(config, authenticator), metrics, Clock::Real()));
+  ApiServerOptions options = ApiOptionsOf(config, authenticator);
+  AUTOGLM_TRY(options.slo, MakeSloOptions(config.slo, fmt::format("http://{}:{}", config.host, config.port)));
+  ServerMetrics metrics({.latency_bounds = LatencyBoundsOf(options.slo), .has_vllm_names = config.has_vllm_metric_names});
+  AUTOGLM_TRY(options.tracing, MakeTracingOptions(config.tracing, "autoglm", Version(), options.http.port));
+  AUTOGLM_TRY(std::unique_ptr<ApiServer> server, ApiServer::Start(options, metrics, Clock::Real()));
   AUTOGLM_TRY(const std::shared_ptr<ModelRegistry> registry, MakeRegistry(config));
   AUTOGLM_TRY_VOID(CheckNames(config, *registry));
   AUTOGLM_TRY_VOID(PreloadModels(config, *registry));

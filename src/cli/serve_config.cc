@@ -125,6 +125,16 @@ Result<std::string> ParseEventEndpoint(const std::string& text) {
   return Fail(ErrorCode::kInvalidArgument, fmt::format("must be off or an endpoint such as tcp://*:5557, not '{}'", text));
 }
 
+Result<bool> ParseMetricNames(std::string_view text) {
+  if (text == "vllm" || text == "autoglm") return text == "vllm";
+  return Fail(ErrorCode::kInvalidArgument, fmt::format("must be autoglm or vllm, not '{}'", text));
+}
+
+Result<std::chrono::milliseconds> ParseMilliseconds(std::string_view text) {
+  AUTOGLM_TRY(const int64_t count, ParseInteger(text, 0, 86'400'000));
+  return std::chrono::milliseconds(count);
+}
+
 Result<int64_t> ParseBodyLimit(std::string_view text) {
   AUTOGLM_TRY(const int64_t bytes, ParseByteSize(text));
   if (bytes < 1) return Fail(ErrorCode::kInvalidArgument, "must be at least one byte: no request could be sent");
@@ -243,6 +253,36 @@ constexpr ServeOption kOptions[] = {
     {"keys-database", "FILE", "Access", "where 'autoglm keys' keeps API keys: auto, off or a file (default: auto)",
      [](ServeConfig& c, const Values& v) { return Assign(c.auth.key_database, ParseKeyDatabase(v[0])); }},
 
+    {"slo", "FILE", "Observability",
+     "objectives that requests are held to, as slo.json or OpenSLO: docs/slo.md; their times become buckets of histograms",
+     [](ServeConfig& c, const Values& v) { return Assign(c.slo.file, NotEmpty(v[0])); }},
+    {"slo-state", "FILE", "Observability", "keep what objectives have counted there, so that a restart gives no budget back",
+     [](ServeConfig& c, const Values& v) { return Assign(c.slo.state, NotEmpty(v[0])); }},
+    {"alert-webhook", "URL", "Observability",
+     "tell this address when an objective's alert fires and resolves, as Alertmanager does",
+     [](ServeConfig& c, const Values& v) { return Assign(c.slo.webhook, ParseCollectorUrl(v[0])); }},
+    {"metrics-names", "NAMES", "Observability", "autoglm, or vllm: what vLLM measures too is told under its names as well",
+     [](ServeConfig& c, const Values& v) { return Assign(c.has_vllm_metric_names, ParseMetricNames(v[0])); }},
+    {"otlp", "URL", "Observability", "send spans of requests to this OpenTelemetry collector, such as http://localhost:4318",
+     [](ServeConfig& c, const Values& v) { return Assign(c.tracing.otlp, ParseCollectorUrl(v[0])); }},
+    {"otlp-encoding", "ENCODING", "Observability", "protobuf or json (default: protobuf)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.tracing.is_otlp_json, ParseIsOtlpJson(v[0])); }},
+    {"zipkin", "URL", "Observability", "send spans of requests to this Zipkin, such as http://localhost:9411",
+     [](ServeConfig& c, const Values& v) { return Assign(c.tracing.zipkin, ParseCollectorUrl(v[0])); }},
+    {"trace-sample", "SHARE", "Observability",
+     "share of traces that is kept, 0 to 1, of those that nothing else speaks for: slow, failed and retried ones always are "
+     "(default: 1)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.tracing.sample_ratio, ParseReal(v[0], 0, 1)); }},
+    {"trace-slow-ms", "MILLISECONDS", "Observability", "a request that takes longer is slow (default: 10000)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.tracing.slow, ParseMilliseconds(v[0])); }},
+    {"otlp-metrics-ms", "MILLISECONDS", "Observability",
+     "how often the collector is told metrics, too; 0: never (default: 15000)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.tracing.metrics_interval, ParseMilliseconds(v[0])); }},
+    {"service-name", "NAME", "Observability", "what spans call this server (default: autoglm)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.tracing.service_name, NotEmpty(v[0])); }},
+    {"request-records", "COUNT", "Observability",
+     "how many of the last requests are remembered in full, a kilobyte each (default: 65536)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.request_records, ParseInteger(v[0], 1, 10'000'000)); }},
     {"log-file", "FILE", "Logging", "where the log goes (default: standard error)",
      [](ServeConfig& c, const Values& v) { return Assign(c.log_file, NotEmpty(v[0])); }},
     {"log-level", "LEVEL", "Logging", "debug, info, warning or error (default: info)",

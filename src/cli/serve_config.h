@@ -14,6 +14,8 @@
 #include "cli/cache_folder.h"
 #include "cli/server_process.h"
 #include "config/key_database.h"
+#include "config/slo_config.h"
+#include "config/tracing_config.h"
 #include "engine/kv_tier.h"
 #include "kernels/isa.h"
 #include "server/degradation.h"
@@ -83,6 +85,11 @@ struct ServeConfig {
   std::vector<PublicPrefix> public_prefixes;
 
   AuthOptions auth{.key_database = DefaultKeyDatabase()};
+
+  TracingConfig tracing;
+  SloConfig slo;
+  bool has_vllm_metric_names = false;
+  int64_t request_records = 65'536;
 
   std::string log_file;  // empty: standard error
   LogLevel log_level = LogLevel::kInfo;

@@ -35,6 +35,12 @@ std::string FormatSeconds(double seconds) {
   return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
 }
 
+std::string FormatMilliseconds(double milliseconds) {
+  if (milliseconds >= 1000) return fmt::format("{:.2f} s", milliseconds / 1000);
+  if (milliseconds >= 100) return fmt::format("{:.0f} ms", milliseconds);
+  return milliseconds >= 1 ? fmt::format("{:.1f} ms", milliseconds) : fmt::format("{:.3f} ms", milliseconds);
+}
+
 std::vector<std::string> WrapText(std::string_view text, int columns) {
   std::vector<std::string> lines;
   std::string line;

@@ -15,6 +15,9 @@ std::string FormatCount(int64_t count);
 // "87 ms", "1.24 s", "3 min 20 s".
 std::string FormatSeconds(double seconds);
 
+// With three digits or so: "0.021 ms", "4.5 ms", "320 ms", "1.24 s".
+std::string FormatMilliseconds(double milliseconds);
+
 // Breaks at spaces so that no line is longer than `columns`, unless one word is. Line breaks in `text` stay.
 std::vector<std::string> WrapText(std::string_view text, int columns);
 

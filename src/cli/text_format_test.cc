@@ -51,5 +51,12 @@ TEST(StripControlCharacters, RemovesWhatMovesTheCursor) {
             "ab\xc2\xa0");  // U+009B goes, a no-break space stays
 }
 
+TEST(FormatMilliseconds, KeepsThreeDigitsOrSo) {
+  EXPECT_EQ(FormatMilliseconds(0.0214), "0.021 ms");
+  EXPECT_EQ(FormatMilliseconds(4.52), "4.5 ms");
+  EXPECT_EQ(FormatMilliseconds(320.4), "320 ms");
+  EXPECT_EQ(FormatMilliseconds(1243), "1.24 s");
+}
+
 }  // namespace
 }  // namespace autoglm
