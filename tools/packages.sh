@@ -10,6 +10,7 @@ BUILD_PACKAGES=(
   libedit-dev           # line editing in chat
   libexpected-dev       # Result<T>
   libfmt-dev libspdlog-dev
+  libjs-chart.js        # charts of the web console
   libhiredis-dev        # limits that gateways share
   libsimdjson-dev       # reading what the gateway must know of bodies
   libsqlite3-dev        # API keys
@@ -31,7 +32,10 @@ MODEL_PACKAGES=(ca-certificates python3-pip)
 TEST_PACKAGES=(
   libgtest-dev libgmock-dev
   redis-server                                 # limits that gateways share
+  prometheus prometheus-alertmanager prometheus-node-exporter  # boards, rules, alerts
   python3-venv procps                          # end-to-end tests
+  maven openjdk-17-jre-headless                # a Zipkin, and fetching it
+  chromium                                     # the web console, as people see it
   clang-19 libclang-rt-19-dev llvm-19          # fuzzing, with the sanitizers' runtime and symbolizer
   clang-format-19 clang-tidy-19                # lint
 )

@@ -92,7 +92,7 @@ class Server:
 
     def log_events(self, event):
         """The log lines with this event name."""
-        lines = (json.loads(line) for line in self.log_path.read_text().splitlines() if line.startswith("{"))
+        lines = (json.loads(line) for line in self.log_path.read_text().split("\n") if line.startswith("{"))
         return [line for line in lines if line.get("event") == event]
 
     def _thread_states(self):
