@@ -1,4 +1,5 @@
 // Trace headers of clients: whatever they say, what is taken of it can be passed on, and is read back the same.
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
