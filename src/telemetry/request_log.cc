@@ -199,6 +199,9 @@ int64_t RequestLog::num_active() const {
   return num_active_;
 }
 
-int64_t RequestLog::num_missed() const { return num_missed_; }
+int64_t RequestLog::num_missed() const {
+  const std::lock_guard lock(consume_mutex_);
+  return num_missed_;
+}
 
 }  // namespace autoglm

@@ -79,7 +79,7 @@ class RequestLog {
   ActiveRequest* first_active_ = nullptr;
   int64_t num_active_ = 0;
 
-  std::mutex consume_mutex_;  // of the next three
+  mutable std::mutex consume_mutex_;  // of the next three
   std::vector<RequestRecord> copies_;
   uint64_t next_consumed_ = 0;
   int64_t num_missed_ = 0;
