@@ -74,28 +74,13 @@ std::string FormatLimits(const Policy& policy) {
   return text.empty() ? "none" : text;
 }
 
-using Row = std::array<std::string, 7>;
-
-std::string FormatRows(const std::vector<Row>& rows) {
-  std::array<size_t, std::tuple_size_v<Row>> widths{};
-  for (const Row& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const Row& row : rows) {
-    for (size_t i = 0; i + 1 < row.size(); ++i) text += fmt::format("{:<{}}", row[i], widths[i] + 2);
-    text += row.back() + "\n";
-  }
-  return text;
-}
-
 std::string FormatKeys(const std::vector<KeyRecord>& records) {
-  std::vector<Row> rows = {{"ID", "NAME", "TENANT", "KEY", "CREATED (UTC)", "STATE", "LIMITS"}};
+  std::vector<std::vector<std::string>> rows = {{"ID", "NAME", "TENANT", "KEY", "CREATED (UTC)", "STATE", "LIMITS"}};
   for (const KeyRecord& record : records) {
     rows.push_back({record.id, record.name, record.policy.tenant, "..." + record.last_four, FormatTime(record.created_at),
                     FormatState(record), FormatLimits(record.policy)});
   }
-  return StripControlCharacters(FormatRows(rows));
+  return StripControlCharacters(FormatColumns(rows));
 }
 
 Json ToJson(const KeyRecord& record) {

@@ -68,11 +68,6 @@ struct OpenSloArguments {
 
 slo::FactorChoice Factors(bool is_standard) { return is_standard ? slo::FactorChoice::kStandard : slo::FactorChoice::kFitted; }
 
-std::string WithoutSlash(std::string url) {
-  while (url.ends_with('/')) url.pop_back();
-  return url;
-}
-
 Status WriteWhole(const std::filesystem::path& path, const std::string& text) {
   AUTOGLM_TRY(AtomicFile file, AtomicFile::Create(path));
   AUTOGLM_TRY_VOID(file.Write(std::as_bytes(std::span(text))));
@@ -117,7 +112,7 @@ Result<int> RunLint(const LintArguments& arguments, Console& console) {
 }
 
 Result<slo::SloStatus> AskServer(const StatusArguments& arguments) {
-  const std::string url = WithoutSlash(arguments.url) + "/v1/slo";
+  const std::string url = UrlOf(arguments.url, "/v1/slo");
   AUTOGLM_TRY(const std::string body, FetchUrl({.url = url, .bearer_token = arguments.key}));
   const Result<Json> json = ParseJson(body);
   if (!json) return Fail(ErrorCode::kUnavailable, fmt::format("{} answers no JSON: {}", url, json.error().message));
@@ -127,7 +122,7 @@ Result<slo::SloStatus> AskServer(const StatusArguments& arguments) {
 }
 
 Result<slo::SloStatus> AskPrometheus(const StatusArguments& arguments, const slo::SloFile& file) {
-  const std::string url = WithoutSlash(arguments.prometheus) + "/api/v1/query?query=";
+  const std::string url = UrlOf(arguments.prometheus, "/api/v1/query?query=");
   return slo::StatusFromPrometheus(file, [&](const std::string& query) {
     return FetchUrl({.url = url + PercentEncoded(query), .bearer_token = arguments.key});
   });

@@ -15,20 +15,6 @@ namespace {
 using slo::Severity;
 using Row = std::vector<std::string>;
 
-// All rows are as long as the first.
-std::string FormatRows(const std::vector<Row>& rows) {
-  std::vector<size_t> widths(rows.front().size());
-  for (const Row& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const Row& row : rows) {
-    for (size_t i = 0; i + 1 < row.size(); ++i) text += fmt::format("{:<{}}", row[i], widths[i] + 2);
-    text += row.back() + "\n";
-  }
-  return text;
-}
-
 std::string Percent(double share) { return fmt::format("{:.6g} %", share * 100); }
 
 std::string FormatAlerts(const slo::ObjectiveStatus& status) {
@@ -63,7 +49,7 @@ std::string FormatSloStatus(const slo::SloStatus& status) {
     rows.push_back(std::move(row));
   }
   return StripControlCharacters(
-      fmt::format("{}\ngate {}: {}\n", FormatRows(rows), GateStateName(status.gate.state), status.gate.reason));
+      fmt::format("{}\ngate {}: {}\n", FormatColumns(rows), GateStateName(status.gate.state), status.gate.reason));
 }
 
 std::string FormatSloLint(const slo::LintReport& report) {
@@ -81,7 +67,7 @@ std::string FormatSloLint(const slo::LintReport& report) {
                       timing.detects_outage_s ? fmt::format("{:.2f} %", timing.budget_spent * 100) : "-",
                       FormatDetection(timing.detects_10x_s), FormatSeconds(timing.resets_outage_s)});
     }
-    text += FormatRows(rows) + "\n";
+    text += FormatColumns(rows) + "\n";
   }
   for (const slo::Finding& finding : report.findings) {
     text += fmt::format("{}: {}: {}\n", finding.kind == slo::FindingKind::kError ? "error" : "warning", finding.objective,

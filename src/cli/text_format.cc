@@ -70,6 +70,19 @@ std::string FormatTable(const std::vector<std::pair<std::string, std::string>>& 
   return text;
 }
 
+std::string FormatColumns(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<size_t> widths(rows.front().size());
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    for (size_t i = 0; i + 1 < row.size(); ++i) text += fmt::format("{:<{}}", row[i], widths[i] + 2);
+    text += row.back() + "\n";
+  }
+  return text;
+}
+
 std::string StripControlCharacters(std::string_view text) {
   std::string safe;
   safe.reserve(text.size());

@@ -24,6 +24,9 @@ std::vector<std::string> WrapText(std::string_view text, int columns);
 // "  name   value" lines, values under each other.
 std::string FormatTable(const std::vector<std::pair<std::string, std::string>>& rows);
 
+// Lines whose cells stand under each other; all rows are as long as the first.
+std::string FormatColumns(const std::vector<std::vector<std::string>>& rows);
+
 // What is safe to send to a terminal: control characters other than line feed and tab are left out, so that a model cannot
 // move the cursor or change the title.
 std::string StripControlCharacters(std::string_view text);

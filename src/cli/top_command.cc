@@ -165,9 +165,7 @@ std::string Render(const TopState& state, const TopArguments& arguments, const C
 }
 
 Result<std::string> Fetch(const TopArguments& arguments, const std::string& path) {
-  std::string url = arguments.url;
-  while (url.ends_with('/')) url.pop_back();
-  return FetchUrl({.url = url + path, .bearer_token = arguments.key, .timeout = kPatience});
+  return FetchUrl({.url = UrlOf(arguments.url, path), .bearer_token = arguments.key, .timeout = kPatience});
 }
 
 Status Refresh(TopState& state, const TopArguments& arguments) {

@@ -26,16 +26,11 @@ struct TraceArguments {
   bool as_json = false;
 };
 
-std::string WithoutSlash(std::string url) {
-  while (url.ends_with('/')) url.pop_back();
-  return url;
-}
-
 // The records that a server has of a trace, or of one request.
 Result<std::vector<Json>> Fetch(const std::string& url, const std::string& id, const std::string& key) {
   const bool is_trace = TraceId::Parse(id).has_value();
   const std::string path = is_trace ? "/v1/traces/" + id : "/v1/requests/" + PercentEncoded(id) + "/timing";
-  AUTOGLM_TRY(const std::string text, FetchUrl({.url = WithoutSlash(url) + path, .bearer_token = key}));
+  AUTOGLM_TRY(const std::string text, FetchUrl({.url = UrlOf(url, path), .bearer_token = key}));
   AUTOGLM_TRY(Json json, ParseJson(text));
   std::vector<Json> records;
   if (!is_trace) {

@@ -67,6 +67,11 @@ Result<std::string> FetchUrlOrFile(const std::string& url_or_path, const std::st
   return FetchUrl({.url = url_or_path, .bearer_token = bearer_token});
 }
 
+std::string UrlOf(std::string_view server, std::string_view path) {
+  while (server.ends_with('/')) server.remove_suffix(1);
+  return std::string(server).append(path);
+}
+
 std::string PercentEncoded(std::string_view text) {
   std::string encoded;
   for (const char c : text) {

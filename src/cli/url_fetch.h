@@ -23,6 +23,8 @@ Result<std::string> FetchUrl(const UrlRequest& request);
 // The same, or of a file where it is no URL. Errors: as FetchUrl and ReadTextFile.
 Result<std::string> FetchUrlOrFile(const std::string& url_or_path, const std::string& bearer_token);
 
+// Of a server's address, with a slash at its end or without, and a path that begins with one.
+std::string UrlOf(std::string_view server, std::string_view path);
 // As a value of a query: "a b" becomes "a%20b".
 std::string PercentEncoded(std::string_view text);
 

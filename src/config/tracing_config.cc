@@ -6,10 +6,13 @@
 
 namespace autoglm {
 
+std::string_view OriginOfUrl(std::string_view url) {
+  const size_t scheme = url.find("://");
+  return scheme == std::string_view::npos ? url : url.substr(0, url.find('/', scheme + 3));
+}
+
 Result<std::string> ParseCollectorUrl(const std::string& text) {
-  const size_t scheme = text.find("://");
-  const size_t slash = scheme == std::string::npos ? scheme : text.find('/', scheme + 3);
-  AUTOGLM_TRY_VOID(http::Origin::Parse(std::string_view(text).substr(0, slash)));
+  AUTOGLM_TRY_VOID(http::Origin::Parse(OriginOfUrl(text)));
   return text;
 }
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -20,6 +21,8 @@ struct TracingConfig {
   bool operator==(const TracingConfig&) const = default;
 };
 
+// "http://host:port" of "http://host:port/path".
+std::string_view OriginOfUrl(std::string_view url);
 // "http://host:port", or https, with a path or without. Errors: kInvalidArgument.
 Result<std::string> ParseCollectorUrl(const std::string& text);
 // "json": true, "protobuf".

@@ -20,9 +20,9 @@ Result<std::optional<SloServiceOptions>> MakeSloOptions(const SloConfig& config,
 
 std::vector<double> LatencyBoundsOf(const std::optional<SloServiceOptions>& options) {
   if (!options) return {};
-  std::vector<double> bounds = slo::BucketBoundaries(options->file.objectives, slo::Indicator::kLatency);
-  for (const double bound : slo::BucketBoundaries(options->file.objectives, slo::Indicator::kFirstToken)) bounds.push_back(bound);
-  return bounds;
+  const std::vector<slo::Objective>& objectives = options->file.objectives;
+  return slo::WithBoundaries(slo::BucketBoundaries(objectives, slo::Indicator::kLatency), objectives,
+                             slo::Indicator::kFirstToken);
 }
 
 }  // namespace autoglm

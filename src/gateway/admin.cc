@@ -61,9 +61,7 @@ http::Response Admin::Answer(const http::Request& request) {
   const bool is_post = request.method == "POST";
   if (path == "/health") return JsonReply(200, R"({"status":"ok"})");
   const std::string decoded = PercentDecode(path);
-  if (is_get && decoded != kSummary) {
-    if (auto page = ConsolePage(decoded)) return *std::move(page);
-  }
+  if (auto page = is_get ? ConsolePage(decoded) : std::nullopt) return *std::move(page);
   if (gateway_.state()->config.admin_token.empty() && IsFromPage(request)) {
     return ErrorReply(
         {.code = ErrorCode::kPermissionDenied, .message = "Without admin_token this port is for programs here.", .param = {}}, 0);

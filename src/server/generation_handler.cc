@@ -26,8 +26,7 @@ class HandlingCost {
   HandlingCost& operator=(const HandlingCost&) = delete;
   ~HandlingCost() {
     const Duration cpu = ThreadCpuTime() - before_;
-    active_.Update(
-        [cpu](RequestRecord& record) { record.cpu_ns += std::chrono::duration_cast<std::chrono::nanoseconds>(cpu).count(); });
+    active_.Update([cpu](RequestRecord& record) { record.cpu_ns += Nanoseconds(cpu); });
   }
 
  private:

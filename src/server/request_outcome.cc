@@ -44,8 +44,6 @@ void LogOther(const RequestOutcome& record, double e2e_ms) {
        {"e2e_ms", e2e_ms}});
 }
 
-int64_t Nanoseconds(Duration duration) { return std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count(); }
-
 template <typename T>
 T Clamped(int64_t value) {
   return static_cast<T>(std::clamp<int64_t>(value, 0, std::numeric_limits<T>::max()));
@@ -56,8 +54,6 @@ void FillRecord(const RequestOutcome& outcome) {
   active.Update([&](RequestRecord& record) {
     record.route = active.NameIndex(outcome.route);
     if (!outcome.finish) return;
-    record.model = active.NameIndex(outcome.model);
-    record.slo_class = active.NameIndex(outcome.slo_class);
     record.finish = active.NameIndex(FinishReasonName(*outcome.finish));
     record.num_choices = Clamped<uint8_t>(outcome.num_choices);
     record.num_prompt_tokens = Clamped<uint32_t>(outcome.num_prompt_tokens);

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "telemetry/request_log.h"
+#include "telemetry/utc_time.h"
 
 namespace autoglm {
 namespace {
@@ -12,15 +13,9 @@ namespace {
 // Shorter ones cannot be seen in a picture.
 constexpr std::chrono::microseconds kLeastSpan{1};
 
-int64_t Nanoseconds(Duration duration) { return std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count(); }
-
 uint32_t Microseconds(Duration duration) {
   const int64_t us = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
   return static_cast<uint32_t>(std::clamp<int64_t>(us, 0, std::numeric_limits<uint32_t>::max()));
-}
-
-int64_t UnixNanoseconds() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace

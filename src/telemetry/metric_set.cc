@@ -9,11 +9,10 @@
 
 #include "telemetry/metric_catalogue.h"
 #include "telemetry/openmetrics.h"
+#include "telemetry/utc_time.h"
 
 namespace autoglm {
 namespace {
-
-double UnixSeconds() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 std::string TextOf(std::string_view text) { return std::string(text); }
 

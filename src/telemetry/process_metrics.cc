@@ -9,6 +9,7 @@
 #include <string>
 
 #include "telemetry/metric_catalogue.h"
+#include "telemetry/utc_time.h"
 
 namespace autoglm {
 namespace {
@@ -28,8 +29,6 @@ double ResidentMemoryBytes() {
   statm >> total_pages >> resident_pages;
   return resident_pages * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
-
-double UnixSeconds() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 prometheus::Gauge& AddGauge(prometheus::Registry& registry, const std::string& name, const prometheus::Labels& labels) {
   return prometheus::BuildGauge().Name(name).Help(std::string(MetricNamed(name).help)).Register(registry).Add(labels);

@@ -1,10 +1,13 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
+
+#include "base/clock.h"
 
 namespace autoglm {
 
@@ -46,6 +49,8 @@ inline constexpr size_t kNumStages = static_cast<size_t>(Stage::kUnexplained) + 
 
 // As metrics, traces, headers and pages call it: "receive_head".
 std::string_view StageName(Stage stage);
+
+inline int64_t Nanoseconds(Duration duration) { return std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count(); }
 
 // Nanoseconds by stage.
 using StageTimes = std::array<int64_t, kNumStages>;

@@ -1,7 +1,5 @@
 #include "telemetry/trace_context.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <random>
@@ -148,7 +146,7 @@ std::string Traceparent(const TraceId& trace, const SpanId& span, bool is_sample
 }
 
 std::string SingleB3(const TraceId& trace, const SpanId& span, bool is_sampled) {
-  return fmt::format("{:016x}{:016x}-{:016x}-{}", trace.high, trace.low, span.value, is_sampled ? "1" : "0");
+  return trace.Hex() + "-" + span.Hex() + (is_sampled ? "-1" : "-0");
 }
 
 }  // namespace autoglm

@@ -15,4 +15,10 @@ std::string FormatUtc(std::chrono::system_clock::time_point time) {
                      utc.tm_min, utc.tm_sec, ms % 1000);
 }
 
+int64_t UnixNanoseconds() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+double UnixSeconds() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
 }  // namespace autoglm

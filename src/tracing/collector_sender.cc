@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "config/tracing_config.h"
 
 namespace autoglm {
 namespace {
@@ -21,14 +22,13 @@ bool MayBeTriedAgain(int status) { return status == 429 || status >= 500; }
 }  // namespace
 
 Result<CollectorAddress> CollectorAddress::Parse(std::string_view url) {
-  const size_t scheme = url.find("://");
-  const size_t slash = scheme == std::string_view::npos ? scheme : url.find('/', scheme + 3);
+  const std::string_view origin = OriginOfUrl(url);
   CollectorAddress address;
-  AUTOGLM_TRY(address.origin, http::Origin::Parse(url.substr(0, slash)));
+  AUTOGLM_TRY(address.origin, http::Origin::Parse(origin));
   if (http::Origin::IsHttps(url)) {
     AUTOGLM_TRY(address.origin.tls, http::TlsContext::ForClient({}));
   }
-  if (slash != std::string_view::npos) address.path = url.substr(slash);
+  address.path = url.substr(origin.size());
   while (address.path.ends_with('/')) address.path.pop_back();
   return address;
 }

@@ -2,15 +2,9 @@
 
 #include <utility>
 
+#include "telemetry/utc_time.h"
+
 namespace autoglm {
-namespace {
-
-int64_t UnixNanoseconds() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
-
 MetricExporter::MetricExporter(MetricExporterOptions options, Collect collect)
     : options_(std::move(options)), collect_(std::move(collect)), start_unix_ns_(UnixNanoseconds()) {
   thread_.RunAndWait([this] {

@@ -30,8 +30,7 @@ bool IsTraceKept(const RequestRecord& record, const TracingOptions& options) {
   if (record.is_sampled || record.violates_slo || record.status >= 500 || record.is_client_gone || record.num_attempts > 1) {
     return true;
   }
-  const auto slow_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(options.slow).count();
-  return record.total_ns > slow_ns || ShareOf(record.trace) < options.sample_ratio;
+  return record.total_ns > Nanoseconds(options.slow) || ShareOf(record.trace) < options.sample_ratio;
 }
 
 RequestObserver::RequestObserver(RequestLog& log, const TracingOptions& options,

@@ -2,23 +2,19 @@
 
 #include <algorithm>
 
+#include "telemetry/trace_context.h"
+
 namespace autoglm {
 namespace {
 
 constexpr size_t kMaxRequestIdBytes = 128;
 
-void AppendHex(std::string& out, uint64_t value) {
-  for (int shift = 60; shift >= 0; shift -= 4) out += "0123456789abcdef"[(value >> shift) & 15];
-}
-
 }  // namespace
 
 std::string IdSource::NextHex() {
   const std::lock_guard lock(mutex_);
-  std::string hex;
-  AppendHex(hex, random_.NextU64());
-  AppendHex(hex, random_.NextU64());
-  return hex;
+  const uint64_t high = random_.NextU64();
+  return TraceId{high, random_.NextU64()}.Hex();  // as long, and spelled so
 }
 
 int64_t IdSource::NextSeed() {

@@ -116,11 +116,11 @@ class NodeExporter(Daemon):
     program, ready_path = "prometheus-node-exporter", "/metrics"
 
 
-class _Httpd:
-    """A small HTTP server in a thread."""
+class LocalHttpd:
+    """A small HTTP server in a thread; port 0: any free one."""
 
-    def __init__(self, handler):
-        self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    def __init__(self, handler, port=0, listener=ThreadingHTTPServer):
+        self._httpd = listener(("127.0.0.1", port), handler)
         self._httpd.daemon_threads = True
         self.port = self._httpd.server_address[1]
         self.address = f"127.0.0.1:{self.port}"
@@ -139,7 +139,7 @@ class _Httpd:
         self.stop()
 
 
-class Exporter(_Httpd):
+class Exporter(LocalHttpd):
     """Serves what `text()` returns as OpenMetrics: a process whose numbers the test makes up."""
 
     def __init__(self, text):
@@ -158,7 +158,7 @@ class Exporter(_Httpd):
         super().__init__(Handler)
 
 
-class WebhookReceiver(_Httpd):
+class WebhookReceiver(LocalHttpd):
     """What an incident tool would be: keeps every message that Alertmanager sends, and may refuse some."""
 
     def __init__(self):

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from google.protobuf import json_format
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from prometheus_process import LocalHttpd
 from serving import wait_until
 
 KINDS = {1: "INTERNAL", 2: "SERVER", 3: "CLIENT"}
@@ -32,7 +33,7 @@ class Span:
     resource: dict = field(default_factory=dict)
 
 
-class Collector:
+class Collector(LocalHttpd):
     """Listens at /v1/traces, /v1/metrics and /api/v2/spans. `mode` may be changed at any time; `silent` takes requests and never answers."""
 
     def __init__(self, port=0):
@@ -52,18 +53,14 @@ class Collector:
                 pass
 
         class Listener(ThreadingHTTPServer):
-            daemon_threads = True
             block_on_close = False
             allow_reuse_address = True
 
             def handle_error(self, *_):
                 pass  # whoever asked has gone away
 
-        self._httpd = Listener(("127.0.0.1", port), Handler)
-        self.port = self._httpd.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._thread = threading.Thread(target=self._httpd.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self._thread.start()
+        super().__init__(Handler, port, Listener)
+        self.url = f"http://{self.address}"
 
     def answer(self, handler, body):
         """Whether the connection can be used again."""
@@ -124,15 +121,7 @@ class Collector:
 
     def stop(self):
         self._ends.set()
-        self._httpd.shutdown()
-        self._httpd.server_close()
-        self._thread.join()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
+        super().stop()
 
 
 def is_hex(text, digits):
