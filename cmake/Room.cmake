@@ -1,7 +1,8 @@
-# autoglm_room(NAME <room> HEADERS ... [SOURCES ...] [USES <room>...] [LINKS <target>...] [TESTS ...] [TEST_LINKS ...])
+# autoglm_room(NAME <room> HEADERS ... [SOURCES ...] [USES <room>...] [LINKS <target>...] [TESTS ...] [TEST_LINKS ...] [COMPUTES_ONLY])
 #
 # One library per folder of src/. HEADERS form a FILE_SET, so CMAKE_VERIFY_INTERFACE_HEADER_SETS compiles every header
 # alone. USES may name only rooms that stand above this one in src/layers.txt (tools/check_layers.py holds includes to it).
+# COMPUTES_ONLY: the room's tests neither wait nor measure time, so that others of the kind may run beside them.
 add_library(autoglm_options INTERFACE)
 target_compile_options(autoglm_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers -Werror -ffp-contract=off)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -18,7 +19,7 @@ if(AUTOGLM_SANITIZE)
 endif()
 
 function(autoglm_room)
-  cmake_parse_arguments(ROOM "" "NAME" "HEADERS;SOURCES;USES;LINKS;TESTS;TEST_LINKS" ${ARGN})
+  cmake_parse_arguments(ROOM "COMPUTES_ONLY" "NAME" "HEADERS;SOURCES;USES;LINKS;TESTS;TEST_LINKS" ${ARGN})
   set(target autoglm_${ROOM_NAME})
   if(ROOM_SOURCES)
     set(scope PUBLIC)
@@ -38,6 +39,11 @@ function(autoglm_room)
     target_link_libraries(${ROOM_NAME}_test PRIVATE autoglm_options ${target} ${ROOM_TEST_LINKS} GTest::gmock GTest::gtest_main)
     target_include_directories(${ROOM_NAME}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
     add_test(NAME ${ROOM_NAME} COMMAND ${ROOM_NAME}_test)
-    set_tests_properties(${ROOM_NAME} PROPERTIES TIMEOUT 600 ENVIRONMENT "AUTOGLM_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+    file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/tmp)
+    set_tests_properties(${ROOM_NAME} PROPERTIES TIMEOUT 600
+      ENVIRONMENT "AUTOGLM_SOURCE_DIR=${PROJECT_SOURCE_DIR};TEST_TMPDIR=${CMAKE_CURRENT_BINARY_DIR}/tmp")
+    if(NOT ROOM_COMPUTES_ONLY)
+      set_tests_properties(${ROOM_NAME} PROPERTIES RUN_SERIAL TRUE)
+    endif()
   endif()
 endfunction()

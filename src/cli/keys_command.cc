@@ -96,11 +96,12 @@ Json ToJson(const KeyRecord& record) {
 }
 
 Result<int> RunCreate(const CreateOptions& options, Console& console) {
+  const WallTime now = Now();
   NewKey key = options.key;
-  if (options.expires_s > 0) key.expires_at = Now() + std::chrono::seconds(options.expires_s);
+  if (options.expires_s > 0) key.expires_at = now + std::chrono::seconds(options.expires_s);
   AUTOGLM_TRY(const std::filesystem::path path, DatabasePath(options.database));
   AUTOGLM_TRY(KeyStore store, KeyStore::OpenOrCreate(path));
-  AUTOGLM_TRY(const CreatedKey created, store.Create(key, Now()));
+  AUTOGLM_TRY(const CreatedKey created, store.Create(key, now));
   console.out << created.text << "\n";
   console.err << fmt::format("This is the key '{}' ({}), shown this one time: {} keeps only its hash.\n", key.name, created.id,
                              path.string());
