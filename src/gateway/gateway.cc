@@ -129,7 +129,8 @@ Status Gateway::Begin(GatewayConfig config) {
   AUTOGLM_TRY(const TracingOptions tracing,
               MakeTracingOptions(state->config.tracing, "autoglm-gateway", options_.version, state->config.listen.port));
   observer_ = std::make_unique<RequestObserver>(
-      requests_, tracing, [this](const RequestRecord& record) { metrics_.ObserveStages(record, requests_.names()); });
+      requests_, tracing, [this](const RequestRecord& record) { metrics_.ObserveStages(record, requests_.names()); },
+      [this] { metrics_.FlushStages(); });
   if (slo_options_) {
     AUTOGLM_TRY(slo_, SloService::Start(*slo_options_, metrics_.set(), clock_));
     requests_.SetJudge([this](const RequestRecord& record) { return slo_->Observe(record, requests_.names()); });

@@ -7,6 +7,7 @@
 #include "telemetry/log.h"
 #include "telemetry/metric_set.h"
 #include "telemetry/process_metrics.h"
+#include "telemetry/stage_histograms.h"
 
 namespace autoglm::gateway {
 namespace {
@@ -20,7 +21,6 @@ using HistogramFamily = prometheus::Family<prometheus::Histogram>;
 const Buckets kDurationSeconds = {.001, .0025, .005, .01,  .02,   .04,   .08,   .16,  .32,
                                   .64,  1.28,  2.56, 5.12, 10.24, 20.48, 40.96, 81.92};
 const Buckets kFirstTokenSeconds = {.001, .0025, .005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 20, 40, 80};
-const Buckets kStageSeconds = {1e-6, 1e-5, 1e-4, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300};
 const Buckets kShares = {0, .1, .2, .3, .4, .5, .6, .7, .8, .9, .99, 1};
 const Buckets kDecisionSeconds = {1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 1e-3};
 
@@ -32,7 +32,7 @@ struct GatewayFamilies {
   MetricSet set;
   CounterFamily& http_requests = set.Counters("autoglm_gw_http_requests_total");
   HistogramFamily& decision = set.Histograms("autoglm_gw_routing_decision_seconds");
-  HistogramFamily& stages = set.Histograms("autoglm_gw_request_stage_seconds");
+  StageHistograms stages{set.Histograms("autoglm_gw_request_stage_seconds"), "route"};
   HistogramFamily& matched = set.Histograms("autoglm_gw_prefix_match_ratio");
   GaugeFamily& known_blocks = set.Gauges("autoglm_gw_prefix_known_blocks");
   CounterFamily& tokens = set.Counters("autoglm_gw_tokens_total");
@@ -112,16 +112,6 @@ UpstreamMetrics& RouteMetrics::ForUpstream(const std::string& name) {
   return *metrics;
 }
 
-prometheus::Histogram& RouteMetrics::Stages(Stage stage) {
-  std::atomic<prometheus::Histogram*>& slot = stages_[static_cast<size_t>(stage)];
-  prometheus::Histogram* histogram = slot.load(std::memory_order_acquire);
-  if (histogram == nullptr) {
-    histogram = &families_.stages.Add({{"route", route_}, {"stage", std::string(StageName(stage))}}, kStageSeconds);
-    slot.store(histogram, std::memory_order_release);
-  }
-  return *histogram;
-}
-
 GatewayMetrics::GatewayMetrics(MetricOptions options) : GatewayMetrics(std::make_unique<GatewayFamilies>(std::move(options))) {}
 GatewayMetrics::GatewayMetrics(std::unique_ptr<GatewayFamilies> families)
     : open_requests(families->open_requests.Add({})),
@@ -140,15 +130,10 @@ MetricSet& GatewayMetrics::set() { return families_->set; }
 
 void GatewayMetrics::ObserveStages(const RequestRecord& record, const InternedNames& names) {
   if (record.num_attempts == 0) return;  // refused before it had a route
-  if (observed_.size() <= record.route) observed_.resize(record.route + size_t{1});
-  RouteMetrics*& known = observed_[record.route];
-  if (known == nullptr) known = &ForRoute(std::string(names.NameOf(record.route)));
-  RouteMetrics& route = *known;
-  for (size_t i = 0; i < kNumStages; ++i) {
-    if (record.stages[i] == 0) continue;
-    route.Stages(static_cast<Stage>(i)).Observe(static_cast<double>(record.stages[i]) / 1e9);
-  }
+  families_->stages.Observe(record.route, names.NameOf(record.route), record.stages);
 }
+
+void GatewayMetrics::FlushStages() { families_->stages.Flush(); }
 
 RouteMetrics& GatewayMetrics::ForRoute(const std::string& name) {
   const std::lock_guard lock(families_->mutex);

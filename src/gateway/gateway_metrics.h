@@ -22,9 +22,9 @@ class GatewayMetrics {
   std::string RenderText() const { return Render(MetricFormat::kPrometheusText); }
   MetricSet& set();
 
-  // Of a request that went by a route.
-  // By one thread at a time.
+  // Of a request that went by a route. Shows after the next FlushStages.
   void ObserveStages(const RequestRecord& record, const InternedNames& names);
+  void FlushStages();
 
   // Any thread. Stays for good: the configuration names few routes.
   RouteMetrics& ForRoute(const std::string& name);
@@ -43,7 +43,6 @@ class GatewayMetrics {
  private:
   explicit GatewayMetrics(std::unique_ptr<GatewayFamilies> families);
   std::unique_ptr<GatewayFamilies> families_;
-  std::vector<RouteMetrics*> observed_;  // by the number of the route's name
 };
 
 }  // namespace autoglm::gateway

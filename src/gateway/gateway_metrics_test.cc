@@ -30,7 +30,13 @@ TEST(GatewayMetrics, ExportsWhatTheCatalogueSays) {
   route.Degraded("fallback");
   route.KnownBlocks();
   route.ForUpstream("u").requests.Count(0);
-  route.Stages(Stage::kWait);
+  InternedNames names;
+  RequestRecord record;
+  record.route = names.IndexOf("r");
+  record.num_attempts = 1;
+  record.stages[static_cast<size_t>(Stage::kWait)] = 1;
+  metrics.ObserveStages(record, names);
+  metrics.FlushStages();
   metrics.Refused("path");
   metrics.FaultsInjected("f");
   metrics.RateLimited("limit");

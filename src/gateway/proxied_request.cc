@@ -253,7 +253,7 @@ http::ClientRequest ProxiedRequest::UpstreamRequest(const UpstreamAttempt& attem
                                  .client_scheme = state_->config.listen.tls ? "https" : "http",
                                  .trace = active.trace(),
                                  .span = AttemptSpanId(active.span(), attempt.number()),
-                                 .is_sampled = active.context().is_sampled.value_or(false),
+                                 .is_sampled = IsTraceKept(),
                                  .tracestate = active.context().state,
                                  .speaks_b3 = active.context().speaks_b3,
                                  .trusts_forwarded = state_->config.trusts_forwarded});
@@ -266,6 +266,14 @@ http::ClientRequest ProxiedRequest::UpstreamRequest(const UpstreamAttempt& attem
     out.timeouts.total = std::max(std::chrono::ceil<std::chrono::milliseconds>(*left), std::chrono::milliseconds(1));
   }
   return out;
+}
+
+// Whatever happens next: its upstream shall keep its part as well.
+bool ProxiedRequest::IsTraceKept() const {
+  if (admitted_.active->context().is_sampled.value_or(false)) return true;
+  const TracingConfig& tracing = state_->config.tracing;
+  if (tracing.otlp.empty() && tracing.zipkin.empty()) return false;
+  return num_attempts_ > 1 || state_->clock.Now() - admitted_.begun > tracing.slow;
 }
 
 // As it came, unless something must be said differently.
@@ -383,13 +391,14 @@ void ProxiedRequest::StartStream(UpstreamAttempt& attempt) {
                                                                             : StreamRelay::Kind::kPlain);
   }
   http::ResponseHead upstream_head = attempt.TakeHead();
-  http::Response head{.status = upstream_head.status, .headers = ClientHeaders(std::move(upstream_head.headers)), .body = {}};
+  http::Response head{
+      .status = upstream_head.status, .headers = ClientHeaders(std::move(upstream_head.headers)), .body = {}, .lines = {}};
   if (is_events) {
     std::erase_if(head.headers, [](const auto& h) { return h.first == "cache-control" || h.first == "x-accel-buffering"; });
     head.headers.emplace_back("cache-control", "no-cache, no-transform");
     head.headers.emplace_back("x-accel-buffering", "no");
   }
-  AddOwnHeaders(head.headers, &attempt.upstream());
+  AddOwnHeaders(head, &attempt.upstream());
   status_ = head.status;
   answered_by_ = attempt.upstream().name();
   answer_.Start(std::move(head));
@@ -438,7 +447,7 @@ void ProxiedRequest::OnWholeAnswer(UpstreamAttempt& attempt) {
   http::Response response{.status = status, .headers = ClientHeaders(std::move(head.headers)), .body = attempt.TakeBody()};
   if (status < 300) usage_ = FindUsage(response.body);
   answered_by_ = attempt.upstream().name();
-  AddOwnHeaders(response.headers, &attempt.upstream());
+  AddOwnHeaders(response, &attempt.upstream());
   status_ = status;
   winner_ = nullptr;
   answer_.Send(std::move(response));
@@ -516,7 +525,7 @@ void ProxiedRequest::GiveUp(const AttemptFailure& failure) {
     return AnswerError(status, ReasonType(status), "upstream_" + failure.reason, failure.message, {});
   }
   http::Response response{.status = failure.head->status, .headers = ClientHeaders(failure.head->headers), .body = failure.body};
-  AddOwnHeaders(response.headers, nullptr);
+  AddOwnHeaders(response, nullptr);
   status_ = response.status;
   answer_.Send(std::move(response));
 }
@@ -560,7 +569,7 @@ bool ProxiedRequest::ContinueElsewhere(const AttemptFailure& failure) {
 void ProxiedRequest::Answer(http::Response response) {
   status_ = response.status;
   if (!refusal_.empty()) state_->metrics.Refused(refusal_).Increment();
-  AddOwnHeaders(response.headers, nullptr);
+  AddOwnHeaders(response, nullptr);
   answer_.Send(std::move(response));
 }
 
@@ -576,18 +585,19 @@ void ProxiedRequest::AnswerError(int status, std::string_view type, std::string_
   Answer(std::move(response));
 }
 
-void ProxiedRequest::AddOwnHeaders(std::vector<std::pair<std::string, std::string>>& headers, const Upstream* upstream) const {
-  headers.emplace_back("x-request-id", admitted_.request_id);
-  headers.emplace_back("x-gateway-route", route_->name());
-  if (upstream != nullptr) headers.emplace_back("x-gateway-upstream", upstream->name());
-  headers.emplace_back("x-gateway-attempts", std::to_string(num_attempts_));
-  headers.emplace_back("x-trace-id", admitted_.active->trace().Hex());
-  headers.emplace_back("x-span-id", admitted_.active->span().Hex());
-  if (admitted_.tells_timing) headers.emplace_back("server-timing", ServerTimingOf(admitted_.active->Snapshot(), "gw_"));
-  if (!faults_.empty()) headers.emplace_back("x-gateway-fault", faults_.names);
-  if (!degraded_.empty()) headers.emplace_back("x-degraded", fmt::format("{}", fmt::join(degraded_, ", ")));
+void ProxiedRequest::AddOwnHeaders(http::Response& response, const Upstream* upstream) const {
+  http::HeaderLines& lines = response.lines;
+  lines.Add("x-request-id", admitted_.request_id);
+  lines.Add("x-gateway-route", route_->name());
+  if (upstream != nullptr) lines.Add("x-gateway-upstream", upstream->name());
+  lines.Add("x-gateway-attempts", std::to_string(num_attempts_));
+  lines.Add("x-trace-id", admitted_.active->trace().Hex());
+  lines.Add("x-span-id", admitted_.active->span().Hex());
+  if (admitted_.tells_timing) lines.Add("server-timing", ServerTimingOf(admitted_.active->Snapshot(), "gw_"));
+  if (!faults_.empty()) lines.Add("x-gateway-fault", faults_.names);
+  if (!degraded_.empty()) lines.Add("x-degraded", fmt::format("{}", fmt::join(degraded_, ", ")));
   if (admitted_.usage == nullptr) return;
-  for (auto& limit : admitted_.usage->limits().Headers()) headers.push_back(std::move(limit));
+  for (const auto& [name, value] : admitted_.usage->limits().Headers()) lines.Add(name, value);
 }
 
 void ProxiedRequest::OnClientGone() {

@@ -48,6 +48,7 @@ class ProxiedRequest final : public AttemptOwner, public std::enable_shared_from
   enum class Budget { kNone, kRetry };  // whether it has a place in that of retries
   void StartAttempt(routing::Attempt routed, AttemptKind kind, Budget budget = Budget::kNone);
   http::ClientRequest UpstreamRequest(const UpstreamAttempt& attempt);
+  bool IsTraceKept() const;
   std::shared_ptr<const std::string> UpstreamBody(const Upstream& upstream);
   void ArmHedge();
   void Hedge();
@@ -74,7 +75,7 @@ class ProxiedRequest final : public AttemptOwner, public std::enable_shared_from
   void SlowDown(UpstreamAttempt& attempt);
   void Answer(http::Response response);
   void AnswerError(int status, std::string_view type, std::string_view code, std::string_view message, Duration retry_after);
-  void AddOwnHeaders(std::vector<std::pair<std::string, std::string>>& headers, const Upstream* upstream) const;
+  void AddOwnHeaders(http::Response& response, const Upstream* upstream) const;
   void OnClientGone();
   void Finish();
   void Settle();

@@ -13,7 +13,6 @@
 #include <string>
 
 #include "telemetry/metric_set.h"
-#include "telemetry/stage.h"
 
 namespace autoglm::gateway {
 
@@ -64,8 +63,7 @@ class RouteMetrics {
   prometheus::Counter& Hedges(const std::string& outcome);
   prometheus::Counter& ContinuedStreams(const std::string& outcome);
   prometheus::Counter& Degraded(const std::string& step);
-  prometheus::Histogram& Stages(Stage stage);  // seconds
-  prometheus::Gauge& KnownBlocks();            // of routes that have an exact prefix index
+  prometheus::Gauge& KnownBlocks();  // of routes that have an exact prefix index
   UpstreamMetrics& ForUpstream(const std::string& name);
 
  private:
@@ -73,7 +71,6 @@ class RouteMetrics {
   const std::string route_;
   std::mutex mutex_;
   std::map<std::string, std::unique_ptr<UpstreamMetrics>> upstreams_;
-  std::array<std::atomic<prometheus::Histogram*>, kNumStages> stages_ = {};
 };
 
 }  // namespace autoglm::gateway

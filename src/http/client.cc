@@ -24,7 +24,6 @@ using SteadyClock = std::chrono::steady_clock;
 namespace {
 
 constexpr std::chrono::seconds kSweepInterval{1};
-constexpr size_t kUsualHeadBytes = 768;
 
 class CallHandle final : public ClientCall {
  public:
@@ -113,14 +112,6 @@ Result<Origin> Origin::Parse(std::string_view url) {
 }
 
 bool Origin::IsHttps(std::string_view url) { return LowerCase(url.substr(0, 8)) == "https://"; }
-
-void HeaderLines::Add(std::string_view name, std::string_view value) {
-  if (text_.empty()) text_.reserve(kUsualHeadBytes);
-  AppendHeaderText(name, text_);
-  text_.append(": ");
-  AppendHeaderText(value, text_);
-  text_.append("\r\n");
-}
 
 std::string_view ResponseHead::Header(std::string_view lower_case_name) const {
   for (const auto& [name, value] : headers) {

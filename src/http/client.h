@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "http/event_loop.h"
+#include "http/header_lines.h"
 #include "http/tls.h"
 
 namespace autoglm::http {
@@ -26,17 +27,6 @@ struct Origin {
   // Errors: kInvalidArgument.
   static Result<Origin> Parse(std::string_view url);
   static bool IsHttps(std::string_view url);
-};
-
-// Lines of a head, sanitised while they are put together: a line break in a name or value would begin a line of a stranger's
-// choice.
-class HeaderLines {
- public:
-  void Add(std::string_view name, std::string_view value);
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
 };
 
 // Zero: none.

@@ -90,6 +90,7 @@ void ResponseEncoder::EncodeHead(Response response, BodyPart part, OutputPieces&
     AppendHeaderText(value, head);
     head.append("\r\n");
   }
+  head.append(response.lines.text());
   if (is_chunked_) head.append("Transfer-Encoding: chunked\r\n");
   if (part == BodyPart::kWhole && status_has_body) {
     fmt::format_to(std::back_inserter(head), "Content-Length: {}\r\n", response.body.size());

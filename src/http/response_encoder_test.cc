@@ -35,6 +35,30 @@ TEST(ResponseEncoder, WholeBody_HasItsLength) {
   EXPECT_THAT(bytes, Not(HasSubstr("Connection")));
 }
 
+TEST(ResponseEncoder, LinesThatArePutTogether_FollowTheHeaders) {
+  Response response{.status = 200, .headers = {{"a", "b"}}, .body = "x"};
+  response.lines.Add("x-id", "1");
+  response.lines.Add("x-utf8",
+                     "Gr\xC3\xBC\xC3\x9F"
+                     "e \xFF\x80");
+  EXPECT_THAT(EncodeWhole({}, response), HasSubstr("\r\na: b\r\nx-id: 1\r\nx-utf8: Gr\xC3\xBC\xC3\x9F"
+                                                   "e \xFF\x80\r\nContent-Length: 1\r\n"));
+}
+
+// Wherever in a word of eight bytes it stands.
+TEST(HeaderLines, LineBreaks_BecomeSpaces) {
+  for (const char bad : {'\r', '\n', '\0'}) {
+    for (size_t at = 0; at < 20; ++at) {
+      std::string value(20, 'v');
+      value[at] = bad;
+      HeaderLines lines;
+      lines.Add("name", value);
+      value[at] = ' ';
+      EXPECT_EQ(lines.text(), "name: " + value + "\r\n") << at;
+    }
+  }
+}
+
 TEST(ResponseEncoder, Stream_IsChunked) {
   ResponseEncoder encoder({});
   OutputPieces out;

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "http/event_loop.h"
+#include "http/header_lines.h"
 #include "http/tls.h"
 #include "telemetry/request_delivery.h"
 
@@ -37,6 +38,7 @@ struct Response {
   int status = 200;
   std::vector<std::pair<std::string, std::string>> headers;  // Content-Length and Connection are set by the server
   std::string body;
+  HeaderLines lines = {};  // further headers, none of framing
 };
 
 // The way back to one client. Every method may be called from any thread, returns at once and never blocks; after the

@@ -1,5 +1,6 @@
 #include "http/transport.h"
 
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
 
@@ -11,10 +12,18 @@
 namespace autoglm::http {
 namespace asio = boost::asio;
 using boost::system::error_code;
+namespace {
+
+using UnsentBytes = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_NOTSENT_LOWAT>;
+constexpr int kMaxUnsentBytes = 128 << 10;
+
+}  // namespace
 
 bool Transport::Open(const TlsContext* tls, const std::string& host) {
   error_code error;
   socket_.set_option(asio::ip::tcp::no_delay(true), error);
+  // What the other side cannot take yet waits here, where it is seen and bounded, and not in megabytes of the kernel's.
+  socket_.set_option(UnsentBytes(kMaxUnsentBytes), error);
   socket_.non_blocking(true, error);
   if (error) return false;
   is_established_ = tls == nullptr;

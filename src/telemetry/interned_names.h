@@ -10,7 +10,8 @@
 namespace autoglm {
 
 // Numbers for names of which there are few, such as models, routes and tenants, so that a record of fixed size can hold them.
-// Bounded: beyond `max_names` every further one is "other". Any thread.
+// Bounded: beyond `max_names` every further one is "other". Any thread; each remembers the numbers that it last asked for, so
+// that requests on many threads do not meet here.
 class InternedNames {
  public:
   explicit InternedNames(uint16_t max_names = 4096);
@@ -21,6 +22,9 @@ class InternedNames {
   std::string_view NameOf(uint16_t index) const;
 
  private:
+  uint16_t LookUp(std::string_view name, bool& is_own);
+
+  const uint64_t serial_;  // no other table in this process has or had it
   const uint16_t max_names_;
   mutable std::shared_mutex mutex_;
   std::deque<std::string> names_;

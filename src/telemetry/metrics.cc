@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <map>
 #include <mutex>
 #include <string_view>
@@ -11,6 +10,7 @@
 #include "telemetry/log.h"
 #include "telemetry/metric_catalogue.h"
 #include "telemetry/process_metrics.h"
+#include "telemetry/stage_histograms.h"
 
 namespace autoglm {
 namespace {
@@ -24,7 +24,6 @@ const Buckets kPerTokenSeconds = {.0005, .001, .002, .005, .01, .025, .05, .075,
                                   .4,    .5,   .75,  1,    2.5, 5,    7.5, 10,   20, 40,  80};
 const Buckets kRequestSeconds = {.005, .01, .025, .05, .1, .2, .3, .5,  .8,  1,   1.5, 2,    2.5, 5,
                                  10,   15,  20,   30,  40, 50, 60, 120, 240, 480, 960, 1920, 7680};
-const Buckets kStageSeconds = {.00001, .0001, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300};
 constexpr uint16_t kMaxTenants = 102;  // a hundred, one for all others and one for those without a name
 const Buckets kTokens = {1,    2,    5,     10,    20,    50,     100,    200,    500,    1000,
                          2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000, 1000000};
@@ -62,19 +61,17 @@ struct ServerMetrics::Families {
   explicit Families(MetricOptions options);
 
   std::unique_ptr<ModelMetrics> AddModel(const std::string& model_name);
-  prometheus::Histogram& StageOf(uint16_t model, std::string_view model_name, Stage stage);
 
   MetricSet set;
   prometheus::Family<prometheus::Counter>& requests_finished;
   prometheus::Family<prometheus::Counter>& http_requests;
   prometheus::Family<prometheus::Counter>& degraded_requests;
-  prometheus::Family<prometheus::Histogram>& stages;
+  StageHistograms stages;
   prometheus::Family<prometheus::Counter>& tenant_requests;
   prometheus::Family<prometheus::Counter>& tenant_tokens;
   InternedNames tenants{kMaxTenants};
-  std::mutex mutex;  // of the models and the stages
+  std::mutex mutex;  // of the models
   std::map<std::string, std::unique_ptr<ModelMetrics>> models;
-  std::map<uint16_t, std::array<prometheus::Histogram*, kNumStages>> stage_histograms;  // by the model's number
 };
 
 ServerMetrics::Families::Families(MetricOptions options)
@@ -82,19 +79,10 @@ ServerMetrics::Families::Families(MetricOptions options)
       requests_finished(set.Counters("autoglm_request_success_total")),
       http_requests(set.Counters("autoglm_http_requests_total")),
       degraded_requests(set.Counters("autoglm_degraded_requests_total")),
-      stages(set.Histograms("autoglm_request_stage_seconds")),
+      stages(set.Histograms("autoglm_request_stage_seconds"), "model_name"),
       tenant_requests(set.Counters("autoglm_tenant_requests_total")),
       tenant_tokens(set.Counters("autoglm_tenant_tokens_total")) {
   for (const char* step : {"max_tokens", "n", "model", "refused"}) degraded_requests.Add({{"step", step}});
-}
-
-prometheus::Histogram& ServerMetrics::Families::StageOf(uint16_t model, std::string_view model_name, Stage stage) {
-  const std::lock_guard lock(mutex);
-  prometheus::Histogram*& histogram = stage_histograms[model][static_cast<size_t>(stage)];
-  if (histogram == nullptr) {
-    histogram = &stages.Add({{"model_name", std::string(model_name)}, {"stage", std::string(StageName(stage))}}, kStageSeconds);
-  }
-  return *histogram;
 }
 
 std::unique_ptr<ModelMetrics> ServerMetrics::Families::AddModel(const std::string& model_name) {
@@ -176,10 +164,7 @@ MetricSet& ServerMetrics::set() { return families_->set; }
 void ServerMetrics::ObserveStages(const RequestRecord& record, const InternedNames& names) {
   if (record.model == 0) return;
   const std::string_view model_name = names.NameOf(record.model);
-  for (size_t i = 0; i < kNumStages; ++i) {
-    if (record.stages[i] == 0) continue;
-    families_->StageOf(record.model, model_name, static_cast<Stage>(i)).Observe(static_cast<double>(record.stages[i]) * 1e-9);
-  }
+  families_->stages.Observe(record.model, model_name, record.stages);
   InternedNames& tenants = families_->tenants;
   const std::string tenant(tenants.NameOf(tenants.IndexOf(names.NameOf(record.tenant))));
   const prometheus::Labels labels{{"tenant", tenant}, {"model_name", std::string(model_name)}};
@@ -193,6 +178,8 @@ void ServerMetrics::ObserveStages(const RequestRecord& record, const InternedNam
   count("cached", record.num_cached_tokens);
   count("output", record.num_completion_tokens);
 }
+
+void ServerMetrics::FlushStages() { families_->stages.Flush(); }
 
 ModelMetrics& ServerMetrics::ForModel(const std::string& model_name) {
   const std::lock_guard lock(families_->mutex);

@@ -106,8 +106,10 @@ class ServerMetrics {
   // Label: step, a name of server/degradation.h.
   prometheus::Counter& DegradedRequests(const std::string& step);
 
-  // Of a request that generates: its stages, and its tenant's share. Tenants beyond the first hundred count as "other".
+  // Of a request that generates: its stages, which show after the next FlushStages, and its tenant's share. Tenants beyond the
+  // first hundred count as "other".
   void ObserveStages(const RequestRecord& record, const InternedNames& names);
+  void FlushStages();
 
   prometheus::Counter& log_lines_dropped;
   prometheus::Counter& records_missed;

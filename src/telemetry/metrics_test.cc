@@ -75,6 +75,7 @@ TEST(ServerMetrics, ExportsWhatTheCatalogueSays) {
   record.tenant = names.IndexOf("t");
   record.stages[0] = 1;
   metrics.ObserveStages(record, names);
+  metrics.FlushStages();
   const auto exported = ReadExport(metrics.RenderText());
   for (const MetricInfo& info : MetricCatalogue()) {
     const bool is_made_elsewhere = info.name.starts_with("autoglm_slo_") || info.name.starts_with("autoglm_trace_");
@@ -99,6 +100,28 @@ TEST(ServerMetrics, ManyTenants_ShareTheLastPlace) {
   const std::string text = metrics.RenderText();
   EXPECT_THAT(text, HasSubstr("autoglm_tenant_requests_total{model_name=\"m\",tenant=\"tenant-99\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("autoglm_tenant_requests_total{model_name=\"m\",tenant=\"other\"} 100\n"));
+}
+
+TEST(ServerMetrics, Stages_AreInTheirBucketsOnceFlushed) {
+  ServerMetrics metrics;
+  InternedNames names;
+  RequestRecord record;
+  record.model = names.IndexOf("m");
+  const auto queue = static_cast<size_t>(Stage::kQueue);
+  for (const int64_t nanoseconds : {int64_t{1}, int64_t{1'000}, int64_t{30'000'000}, int64_t{1'000'000'000'000}}) {
+    record.stages[queue] = nanoseconds;
+    metrics.ObserveStages(record, names);
+  }
+  EXPECT_THAT(metrics.RenderText(), HasSubstr("autoglm_request_stage_seconds_count{model_name=\"m\",stage=\"queue\"} 0\n"));
+  for (int i = 0; i < 2; ++i) metrics.FlushStages();  // the second has nothing to add
+  const std::string text = metrics.RenderText();
+  const std::string series = "autoglm_request_stage_seconds_bucket{model_name=\"m\",stage=\"queue\",le=";
+  EXPECT_THAT(text, HasSubstr(series + "\"1e-06\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr(series + "\"0.025\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr(series + "\"0.05\"} 3\n"));
+  EXPECT_THAT(text, HasSubstr(series + "\"300\"} 3\n"));
+  EXPECT_THAT(text, HasSubstr(series + "\"+Inf\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("autoglm_request_stage_seconds_sum{model_name=\"m\",stage=\"queue\"} 1000.03"));
 }
 
 TEST(ServerMetrics, Values_AppearInTheText) {

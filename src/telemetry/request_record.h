@@ -122,12 +122,14 @@ struct RequestRecord {
   int64_t num_sent_bytes = 0;
   TcpFigures tcp;
 
-  std::array<StageSpan, kMaxSpans> spans{};
   std::array<AttemptRecord, kMaxAttempts> attempts{};
+  std::array<StageSpan, kMaxSpans> spans{};  // last, so that those not used need not be copied
 
   int64_t Of(Stage one) const { return stages[static_cast<size_t>(one)]; }
   int64_t SumOfStages() const;
+  size_t num_used_bytes() const { return sizeof(RequestRecord) - (kMaxSpans - num_spans) * sizeof(StageSpan); }
 };
 static_assert(std::is_trivially_copyable_v<RequestRecord>);
+static_assert(offsetof(RequestRecord, spans) + sizeof(RequestRecord::spans) == sizeof(RequestRecord));
 
 }  // namespace autoglm
