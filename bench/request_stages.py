@@ -54,7 +54,7 @@ def request_of(kind, rng):
         method, path = rng.choice((("GET", "/health"), ("GET", "/v1/models"), ("GET", "/metrics"), ("GET", "/nothing"), ("DELETE", CHAT)))
         return method, path, None, headers
     if kind == "slow list":
-        return "GET", "/v1/requests?limit=400", None, headers
+        return "GET", "/v1/requests?limit=1000", None, headers
     if kind == "deadline":
         headers["x-request-timeout"] = f"{rng.choice((0.05, 0.2, 0.5, 2)):g}"
         body = chat(question, 12, **rng.choice((stream, {})))

@@ -125,6 +125,11 @@ Result<std::string> ParseEventEndpoint(const std::string& text) {
   return Fail(ErrorCode::kInvalidArgument, fmt::format("must be off or an endpoint such as tcp://*:5557, not '{}'", text));
 }
 
+Result<bool> ParseShowsTexts(std::string_view text) {
+  if (text == "none" || text == "messages") return text == "messages";
+  return Fail(ErrorCode::kInvalidArgument, fmt::format("must be none or messages, not '{}'", text));
+}
+
 Result<bool> ParseMetricNames(std::string_view text) {
   if (text == "vllm" || text == "autoglm") return text == "vllm";
   return Fail(ErrorCode::kInvalidArgument, fmt::format("must be autoglm or vllm, not '{}'", text));
@@ -275,6 +280,9 @@ constexpr ServeOption kOptions[] = {
      [](ServeConfig& c, const Values& v) { return Assign(c.tracing.sample_ratio, ParseReal(v[0], 0, 1)); }},
     {"trace-slow-ms", "MILLISECONDS", "Observability", "a request that takes longer is slow (default: 10000)",
      [](ServeConfig& c, const Values& v) { return Assign(c.tracing.slow, ParseMilliseconds(v[0])); }},
+    {"trace-texts", "TEXTS", "Observability",
+     "none, or messages: spans hold what was asked and answered, which else is in no trace, metric or log (default: none)",
+     [](ServeConfig& c, const Values& v) { return Assign(c.tracing.shows_texts, ParseShowsTexts(v[0])); }},
     {"otlp-metrics-ms", "MILLISECONDS", "Observability",
      "how often the collector is told metrics, too; 0: never (default: 15000)",
      [](ServeConfig& c, const Values& v) { return Assign(c.tracing.metrics_interval, ParseMilliseconds(v[0])); }},

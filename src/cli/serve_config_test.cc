@@ -67,6 +67,7 @@ std::vector<Sample> Samples() {
           {"zipkin", "http://localhost:9411"},
           {"trace-sample", "0.25"},
           {"trace-slow-ms", "500"},
+          {"trace-texts", "messages"},
           {"otlp-metrics-ms", "5000"},
           {"service-name", "chat"},
           {"request-records", "1000"},

@@ -17,6 +17,7 @@ struct TracingConfig {
   std::chrono::milliseconds slow{10'000};              // requests that take longer are always kept
   std::chrono::milliseconds metrics_interval{15'000};  // at which the collector is told metrics; 0: never
   std::string service_name;                            // empty: autoglm, or autoglm-gateway
+  bool shows_texts = false;                            // prompts and answers are in spans; of servers only
 
   bool operator==(const TracingConfig&) const = default;
 };

@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "server/message_text.h"
+
 namespace autoglm {
 namespace {
 
@@ -38,7 +40,8 @@ Answer::Answer(Parts parts, DeliveryThread& delivery, ServerMetrics& metrics, co
       delivery_(delivery),
       metrics_(metrics),
       model_metrics_(metrics.ForModel(outcome_.model)),
-      clock_(clock) {}
+      clock_(clock),
+      keeps_text_(outcome_.active != nullptr && outcome_.active->keeps_text()) {}
 
 DeliveryJob::State Answer::Deliver() {
   if (is_done_) return State::kDone;
@@ -90,6 +93,7 @@ void Answer::TakeNews(size_t choice) {
   if (const int64_t num_cached = CountUsage().num_cached_tokens; num_cached > 0) writer_->CachedTokens(num_cached);
   writer_->Tokens(choice, generation.tokens());
   if (!text.empty()) writer_->Text(choice, text);
+  if (keeps_text_ && !IsTextFull(choices_[choice].text)) choices_[choice].text += text;
   const std::optional<FinishReason> finish = generation.finish();
   if (finish == FinishReason::kStop || finish == FinishReason::kLength) writer_->Finish(choice, *finish);
 }
@@ -126,6 +130,7 @@ void Answer::Close(int status) {
     outcome_.time_to_first_token = std::min(outcome_.time_to_first_token.value_or(time_to_first_token), time_to_first_token);
   }
   RecordStages();
+  if (keeps_text_) RecordText();
   const Usage usage = CountUsage();
   outcome_.status = status;
   outcome_.num_prompt_tokens = usage.num_prompt_tokens;
@@ -156,6 +161,14 @@ void Answer::RecordStages() {
   }
   RecordPhases(last, recorded_ ? &*recorded_ : nullptr, Stage::kDeliver, *outcome_.active);
   RecordSteps(last, *outcome_.active);
+}
+
+void Answer::RecordText() {
+  std::vector<ChoiceText> texts;
+  for (AnswerChoice& choice : choices_) {
+    texts.push_back({std::move(choice.text), choice.generation.finish().value_or(FinishReason::kCancelled)});
+  }
+  outcome_.active->SetOutputMessages(OutputMessagesJson(texts));
 }
 
 // A prompt counts once, however many choices it has.

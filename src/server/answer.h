@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "auth/rate_limiter.h"
@@ -23,6 +24,7 @@ struct AnswerChoice {
   TextGeneration generation;
   // In the usage, in place of those found here: as the server counted that began the answer.
   std::optional<int64_t> num_cached_tokens = {};
+  std::string text = {};  // so far, where it is kept
 };
 
 // The rest of a request's life once the engine has it: takes news of its generations, writes them, and records the end.
@@ -51,6 +53,7 @@ class Answer final : public DeliveryJob, public std::enable_shared_from_this<Ans
   void TakeNews(size_t choice);
   void RecordFirstToken();
   void RecordStages();
+  void RecordText();
   const TextGeneration* FindFailed() const;
   void Fail(const Error& error);
   void Complete();
@@ -69,6 +72,7 @@ class Answer final : public DeliveryJob, public std::enable_shared_from_this<Ans
   ModelMetrics& model_metrics_;
   const Clock& clock_;
   std::atomic<bool> is_client_gone_{false};
+  const bool keeps_text_;
   bool is_attached_ = false;
   bool is_done_ = false;
 };

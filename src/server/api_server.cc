@@ -161,8 +161,10 @@ struct ApiServer::Impl : GenerationHost {
         metrics(server_metrics),
         clock(server_clock),
         requests(server_clock, server_options.request_log),
-        observer(requests, server_options.tracing,
-                 [this](const RequestRecord& record) { metrics.ObserveStages(record, requests.names()); }),
+        observer(
+            requests, server_options.tracing,
+            [this](const RequestRecord& record) { metrics.ObserveStages(record, requests.names()); },
+            [this] { metrics.FlushStages(); }),
         started(server_clock.Now()),
         ids(RandomSeed()),
         delivery(std::max(std::chrono::duration_cast<std::chrono::milliseconds>(server_options.generation.ping_interval) / 4,

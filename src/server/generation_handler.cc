@@ -7,6 +7,7 @@
 #include "base/cpu_time.h"
 #include "engine/engine.h"
 #include "engine/loaded_model.h"
+#include "server/message_text.h"
 #include "telemetry/log.h"
 
 namespace autoglm {
@@ -105,6 +106,7 @@ void GenerationHandler::Generate(std::shared_ptr<Work> work, const ServedModel& 
 // What is asked, so that it can be told while it is answered, too.
 void GenerationHandler::RecordQuestion(const Work& work, const std::string& model_name, ActiveRequest& active) {
   const GenerationParams& params = work.parsed.params();
+  if (active.keeps_text()) active.SetInputMessages(InputMessagesJson(work.parsed));
   active.Update([&](RequestRecord& record) {
     record.model = active.NameIndex(model_name);
     record.slo_class = active.NameIndex(work.terms.slo_class);

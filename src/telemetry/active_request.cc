@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <utility>
 
 #include "telemetry/request_log.h"
 #include "telemetry/utc_time.h"
@@ -46,10 +47,26 @@ ActiveRequest::ActiveRequest(RequestLog& log, const Clock& clock, const RequestB
 }
 
 ActiveRequest::~ActiveRequest() {
-  if (!is_finished_) Finish(clock_.Now());
+  {
+    const std::lock_guard lock(mutex_);  // the log's list may be looked at until it has left
+    if (!is_finished_) Finish(clock_.Now());
+  }
+  log_.Leave(*this);
 }
 
 uint16_t ActiveRequest::NameIndex(std::string_view name) const { return log_.names().IndexOf(name); }
+
+bool ActiveRequest::keeps_text() const { return log_.texts() != nullptr; }
+
+void ActiveRequest::SetInputMessages(std::string json) {
+  const std::lock_guard lock(mutex_);
+  text_.input_messages = std::move(json);
+}
+
+void ActiveRequest::SetOutputMessages(std::string json) {
+  const std::lock_guard lock(mutex_);
+  text_.output_messages = std::move(json);
+}
 
 uint32_t ActiveRequest::SinceBegun(TimePoint when) const { return Microseconds(when - begun_); }
 
@@ -162,6 +179,7 @@ void ActiveRequest::Finish(TimePoint end) {
   is_finished_ = true;
   record_.total_ns = Nanoseconds(since_ - begun_);
   record_.state = RequestState::kDone;
+  if (!text_.input_messages.empty() && keeps_text()) log_.texts()->Add(span_, std::move(text_));  // before somebody asks
   log_.Add(record_);
 }
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "telemetry/request_delivery.h"
 #include "telemetry/request_record.h"
+#include "telemetry/request_texts.h"
 #include "telemetry/trace_context.h"
 
 namespace autoglm {
@@ -55,6 +56,11 @@ class ActiveRequest {
   }
   uint16_t NameIndex(std::string_view name) const;
 
+  // Its text, where the log keeps texts; else there is no use in making it.
+  bool keeps_text() const;
+  void SetInputMessages(std::string json);
+  void SetOutputMessages(std::string json);
+
   // Both, in any order, end it; later calls do nothing. The answer is known: the rest is delivering it.
   void Answered(int status);
   void Delivered(const RequestDelivery& delivery);
@@ -87,6 +93,7 @@ class ActiveRequest {
 
   mutable std::mutex mutex_;  // of all below
   RequestRecord record_;
+  RequestText text_;
   TimePoint since_;                     // when its stage began
   Stage before_ = Stage::kUnexplained;  // that it was in before
   bool is_answered_ = false;

@@ -24,7 +24,7 @@ class RequestLog::Ring {
   void Add(const RequestRecord& record) {
     const std::lock_guard lock(mutex_);
     const size_t place = static_cast<size_t>(count_ % size_);
-    std::memcpy(PlaceOf(place), &record, sizeof(record));
+    std::memcpy(PlaceOf(place), &record, record.num_used_bytes());
     ids_[place] = std::hash<std::string_view>()(record.id.view());
     traces_[place] = record.trace.low;
     ++count_;
@@ -102,21 +102,19 @@ RequestLog::RequestLog(const Clock& clock, const RequestLogOptions& options)
     : clock_(clock),
       ring_(std::make_unique<Ring>(options.num_records)),
       kept_(std::make_unique<Ring>(options.num_kept_records)),
-      looks_(std::make_unique<Ring>(options.num_looks)) {}
+      looks_(std::make_unique<Ring>(options.num_looks)),
+      texts_(options.keeps_texts ? std::make_unique<RequestTexts>() : nullptr) {}
 
 RequestLog::~RequestLog() = default;
 
 std::shared_ptr<ActiveRequest> RequestLog::Begin(const RequestBeginning& beginning) {
-  auto request = std::make_unique<ActiveRequest>(*this, clock_, beginning);
+  auto request = std::make_shared<ActiveRequest>(*this, clock_, beginning);
   const std::lock_guard lock(active_mutex_);
   request->next_ = first_active_;
   if (first_active_ != nullptr) first_active_->previous_ = request.get();
   first_active_ = request.get();
   ++num_active_;
-  return {request.release(), [this](ActiveRequest* one) {
-            Leave(*one);
-            delete one;
-          }};
+  return request;
 }
 
 void RequestLog::Leave(ActiveRequest& request) {

@@ -13,6 +13,7 @@
 #include "telemetry/active_request.h"
 #include "telemetry/interned_names.h"
 #include "telemetry/request_record.h"
+#include "telemetry/request_texts.h"
 
 namespace autoglm {
 
@@ -20,6 +21,7 @@ struct RequestLogOptions {
   size_t num_records = 65'536;     // the last ones; memory is taken as they come, about a kilobyte each
   size_t num_kept_records = 4096;  // of requests that failed or broke an objective, beside those
   size_t num_looks = 512;          // of requests that looked at the server itself, which would crowd out the others
+  bool keeps_texts = false;        // of prompts and answers, until whoever reads the records has seen them
 };
 
 // The records of the last requests, and those being served. Any thread; outlives every ActiveRequest.
@@ -58,6 +60,9 @@ class RequestLog {
   int64_t num_active() const;
   int64_t num_missed() const;  // by Consume
 
+  // Null: they are not kept.
+  RequestTexts* texts() { return texts_.get(); }
+
   InternedNames& names() { return names_; }
   const InternedNames& names() const { return names_; }
 
@@ -74,6 +79,7 @@ class RequestLog {
   const std::unique_ptr<Ring> ring_;
   const std::unique_ptr<Ring> kept_;
   const std::unique_ptr<Ring> looks_;
+  const std::unique_ptr<RequestTexts> texts_;
 
   mutable std::mutex active_mutex_;  // of the next two
   ActiveRequest* first_active_ = nullptr;

@@ -272,5 +272,46 @@ TEST(InternedNamesTest, IsBounded) {
   EXPECT_EQ(names.NameOf(99), "");
 }
 
+// What a thread remembers is of the table that it asked, also where another one stands in its place now.
+TEST(InternedNamesTest, EachTable_HasNumbersOfItsOwn) {
+  for (int i = 0; i < 3; ++i) {
+    InternedNames names;
+    for (int other = 0; other < i; ++other) names.IndexOf("other-" + std::to_string(other));
+    EXPECT_EQ(names.IndexOf("a"), 2 + i);
+    EXPECT_EQ(names.IndexOf("a"), 2 + i);
+  }
+}
+
+TEST(RequestTextsTest, AreTakenOnce_TheOldestGoFirst) {
+  RequestTexts texts(10);
+  texts.Add(SpanId{1}, {"abcd", "e"});
+  texts.Add(SpanId{2}, {"fghij", ""});
+  EXPECT_EQ(texts.Take(SpanId{1})->input_messages, "abcd");
+  EXPECT_FALSE(texts.Take(SpanId{1}));
+  texts.Add(SpanId{3}, {"kl", ""});
+  texts.Add(SpanId{4}, {"mnop", ""});
+  EXPECT_FALSE(texts.Take(SpanId{2}));
+  EXPECT_EQ(texts.Take(SpanId{3})->input_messages, "kl");
+  EXPECT_EQ(texts.Take(SpanId{4})->input_messages, "mnop");
+}
+
+TEST_F(RequestLogTest, Texts_AreThereWhereTheyAreKept) {
+  const auto plain = Begin("a");
+  EXPECT_FALSE(plain->keeps_text());
+  plain->SetInputMessages("[1]");
+  End(*plain);
+  RequestLog log(clock_, {.num_records = 8, .keeps_texts = true});
+  const auto kept = Begin(log, "b");
+  ASSERT_TRUE(kept->keeps_text());
+  kept->SetInputMessages("[1]");
+  kept->SetOutputMessages("[2]");
+  EXPECT_FALSE(log.texts()->Take(kept->span()));
+  End(*kept);
+  const auto text = log.texts()->Take(kept->span());
+  ASSERT_TRUE(text);
+  EXPECT_EQ(text->input_messages, "[1]");
+  EXPECT_EQ(text->output_messages, "[2]");
+}
+
 }  // namespace
 }  // namespace autoglm

@@ -34,10 +34,11 @@ bool IsTraceKept(const RequestRecord& record, const TracingOptions& options) {
 }
 
 RequestObserver::RequestObserver(RequestLog& log, const TracingOptions& options,
-                                 std::function<void(const RequestRecord&)> on_record)
+                                 std::function<void(const RequestRecord&)> on_record, std::function<void()> on_caught_up)
     : log_(log),
       options_(options),
       on_record_(std::move(on_record)),
+      on_caught_up_(std::move(on_caught_up)),
       exporters_(MakeExporters(options)),
       thread_(kInterval, [this] { CatchUp(); }) {}
 
@@ -48,6 +49,7 @@ RequestObserver::~RequestObserver() {
 
 void RequestObserver::CatchUp() {
   log_.Consume([this](const RequestRecord& record) { Take(record); });
+  if (on_caught_up_) on_caught_up_();
 }
 
 void RequestObserver::SetPort(uint16_t port) {
@@ -66,8 +68,10 @@ void CountSpans(const RequestObserver& observer, MetricSet& metrics) {
 
 void RequestObserver::Take(const RequestRecord& record) {
   if (on_record_) on_record_(record);
+  std::optional<RequestText> text;
+  if (log_.texts() != nullptr) text = log_.texts()->Take(record.span);
   if (exporters_.empty() || !IsTraceKept(record, options_)) return;
-  const std::vector<Span> spans = SpansOf(record, log_.names());
+  const std::vector<Span> spans = SpansOf(record, log_.names(), text ? &*text : nullptr);
   for (const auto& exporter : exporters_) exporter->Add(spans);
 }
 

@@ -32,8 +32,10 @@ bool IsTraceKept(const RequestRecord& record, const TracingOptions& options);
 // Reads every record that a log gets, soon after: for metrics, and for the traces that are kept. Requests never wait for it.
 class RequestObserver {
  public:
-  // `on_record` is called for each, on a thread of its own, or on a caller's of CatchUp. The log outlives the observer.
-  RequestObserver(RequestLog& log, const TracingOptions& options, std::function<void(const RequestRecord&)> on_record);
+  // `on_record` is called for each, on a thread of its own or on a caller's of CatchUp, and `on_caught_up` when there is no
+  // further one for now. The log outlives the observer.
+  RequestObserver(RequestLog& log, const TracingOptions& options, std::function<void(const RequestRecord&)> on_record,
+                  std::function<void()> on_caught_up = nullptr);
   ~RequestObserver();  // looks once more
 
   // What has finished by now has been seen when it returns: before metrics are told.
@@ -50,6 +52,7 @@ class RequestObserver {
   RequestLog& log_;
   const TracingOptions options_;
   const std::function<void(const RequestRecord&)> on_record_;
+  const std::function<void()> on_caught_up_;
   const std::vector<std::unique_ptr<SpanExporter>> exporters_;
   PeriodicThread thread_;
 };

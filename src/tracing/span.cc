@@ -194,10 +194,15 @@ SpanId ParentOf(const StageSpan& piece, const RequestRecord& record) {
 
 SpanId AttemptSpanId(const SpanId& request, size_t attempt) { return request.Child(kFirstAttemptChild + attempt); }
 
-std::vector<Span> SpansOf(const RequestRecord& record, const InternedNames& names) {
+std::vector<Span> SpansOf(const RequestRecord& record, const InternedNames& names, const RequestText* text) {
   std::vector<Span> spans;
   spans.reserve(size_t{1} + record.num_spans + NumAttemptsHeld(record));
   spans.push_back(RootOf(record, names));
+  if (text != nullptr) {
+    Attributes attributes(spans.front());
+    attributes.Text("gen_ai.input.messages", text->input_messages);
+    attributes.Text("gen_ai.output.messages", text->output_messages);
+  }
   for (size_t i = 0; i < NumAttemptsHeld(record); ++i) spans.push_back(SpanOfAttempt(record, i, names));
   for (size_t i = 0; i < record.num_spans; ++i) {
     const StageSpan& piece = record.spans[i];

@@ -10,6 +10,7 @@
 
 #include "telemetry/interned_names.h"
 #include "telemetry/request_record.h"
+#include "telemetry/request_texts.h"
 #include "telemetry/trace_context.h"
 
 namespace autoglm {
@@ -50,7 +51,7 @@ SpanId AttemptSpanId(const SpanId& request, size_t attempt);
 
 // The spans of a finished request: one for all of it, and below it one for each piece of time in a stage and for each attempt.
 // Attributes are named as vLLM's and SGLang's (gen_ai.latency.*, gen_ai.usage.*) and OpenTelemetry's; what has no name there is
-// autoglm.*. No text of prompts or answers is in them.
-std::vector<Span> SpansOf(const RequestRecord& record, const InternedNames& names);
+// autoglm.*. Prompts and answers are in them where `text` is given.
+std::vector<Span> SpansOf(const RequestRecord& record, const InternedNames& names, const RequestText* text = nullptr);
 
 }  // namespace autoglm

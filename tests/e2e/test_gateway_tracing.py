@@ -157,6 +157,17 @@ def test_one_trace_with_a_span_for_each_attempt(start_gateway, replicas, failing
     assert len(spans) == len({span.id for span in spans}) == len(door) + len(behind)
 
 
+@pytest.mark.parametrize("has_collector", [True, False])
+def test_further_attempts_are_to_be_kept_where_traces_go_anywhere(start_gateway, failing, collector, has_collector):
+    failing.dies = False
+    with FailingUpstream() as other:
+        gateway = start_gateway(f"{{otlp: '{collector.url}'}}" if has_collector else "{sample: 1}", failing, other)
+        failing.take()
+        assert ask(gateway)[0] == 503
+        flags = sorted(arrived.values("traceparent")[0][-2:] for arrived in failing.take() + other.take())
+    assert len(flags) > 1 and flags == ["00"] + [("01" if has_collector else "00")] * (len(flags) - 1)
+
+
 def test_clients_that_speak_b3_are_answered_in_it(start_gateway, replicas, failing, collector):
     gateway = start_gateway(f"{{otlp: '{collector.url}', otlp_encoding: json}}", failing, replicas[0])
     _, record, arrived = one_tried_twice(gateway, failing, headers={"b3": "{}-{}-1".format(*fresh_ids())})
