@@ -21,6 +21,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CLANG_TIDY = "clang-tidy-19"
 COMPILER = str(ROOT / "tools/clang_tidy_compiler.sh")
+FOLDERS = ("src", "tests", "fuzz")
 FILES_AT_MOST = 12
 UNITS_OPEN = 4
 # What stands at the beginning of a line is at namespace scope. Too many names only make more units.
@@ -32,7 +33,7 @@ DOES_NOT_COMPILE = re.compile(r"^(/[^:\n]+):[0-9:]+ error: .*\[clang-diagnostic-
 
 def compiled_files(build):
     """The files of src, tests and fuzz with the arguments that compile them, {arguments: [file, ...]}."""
-    folders = tuple(f"{ROOT}/{folder}/" for folder in ("src", "tests", "fuzz"))
+    folders = tuple(f"{ROOT}/{folder}/" for folder in FOLDERS)
     groups = {}
     for entry in json.loads((build / "compile_commands.json").read_text()):
         file = entry["file"]
@@ -50,8 +51,8 @@ def compiled_files(build):
 
 
 def declared_names(file):
-    found = {first or second for first, second in DECLARED.findall(pathlib.Path(file).read_text())}
-    return {name for name in found if not NOT_NAMES.fullmatch(name)}
+    found = DECLARED.findall(pathlib.Path(file).read_text())
+    return {macro for macro, _ in found if macro} | {name for _, name in found if name and not NOT_NAMES.fullmatch(name)}
 
 
 def batches(files):
@@ -94,7 +95,7 @@ class Checker:
             cwd=directory, env=self.environment, capture_output=True, text=True)
         if done.returncode == 0:
             return ""
-        findings = done.stderr
+        findings = done.stderr or f"{source}: clang-tidy ended with {done.returncode} and said nothing\n"
         at_fault = {file for file in DOES_NOT_COMPILE.findall(findings) if file in files}
         if len(files) > 1 and at_fault:
             rest = [file for file in files if file not in at_fault] or [at_fault.pop()]
@@ -115,6 +116,10 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
         findings = "".join(threads.map(lambda unit: checker.check(*unit), work))
     files = sum(len(unit[1]) for unit in work)
+    checked = {file for unit in work for file in unit[1]}
+    left_out = [str(file) for folder in FOLDERS for file in (ROOT / folder).rglob("*.cc") if str(file) not in checked]
+    if left_out:
+        sys.exit(f"clang-tidy: nothing compiles {', '.join(sorted(left_out))}")
     seconds = time.monotonic() - start
     if findings:
         print(findings)

@@ -8,6 +8,7 @@ for argument; do
   [ "$previous" != -o ] || output=$argument
   previous=$argument
 done
-[ -n "$checks" ] || exec clang++-19 "$@"
+# With comments and macros, which clang-tidy looks at too.
+[ -n "$checks" ] || exec clang++-19 -CC -dD "$@"
 clang-tidy-19 --quiet "--config-file=$(dirname "$0")/../.clang-tidy" "$source" -- "$@" >&2
 echo clean >"$output"

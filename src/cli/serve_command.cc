@@ -308,7 +308,10 @@ Result<int> RunServe(const ServeConfig& config, Console& console) {
   AUTOGLM_TRY(options.slo, MakeSloOptions(config.slo, fmt::format("http://{}:{}", config.host, config.port)));
   ServerMetrics metrics({.latency_bounds = LatencyBoundsOf(options.slo), .has_vllm_names = config.has_vllm_metric_names});
   AUTOGLM_TRY(options.tracing, MakeTracingOptions(config.tracing, "autoglm", Version(), options.http.port));
-  options.request_log.keeps_texts = config.tracing.shows_texts && !options.tracing.exporters.empty();
+  options.request_log.keeps_texts = config.tracing.shows_texts;
+  if (config.tracing.shows_texts && options.tracing.exporters.empty()) {
+    return Fail(ErrorCode::kInvalidArgument, "trace-texts says what spans hold: say where they go, with otlp or zipkin");
+  }
   AUTOGLM_TRY(std::unique_ptr<ApiServer> server, ApiServer::Start(options, metrics, Clock::Real()));
   AUTOGLM_TRY(const std::shared_ptr<ModelRegistry> registry, MakeRegistry(config));
   AUTOGLM_TRY_VOID(CheckNames(config, *registry));

@@ -258,6 +258,7 @@ Result<std::vector<std::string>> Gateway::Reload(GatewayConfig config) {
   const std::lock_guard lock(reload_mutex_);
   const std::shared_ptr<const GatewayState> previous = state_.load();
   std::vector<std::string> need_restart = NeedRestart(previous->config, config);
+  config.tracing = previous->config.tracing;  // spans go on by these
   auto next = MakeState(std::move(config), previous.get());
   metrics_.Reloads(next ? "ok" : "failed").Increment();
   if (!next) return tl::unexpected<Error>(next.error());

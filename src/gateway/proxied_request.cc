@@ -21,9 +21,10 @@ namespace {
 
 using routing::Outcome;
 
-// A client that is this far behind slows its upstream down, until it has caught up.
+// A client that is this far behind slows its upstream down, until it has caught up a little: an upstream that could write nothing
+// for as long as a slow client takes for much would give the answer up.
 constexpr int64_t kPauseAboveBytes = 1 << 20;
-constexpr int64_t kResumeBelowBytes = 256 << 10;
+constexpr int64_t kResumeBelowBytes = kPauseAboveBytes - (32 << 10);
 constexpr std::chrono::milliseconds kDrainLook{5};
 
 // Connections that were closed while kept are no failures; more of them than this are.
@@ -268,9 +269,9 @@ http::ClientRequest ProxiedRequest::UpstreamRequest(const UpstreamAttempt& attem
   return out;
 }
 
-// Whatever happens next: its upstream shall keep its part as well.
+// Whatever happens next: its upstream shall keep its part as well. What the client has decided is passed on.
 bool ProxiedRequest::IsTraceKept() const {
-  if (admitted_.active->context().is_sampled.value_or(false)) return true;
+  if (const auto decided = admitted_.active->context().is_sampled) return *decided;
   const TracingConfig& tracing = state_->config.tracing;
   if (tracing.otlp.empty() && tracing.zipkin.empty()) return false;
   return num_attempts_ > 1 || state_->clock.Now() - admitted_.begun > tracing.slow;

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "http/server.h"
@@ -200,7 +201,7 @@ TEST_F(ServerLimitsTest, OneConnectionTooMany_Is503WithRetryAfter) {
   EXPECT_EQ(clients[0].ReadResponse().status, 200) << "those who were there first are served on";
 }
 
-// Writes until the server takes the client for gone; the socket buffers hold a few megabytes, so this has an end.
+// Writes until the server takes the client for gone; the socket buffers hold little, so this has an end.
 bool WriteUntilGone(Exchange& exchange, testing::Event& gone) {
   const std::string piece(64 << 10, 'x');
   for (int i = 0; i < 2000 && !gone.HasHappened(); ++i) exchange.Write(piece);
@@ -218,6 +219,18 @@ TEST_F(ServerLimitsTest, SlowReader_IsClosedAtTheBacklog) {
   exchange->Start({});
   EXPECT_TRUE(WriteUntilGone(*exchange, gone));
   EXPECT_EQ(exchange->backlog_bytes(), 0) << "a closed connection holds no memory";
+}
+
+TEST_F(ServerLimitsTest, WhatTheClientDoesNotTake_WaitsWhereItIsSeen) {
+  ServeToTest();
+  RawHttpClient client(server_->port(), 4096);
+  client.Send(kGet);
+  const ExchangePtr exchange = TakeExchange();
+  exchange->Start({});
+  constexpr int64_t kBytes = 2 << 20;
+  exchange->Write(std::string(kBytes, 'x'));
+  std::this_thread::sleep_for(milliseconds(100));
+  EXPECT_GT(exchange->backlog_bytes(), kBytes - (512 << 10)) << "the kernel took most of it, where nobody sees it";
 }
 
 TEST_F(ServerLimitsTest, ReaderThatStops_IsClosedAtTheWriteTimeout) {

@@ -100,13 +100,13 @@ void GenerationHandler::Generate(std::shared_ptr<Work> work, const ServedModel& 
   auto choices = SubmitChoices(*plan, model, work->call.channel.request_id, work->terms);
   if (!choices) return host_.ReplyError(work->call, choices.error().error, choices.error().retry_after_seconds);
   active.Enter(Stage::kQueue);  // the engine will say more
+  if (active.keeps_text()) active.SetInputMessages(InputMessagesJson(work->parsed));
   StartAnswer(*work, model, *plan, *std::move(choices), *std::move(permit));
 }
 
 // What is asked, so that it can be told while it is answered, too.
 void GenerationHandler::RecordQuestion(const Work& work, const std::string& model_name, ActiveRequest& active) {
   const GenerationParams& params = work.parsed.params();
-  if (active.keeps_text()) active.SetInputMessages(InputMessagesJson(work.parsed));
   active.Update([&](RequestRecord& record) {
     record.model = active.NameIndex(model_name);
     record.slo_class = active.NameIndex(work.terms.slo_class);

@@ -11,21 +11,27 @@ namespace autoglm {
 namespace {
 
 constexpr size_t kMaxTextBytes = 8 << 10;
-constexpr size_t kMaxMessages = 32;
+constexpr size_t kMaxNameBytes = 256;
+constexpr size_t kMaxToolCalls = 16;  // of a message
+constexpr size_t kMaxListBytes = 64 << 10;
 constexpr std::string_view kCutMark = " [cut]";
 
-Json TextPart(std::string_view text) {
-  if (text.size() <= kMaxTextBytes) return {{"type", "text"}, {"content", text.substr(0, ValidUtf8Prefix(text))}};
-  const size_t end = ValidUtf8Prefix(text.substr(0, kMaxTextBytes));
-  return {{"type", "text"}, {"content", std::string(text.substr(0, end)).append(kCutMark)}};
+std::string Cut(std::string_view text, size_t max_bytes) {
+  std::string cut(text.substr(0, ValidUtf8Prefix(text.substr(0, max_bytes))));
+  if (text.size() > max_bytes) cut.append(kCutMark);
+  return cut;
 }
 
+Json TextPart(std::string_view text) { return {{"type", "text"}, {"content", Cut(text, kMaxTextBytes)}}; }
+
+// Arguments that are too long are text, and cut.
 Json ToolCallPart(const Json& call) {
-  Json part{{"type", "tool_call"}, {"name", call.value("/function/name"_json_pointer, "")}};
-  if (call.contains("id")) part["id"] = call["id"];
-  if (const Json arguments = call.value("/function/arguments"_json_pointer, Json()); !arguments.is_null()) {
-    part["arguments"] = arguments;
-  }
+  Json part{{"type", "tool_call"}, {"name", Cut(call.value("/function/name"_json_pointer, ""), kMaxNameBytes)}};
+  if (call.contains("id") && call["id"].is_string()) part["id"] = Cut(call.value("id", ""), kMaxNameBytes);
+  Json arguments = call.value("/function/arguments"_json_pointer, Json());
+  if (arguments.is_null()) return part;
+  const std::string text = DumpJson(arguments);
+  part["arguments"] = text.size() <= kMaxTextBytes ? std::move(arguments) : Json(Cut(text, kMaxTextBytes));
   return part;
 }
 
@@ -35,12 +41,16 @@ Json MessageOf(const Json& message) {
   Json parts = Json::array();
   Json text = TextPart(message.value("content", ""));
   if (role == "tool") {
-    parts.push_back({{"type", "tool_call_response"}, {"id", message.value("tool_call_id", "")}, {"response", text["content"]}});
+    parts.push_back({{"type", "tool_call_response"},
+                     {"id", Cut(message.value("tool_call_id", ""), kMaxNameBytes)},
+                     {"response", text["content"]}});
   } else if (text["content"] != "") {
     parts.push_back(std::move(text));
   }
   if (message.contains("tool_calls")) {
-    for (const Json& call : message["tool_calls"]) parts.push_back(ToolCallPart(call));
+    for (const Json& call : message["tool_calls"]) {
+      if (parts.size() <= kMaxToolCalls) parts.push_back(ToolCallPart(call));
+    }
   }
   return {{"role", role}, {"parts", std::move(parts)}};
 }
@@ -52,13 +62,16 @@ Json MessageOf(const CompletionPrompt& prompt) {
   return {{"role", "user"}, {"parts", Json::array({std::move(part)})}};
 }
 
+// The last of them that have room together, and the very last in any case.
 template <typename Messages>
 std::string LastOf(const Messages& messages) {
-  Json list = Json::array();
-  for (size_t i = messages.size() - std::min<size_t>(messages.size(), kMaxMessages); i < messages.size(); ++i) {
-    list.push_back(MessageOf(messages[i]));
+  std::string list;
+  for (size_t i = messages.size(); i > 0; --i) {
+    const std::string one = DumpJson(MessageOf(messages[i - 1]));
+    if (!list.empty() && list.size() + one.size() > kMaxListBytes) break;
+    list.insert(0, list.empty() ? one : one + ",");
   }
-  return DumpJson(list);
+  return "[" + list + "]";
 }
 
 }  // namespace

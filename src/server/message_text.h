@@ -9,8 +9,8 @@
 namespace autoglm {
 
 // What was asked and answered as OpenTelemetry's conventions for generative AI have it (gen_ai.input.messages and
-// gen_ai.output.messages, 1.37): JSON lists of messages, which consist of parts. Long texts are cut, and of many messages the
-// last ones are there, so that a span stays of a size that collectors take.
+// gen_ai.output.messages, 1.37): JSON lists of messages, which consist of parts. Texts are cut after 8 KiB, and of many
+// messages the last 64 KiB are there, so that a span stays of a size that collectors take.
 
 std::string InputMessagesJson(const ParsedGeneration& parsed);
 

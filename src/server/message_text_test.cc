@@ -43,12 +43,31 @@ TEST(MessageText, LongOnes_AreCutBetweenCharacters) {
   EXPECT_LE(cut.size(), (8u << 10) + 6);
   EXPECT_EQ(text.substr(0, cut.size() - 6) + " [cut]", cut);
   Json messages = Json::array();
-  for (int i = 0; i < 40; ++i) messages.push_back({{"role", "user"}, {"content", std::to_string(i)}});
+  for (int i = 0; i < 40; ++i) messages.push_back({{"role", "user"}, {"content", std::string(4000, 'x') + std::to_string(i)}});
   const auto many = ParseChatCompletion(DumpJson({{"messages", messages}}));
   ASSERT_TRUE(many) << many.error().message;
   const Json last = InputOf(*many);
-  ASSERT_EQ(last.size(), 32u);
-  EXPECT_EQ(last[31]["parts"][0]["content"], "39");
+  ASSERT_GE(last.size(), 14u);
+  ASSERT_LE(last.size(), 16u);
+  EXPECT_EQ(last.back()["parts"][0]["content"], std::string(4000, 'x') + "39");
+  EXPECT_EQ(last[0]["parts"][0]["content"], std::string(4000, 'x') + std::to_string(40 - last.size()));
+}
+
+TEST(MessageText, HugeToolCalls_StaySmall) {
+  Json calls = Json::array();
+  for (int i = 0; i < 100; ++i) {
+    const std::string arguments = DumpJson({{"text", std::string(100'000, 'a')}});
+    calls.push_back(
+        {{"id", std::string(1000, 'i')}, {"type", "function"}, {"function", {{"name", "look"}, {"arguments", arguments}}}});
+  }
+  const Json asks{{"role", "user"}, {"content", "Go."}};
+  const Json goes{{"role", "assistant"}, {"content", "I go."}, {"tool_calls", calls}};
+  const auto parsed = ParseChatCompletion(DumpJson({{"messages", Json::array({asks, goes})}}));
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_LT(InputMessagesJson(*parsed).size(), 200u << 10);
+  const Json parts = InputOf(*parsed).back()["parts"];
+  EXPECT_EQ(parts.size(), 17u);
+  EXPECT_TRUE(parts[1]["arguments"].get<std::string>().ends_with("aaa [cut]"));
 }
 
 TEST(MessageText, Answers_SayWhyTheyEnded) {

@@ -47,7 +47,12 @@ class TestExchange final : public http::Exchange {
     for (const auto& [key, value] : head_->headers) {
       if (key == name) return value;
     }
-    return {};
+    const std::string lines = "\r\n" + head_->lines.text();
+    const std::string start = "\r\n" + std::string(name) + ": ";
+    const size_t at = lines.find(start);
+    if (at == std::string::npos) return {};
+    const size_t begin = at + start.size();
+    return lines.substr(begin, lines.find("\r\n", begin) - begin);
   }
   void BeDelivered(const RequestDelivery& delivery) {
     if (on_delivered_) std::exchange(on_delivered_, nullptr)(delivery);

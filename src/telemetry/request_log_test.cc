@@ -295,6 +295,16 @@ TEST(RequestTextsTest, AreTakenOnce_TheOldestGoFirst) {
   EXPECT_EQ(texts.Take(SpanId{4})->input_messages, "mnop");
 }
 
+TEST(RequestTextsTest, WhatNobodyTook_IsForgottenAfterAPass) {
+  RequestTexts texts;
+  texts.Add(SpanId{1}, {"a", ""});
+  texts.EndPass();
+  texts.Add(SpanId{2}, {"b", ""});
+  texts.EndPass();
+  EXPECT_FALSE(texts.Take(SpanId{1}));
+  EXPECT_TRUE(texts.Take(SpanId{2}));
+}
+
 TEST_F(RequestLogTest, Texts_AreThereWhereTheyAreKept) {
   const auto plain = Begin("a");
   EXPECT_FALSE(plain->keeps_text());

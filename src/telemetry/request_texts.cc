@@ -15,17 +15,25 @@ void RequestTexts::Add(const SpanId& request, RequestText text) {
   if (!texts_.try_emplace(request.value, std::move(text)).second) return;
   num_bytes_ += size;
   order_.push_back(request.value);
+  ++num_new_;
   while (num_bytes_ > max_bytes_ && !order_.empty()) {
     RemoveLocked(SpanId{order_.front()});
     order_.pop_front();
   }
 }
 
+void RequestTexts::EndPass() {
+  const std::lock_guard lock(mutex_);
+  while (order_.size() > num_new_) {
+    RemoveLocked(SpanId{order_.front()});
+    order_.pop_front();
+  }
+  num_new_ = 0;
+}
+
 std::optional<RequestText> RequestTexts::Take(const SpanId& request) {
   const std::lock_guard lock(mutex_);
-  auto text = RemoveLocked(request);
-  if (texts_.empty()) order_.clear();
-  return text;
+  return RemoveLocked(request);
 }
 
 std::optional<RequestText> RequestTexts::RemoveLocked(const SpanId& request) {

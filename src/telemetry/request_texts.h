@@ -26,6 +26,9 @@ class RequestTexts {
 
   void Add(const SpanId& request, RequestText text);
   std::optional<RequestText> Take(const SpanId& request);
+  // Whoever takes them has seen all records by now. Texts from before the call before this one are of records that were missed,
+  // and nobody will ask for them.
+  void EndPass();
 
  private:
   std::optional<RequestText> RemoveLocked(const SpanId& request);
@@ -34,6 +37,7 @@ class RequestTexts {
   std::mutex mutex_;  // of all below
   std::unordered_map<uint64_t, RequestText> texts_;
   std::deque<uint64_t> order_;  // the oldest first; some are gone
+  size_t num_new_ = 0;          // at the end of order_, since the last pass
   size_t num_bytes_ = 0;
 };
 

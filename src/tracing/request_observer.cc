@@ -49,6 +49,7 @@ RequestObserver::~RequestObserver() {
 
 void RequestObserver::CatchUp() {
   log_.Consume([this](const RequestRecord& record) { Take(record); });
+  if (log_.texts() != nullptr) log_.texts()->EndPass();
   if (on_caught_up_) on_caught_up_();
 }
 

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <thread>
 #include <utility>
+#include <variant>
 
 #include "telemetry/log.h"
 
@@ -12,6 +13,14 @@ namespace {
 
 constexpr std::chrono::milliseconds kFarewellPatience{1'000};
 constexpr std::chrono::milliseconds kFarewellLook{5};
+
+size_t TextBytesOf(const Span& span) {
+  size_t bytes = 0;
+  for (const auto& [key, value] : span.attributes) {
+    if (const auto* text = std::get_if<std::string>(&value)) bytes += text->size();
+  }
+  return bytes;
+}
 
 }  // namespace
 
@@ -39,14 +48,17 @@ bool SpanExporter::IsIdle() {
 
 void SpanExporter::Add(std::vector<Span> spans) {
   bool is_batch = false;
+  size_t num_bytes = 0;
+  for (const Span& span : spans) num_bytes += TextBytesOf(span);
   {
     const std::lock_guard lock(mutex_);
-    if (queue_.size() + spans.size() > options_.max_queued_spans) {
+    if (queue_.size() + spans.size() > options_.max_queued_spans || num_queued_bytes_ + num_bytes > options_.max_queued_bytes) {
       num_dropped_ += std::ssize(spans);
       return;
     }
     std::ranges::move(spans, std::back_inserter(queue_));
-    is_batch = queue_.size() >= options_.max_batch;
+    num_queued_bytes_ += num_bytes;
+    is_batch = queue_.size() >= options_.max_batch || num_queued_bytes_ >= options_.max_batch_bytes;
   }
   if (is_flush_posted_.exchange(true) && !is_batch) return;
   thread_->loop().Post([this, is_batch] {
@@ -57,16 +69,8 @@ void SpanExporter::Add(std::vector<Span> spans) {
 
 void SpanExporter::Flush() {
   if (sender_ == nullptr || sender_->is_busy()) return;
-  std::vector<Span> batch;
-  {
-    const std::lock_guard lock(mutex_);
-    is_flush_posted_ = false;
-    const auto count = static_cast<std::ptrdiff_t>(std::min(queue_.size(), options_.max_batch));
-    if (count == 0) return;
-    batch.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.begin() + count));
-    queue_.erase(queue_.begin(), queue_.begin() + count);
-    is_sending_ = true;
-  }
+  const std::vector<Span> batch = TakeBatch();
+  if (batch.empty()) return;
   const size_t num_spans = batch.size();
   SpanSource source = options_.source;
   source.port = port_;
@@ -74,6 +78,23 @@ void SpanExporter::Flush() {
                  .content_type = std::string(ContentTypeOf(options_.format)),
                  .body = EncodeSpans(batch, source, options_.format),
                  .done = [this, num_spans](CollectorSender::Outcome outcome) { OnDone(num_spans, outcome); }});
+}
+
+std::vector<Span> SpanExporter::TakeBatch() {
+  std::vector<Span> batch;
+  size_t num_bytes = 0;
+  const std::lock_guard lock(mutex_);
+  is_flush_posted_ = false;
+  while (!queue_.empty() && batch.size() < options_.max_batch) {
+    const size_t more = TextBytesOf(queue_.front());
+    if (!batch.empty() && num_bytes + more > options_.max_batch_bytes) break;
+    num_bytes += more;
+    batch.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  num_queued_bytes_ -= num_bytes;
+  is_sending_ = !batch.empty();
+  return batch;
 }
 
 void SpanExporter::OnDone(size_t num_spans, CollectorSender::Outcome outcome) {

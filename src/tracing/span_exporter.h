@@ -20,8 +20,12 @@ struct SpanExporterOptions {
   SpanFormat format = SpanFormat::kOtlpJson;
   CollectorAddress address;
   SpanSource source;
-  size_t max_queued_spans = 16'384;  // beyond it new ones are dropped and counted
-  size_t max_batch = 512;            // spans in one request
+  // Beyond these new ones are dropped and counted. Bytes are those of attributes' texts, which prompts make large.
+  size_t max_queued_spans = 16'384;
+  size_t max_queued_bytes = size_t{64} << 20;
+  // In one request; a span of more bytes goes alone.
+  size_t max_batch = 512;
+  size_t max_batch_bytes = size_t{1} << 20;
   std::chrono::milliseconds interval{500};
 };
 
@@ -47,12 +51,14 @@ class SpanExporter {
 
  private:
   void Flush();
+  std::vector<Span> TakeBatch();
   void OnDone(size_t num_spans, CollectorSender::Outcome outcome);
   bool IsIdle();
 
   const SpanExporterOptions options_;
   std::mutex mutex_;  // of the queue
   std::deque<Span> queue_;
+  size_t num_queued_bytes_ = 0;
   std::atomic<uint16_t> port_;
   std::atomic<int64_t> num_exported_{0};
   std::atomic<int64_t> num_dropped_{0};

@@ -162,6 +162,11 @@ def test_texts_are_in_spans_when_asked_for(start_server, collector):
         assert not any("messages" in key for span in spans if span is not root for key in span.attributes)
 
 
+def test_texts_need_somewhere_to_go(autoglm, model):
+    ended = autoglm("serve", model, "--port", "0", "--trace-texts", "messages")
+    assert ended.returncode == 1 and "say where they go, with otlp or zipkin" in ended.stderr
+
+
 def test_errors_are_told_with_their_status(start_server, collector):
     server = start_server("--otlp", collector.url)
     status, headers, *_ = ask(server, {"x-request-timeout": "0.3"}, max_tokens=2000)
