@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t num_bytes) {
     const Result<Json> json = ParseJson(line);
     if (!json) continue;
     if (is_first) {
-      (void)slices.Replace(*json);
+      [[maybe_unused]] const auto replaced = slices.Replace(*json);
     } else if (const auto event = slices.Apply(*json); !event) {
       AUTOGLM_CHECK(!event.error().message.empty());
     }

@@ -28,7 +28,7 @@ UNITS_OPEN = 4
 DECLARED = re.compile(r"^(?:#define\s+(\w+)|(?:[A-Za-z_][^=;{(]*?[\s&*>])?(\w+)\s*(?:\(|=|\{|\[|;|:\s|$))", re.MULTILINE)
 NOT_NAMES = re.compile(r"namespace|autoglm|asio|final|using|[A-Z_]+")
 FOUND = re.compile(r" (?:warning|error): ")
-DOES_NOT_COMPILE = re.compile(r"^(/[^:\n]+):[0-9:]+ error: .*\[clang-diagnostic-", re.MULTILINE)
+DOES_NOT_COMPILE = re.compile(r"^([^\s:]+):[0-9:]+ error: .*\[clang-diagnostic-", re.MULTILINE)
 
 
 def compiled_files(build):
@@ -96,13 +96,16 @@ class Checker:
         if done.returncode == 0:
             return ""
         findings = done.stderr or f"{source}: clang-tidy ended with {done.returncode} and said nothing\n"
-        at_fault = {file for file in DOES_NOT_COMPILE.findall(findings) if file in files}
-        if len(files) > 1 and at_fault:
-            rest = [file for file in files if file not in at_fault] or [at_fault.pop()]
-            findings = self.check(name + "r", rest, arguments, directory)
-            for number, file in enumerate(sorted(at_fault)):
-                findings += self.check(f"{name}_{number}", [file], arguments, directory)
-        return findings
+        broken = {os.path.normpath(os.path.join(directory, file)) for file in DOES_NOT_COMPILE.findall(findings)}
+        if len(files) == 1 or not broken:
+            return findings
+        alone = [file for file in files if file in broken]
+        rest = [file for file in files if file not in broken]
+        if not alone or not rest:  # headers may disagree, too
+            half = len(files) // 2
+            return self.check(name + "a", files[:half], arguments, directory) + self.check(name + "b", files[half:], arguments, directory)
+        findings = self.check(name + "r", rest, arguments, directory)
+        return findings + "".join(self.check(f"{name}_{i}", [file], arguments, directory) for i, file in enumerate(alone))
 
 
 def main():

@@ -165,6 +165,7 @@ void Answer::RecordStages() {
 
 void Answer::RecordText() {
   std::vector<ChoiceText> texts;
+  texts.reserve(choices_.size());
   for (AnswerChoice& choice : choices_) {
     texts.push_back({std::move(choice.text), choice.generation.finish().value_or(FinishReason::kCancelled)});
   }

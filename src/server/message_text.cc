@@ -44,7 +44,7 @@ Json MessageOf(const Json& message) {
     parts.push_back({{"type", "tool_call_response"},
                      {"id", Cut(message.value("tool_call_id", ""), kMaxNameBytes)},
                      {"response", text["content"]}});
-  } else if (text["content"] != "") {
+  } else if (!message.value("content", "").empty()) {
     parts.push_back(std::move(text));
   }
   if (message.contains("tool_calls")) {
