@@ -125,14 +125,10 @@ Result<std::string> ParseEventEndpoint(const std::string& text) {
   return Fail(ErrorCode::kInvalidArgument, fmt::format("must be off or an endpoint such as tcp://*:5557, not '{}'", text));
 }
 
-Result<bool> ParseShowsTexts(std::string_view text) {
-  if (text == "none" || text == "messages") return text == "messages";
-  return Fail(ErrorCode::kInvalidArgument, fmt::format("must be none or messages, not '{}'", text));
-}
-
-Result<bool> ParseMetricNames(std::string_view text) {
-  if (text == "vllm" || text == "autoglm") return text == "vllm";
-  return Fail(ErrorCode::kInvalidArgument, fmt::format("must be autoglm or vllm, not '{}'", text));
+// Whether it is the second of two words.
+Result<bool> ParseChoice(std::string_view text, std::string_view first, std::string_view second) {
+  if (text == first || text == second) return text == second;
+  return Fail(ErrorCode::kInvalidArgument, fmt::format("must be {} or {}, not '{}'", first, second, text));
 }
 
 Result<std::chrono::milliseconds> ParseMilliseconds(std::string_view text) {
@@ -267,7 +263,7 @@ constexpr ServeOption kOptions[] = {
      "tell this address when an objective's alert fires and resolves, as Alertmanager does",
      [](ServeConfig& c, const Values& v) { return Assign(c.slo.webhook, ParseCollectorUrl(v[0])); }},
     {"metrics-names", "NAMES", "Observability", "autoglm, or vllm: what vLLM measures too is told under its names as well",
-     [](ServeConfig& c, const Values& v) { return Assign(c.has_vllm_metric_names, ParseMetricNames(v[0])); }},
+     [](ServeConfig& c, const Values& v) { return Assign(c.has_vllm_metric_names, ParseChoice(v[0], "autoglm", "vllm")); }},
     {"otlp", "URL", "Observability", "send spans of requests to this OpenTelemetry collector, such as http://localhost:4318",
      [](ServeConfig& c, const Values& v) { return Assign(c.tracing.otlp, ParseCollectorUrl(v[0])); }},
     {"otlp-encoding", "ENCODING", "Observability", "protobuf or json (default: protobuf)",
@@ -282,7 +278,7 @@ constexpr ServeOption kOptions[] = {
      [](ServeConfig& c, const Values& v) { return Assign(c.tracing.slow, ParseMilliseconds(v[0])); }},
     {"trace-texts", "TEXTS", "Observability",
      "none, or messages: spans hold what was asked and answered, which else is in no trace, metric or log (default: none)",
-     [](ServeConfig& c, const Values& v) { return Assign(c.tracing.shows_texts, ParseShowsTexts(v[0])); }},
+     [](ServeConfig& c, const Values& v) { return Assign(c.tracing.shows_texts, ParseChoice(v[0], "none", "messages")); }},
     {"otlp-metrics-ms", "MILLISECONDS", "Observability",
      "how often the collector is told metrics, too; 0: never (default: 15000)",
      [](ServeConfig& c, const Values& v) { return Assign(c.tracing.metrics_interval, ParseMilliseconds(v[0])); }},

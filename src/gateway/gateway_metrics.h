@@ -2,7 +2,6 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "gateway/route_metrics.h"
 #include "telemetry/interned_names.h"

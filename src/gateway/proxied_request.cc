@@ -254,7 +254,7 @@ http::ClientRequest ProxiedRequest::UpstreamRequest(const UpstreamAttempt& attem
                                  .client_scheme = state_->config.listen.tls ? "https" : "http",
                                  .trace = active.trace(),
                                  .span = AttemptSpanId(active.span(), attempt.number()),
-                                 .is_sampled = IsTraceKept(),
+                                 .is_sampled = AsksToKeepTrace(),
                                  .tracestate = active.context().state,
                                  .speaks_b3 = active.context().speaks_b3,
                                  .trusts_forwarded = state_->config.trusts_forwarded});
@@ -269,8 +269,8 @@ http::ClientRequest ProxiedRequest::UpstreamRequest(const UpstreamAttempt& attem
   return out;
 }
 
-// Whatever happens next: its upstream shall keep its part as well. What the client has decided is passed on.
-bool ProxiedRequest::IsTraceKept() const {
+// What is sure to be kept here, the upstream shall keep as well; what the client has decided is passed on.
+bool ProxiedRequest::AsksToKeepTrace() const {
   if (const auto decided = admitted_.active->context().is_sampled) return *decided;
   const TracingConfig& tracing = state_->config.tracing;
   if (tracing.otlp.empty() && tracing.zipkin.empty()) return false;
@@ -392,8 +392,7 @@ void ProxiedRequest::StartStream(UpstreamAttempt& attempt) {
                                                                             : StreamRelay::Kind::kPlain);
   }
   http::ResponseHead upstream_head = attempt.TakeHead();
-  http::Response head{
-      .status = upstream_head.status, .headers = ClientHeaders(std::move(upstream_head.headers)), .body = {}, .lines = {}};
+  http::Response head{.status = upstream_head.status, .headers = ClientHeaders(std::move(upstream_head.headers)), .body = {}};
   if (is_events) {
     std::erase_if(head.headers, [](const auto& h) { return h.first == "cache-control" || h.first == "x-accel-buffering"; });
     head.headers.emplace_back("cache-control", "no-cache, no-transform");

@@ -48,7 +48,7 @@ class ProxiedRequest final : public AttemptOwner, public std::enable_shared_from
   enum class Budget { kNone, kRetry };  // whether it has a place in that of retries
   void StartAttempt(routing::Attempt routed, AttemptKind kind, Budget budget = Budget::kNone);
   http::ClientRequest UpstreamRequest(const UpstreamAttempt& attempt);
-  bool IsTraceKept() const;
+  bool AsksToKeepTrace() const;
   std::shared_ptr<const std::string> UpstreamBody(const Upstream& upstream);
   void ArmHedge();
   void Hedge();

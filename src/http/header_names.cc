@@ -47,4 +47,11 @@ void AppendHeaderText(std::string_view text, std::string& out) {
   }
 }
 
+void AppendHeaderLine(std::string_view name, std::string_view value, std::string& out) {
+  AppendHeaderText(name, out);
+  out.append(": ");
+  AppendHeaderText(value, out);
+  out.append("\r\n");
+}
+
 }  // namespace autoglm::http

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -14,5 +15,9 @@ bool IsHopByHop(std::string_view name);
 
 // Appends a name or a value to a head. A line break in it would begin a line of a stranger's choice, and becomes a space.
 void AppendHeaderText(std::string_view text, std::string& out);
+// "name: value" with its line break, so too.
+void AppendHeaderLine(std::string_view name, std::string_view value, std::string& out);
+
+inline constexpr size_t kUsualHeadBytes = 768;
 
 }  // namespace autoglm::http

@@ -17,7 +17,6 @@ namespace {
 
 // Joining costs a copy; a buffer of its own costs an iovec. Beyond this size the copy is the dearer one.
 constexpr size_t kJoinedPieceBytes = 16 << 10;
-constexpr size_t kUsualHeadBytes = 768;
 
 bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
@@ -84,11 +83,7 @@ void ResponseEncoder::EncodeHead(Response response, BodyPart part, OutputPieces&
   fmt::format_to(std::back_inserter(head), "HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status, ReasonPhrase(response.status),
                  HttpDate(std::time(nullptr)));
   for (const auto& [name, value] : response.headers) {
-    if (IsFramingHeader(name)) continue;
-    AppendHeaderText(name, head);
-    head.append(": ");
-    AppendHeaderText(value, head);
-    head.append("\r\n");
+    if (!IsFramingHeader(name)) AppendHeaderLine(name, value, head);
   }
   head.append(response.lines.text());
   if (is_chunked_) head.append("Transfer-Encoding: chunked\r\n");

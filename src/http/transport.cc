@@ -14,7 +14,6 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 namespace {
 
-using UnsentBytes = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_NOTSENT_LOWAT>;
 constexpr int kMaxUnsentBytes = 128 << 10;
 
 }  // namespace
@@ -23,7 +22,7 @@ bool Transport::Open(const TlsContext* tls, const std::string& host) {
   error_code error;
   socket_.set_option(asio::ip::tcp::no_delay(true), error);
   // What the other side cannot take yet waits here, where it is seen and bounded, and not in megabytes of the kernel's.
-  socket_.set_option(UnsentBytes(kMaxUnsentBytes), error);
+  setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kMaxUnsentBytes, sizeof(kMaxUnsentBytes));
   socket_.non_blocking(true, error);
   if (error) return false;
   is_established_ = tls == nullptr;

@@ -62,6 +62,11 @@ Json MessageOf(const CompletionPrompt& prompt) {
   return {{"role", "user"}, {"parts", Json::array({std::move(part)})}};
 }
 
+Json MessageOf(const ChoiceText& choice) {
+  return {
+      {"role", "assistant"}, {"parts", Json::array({TextPart(choice.text)})}, {"finish_reason", FinishReasonName(choice.finish)}};
+}
+
 // The last of them that have room together, and the very last in any case.
 template <typename Messages>
 std::string LastOf(const Messages& messages) {
@@ -81,15 +86,7 @@ std::string InputMessagesJson(const ParsedGeneration& parsed) {
   return LastOf(std::get<CompletionRequest>(parsed.request).prompts);
 }
 
-std::string OutputMessagesJson(const std::vector<ChoiceText>& choices) {
-  Json list = Json::array();
-  for (const ChoiceText& choice : choices) {
-    list.push_back({{"role", "assistant"},
-                    {"parts", Json::array({TextPart(choice.text)})},
-                    {"finish_reason", FinishReasonName(choice.finish)}});
-  }
-  return DumpJson(list);
-}
+std::string OutputMessagesJson(const std::vector<ChoiceText>& choices) { return LastOf(choices); }
 
 bool IsTextFull(const std::string& text) { return text.size() > kMaxTextBytes; }
 

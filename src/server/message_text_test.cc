@@ -76,5 +76,12 @@ TEST(MessageText, Answers_SayWhyTheyEnded) {
       {"role": "assistant", "parts": [{"type": "text", "content": "Ra"}], "finish_reason": "length"}])"));
 }
 
+TEST(MessageText, ManyLongAnswers_StaySmall) {
+  const std::vector<ChoiceText> choices(1000, {std::string(20'000, 'x'), FinishReason::kLength});
+  const std::string json = OutputMessagesJson(choices);
+  EXPECT_LT(json.size(), 66u << 10);
+  EXPECT_EQ(ParseJson(json)->back()["finish_reason"], "length");
+}
+
 }  // namespace
 }  // namespace autoglm

@@ -10,6 +10,7 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 200;
 constexpr std::string_view kOther = "other";
+constexpr uint16_t kOtherIndex = 1;
 
 std::atomic<uint64_t> last_serial{0};
 
@@ -30,7 +31,7 @@ Remembered& PlaceFor(std::string_view name) {
 
 InternedNames::InternedNames(uint16_t max_names)
     : serial_(++last_serial), max_names_(max_names), names_{"", std::string(kOther)} {
-  indices_ = {{names_[0], 0}, {names_[1], 1}};
+  indices_ = {{names_[0], 0}, {names_[1], kOtherIndex}};
 }
 
 uint16_t InternedNames::IndexOf(std::string_view name) {
@@ -38,24 +39,20 @@ uint16_t InternedNames::IndexOf(std::string_view name) {
   name = name.substr(0, kMaxNameBytes);
   Remembered& place = PlaceFor(name);
   if (place.serial == serial_ && place.name == name) return place.index;
-  bool is_own = true;
-  const uint16_t index = LookUp(name, is_own);
-  if (is_own) place = {.serial = serial_, .name = NameOf(index), .index = index};
+  const uint16_t index = LookUp(name);
+  if (index != kOtherIndex) place = {.serial = serial_, .name = NameOf(index), .index = index};
   return index;
 }
 
-// `is_own`: the number is this name's, not that of all others.
-uint16_t InternedNames::LookUp(std::string_view name, bool& is_own) {
+uint16_t InternedNames::LookUp(std::string_view name) {
   {
     const std::shared_lock lock(mutex_);
     if (const auto found = indices_.find(name); found != indices_.end()) return found->second;
-    is_own = names_.size() < max_names_;
-    if (!is_own) return indices_.at(kOther);
+    if (names_.size() >= max_names_) return kOtherIndex;
   }
   const std::unique_lock lock(mutex_);
   if (const auto found = indices_.find(name); found != indices_.end()) return found->second;
-  is_own = names_.size() < max_names_;
-  if (!is_own) return indices_.at(kOther);
+  if (names_.size() >= max_names_) return kOtherIndex;
   const auto index = static_cast<uint16_t>(names_.size());
   names_.emplace_back(name);
   indices_.emplace(names_.back(), index);

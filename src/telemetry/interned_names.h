@@ -22,7 +22,7 @@ class InternedNames {
   std::string_view NameOf(uint16_t index) const;
 
  private:
-  uint16_t LookUp(std::string_view name, bool& is_own);
+  uint16_t LookUp(std::string_view name);
 
   const uint64_t serial_;  // no other table in this process has or had it
   const uint16_t max_names_;
