@@ -23,7 +23,8 @@ class AmxTiles {
       config.rows[tile] = static_cast<uint8_t>(num_lines);
       config.row_bytes[tile] = kPanelRows * 4;
     }
-    _tile_loadconfig(&config);
+    // GCC's own _tile_loadconfig reads eight bytes, as the compiler sees it, and loses what was written to the others.
+    __asm__ volatile("ldtilecfg %0" : : "m"(config));
   }
   AmxTiles(const AmxTiles&) = delete;
   AmxTiles& operator=(const AmxTiles&) = delete;
