@@ -58,7 +58,8 @@ def run(command, with_errors=False):
 
 
 def ours(a, model):
-    command = [a.binary, "bench", "engine", model, "--threads", a.threads, "--repetitions", 1, "--decode", a.decode, "--json"]
+    command = [a.binary, "bench", "engine", model, "--threads", a.threads, "--repetitions", 1, "--decode", a.decode,
+               "--arithmetic", a.arithmetic, "--json"]
     for flag, values in (("--prefill", a.prefill), ("--batch", [1]), ("--depth", [0] + a.depth)):
         command += [flag, ",".join(map(str, values))]
     answer = json.loads(run(command))
@@ -152,6 +153,7 @@ def main():
     parser.add_argument("--ik", type=Path)
     parser.add_argument("--openvino", type=Path)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--arithmetic", default="fast", help="ours: fast, or mixed, which on matrix tiles is faster with prompts")
     parser.add_argument("--prefill", type=numbers, default=[512])
     parser.add_argument("--decode", type=int, default=64)
     parser.add_argument("--depth", type=numbers, default=[])
@@ -170,7 +172,7 @@ def main():
             setattr(a, name, getattr(a, name).absolute())
     check_files(a.binary, *a.models)
 
-    data = {"facts": machine() | {"threads": a.threads, "rounds": 0, "versions": [version_of(a.binary)]}, "models": {}, "peaks": []}
+    data = {"facts": machine() | {"threads": a.threads, "rounds": 0, "versions": [f"{version_of(a.binary)}, {a.arithmetic} arithmetic"]}, "models": {}, "peaks": []}
     for folder, name in ((a.llama, "llama.cpp"), (a.ik, "ik_llama.cpp")):
         if folder:
             check_files(folder / "llama-bench")

@@ -47,6 +47,8 @@ class Sequences {
   Sequences(CausalLm& lm, ThreadPool& pool, KvPool kv, int64_t count, int64_t max_tokens)
       : lm_(lm), pool_(pool), kv_(std::move(kv)), count_(count), max_tokens_(max_tokens), blocks_(kv_.num_blocks()) {
     std::iota(blocks_.begin(), blocks_.end(), 0);
+    // A server's memory was used before: its pages are there.
+    for (const int32_t block : blocks_) std::ranges::fill(kv_.Block(block), std::byte{0});
     Random random(1);
     tokens_.reserve(static_cast<size_t>(count * max_tokens));
     for (int64_t i = 0; i < count * max_tokens; ++i) {

@@ -29,15 +29,15 @@ constexpr int64_t kPanels = 32;
 // A product of some tokens with a matrix of zeros, which takes as long as any other.
 class Product {
  public:
-  Product(const KernelTable& kernels, PackedFormat format, int64_t num_tokens)
+  Product(const KernelTable& kernels, PackedFormat format, int64_t num_tokens, Arithmetic arithmetic = Arithmetic::kFast)
       : kernels_(kernels),
-        kind_(KindFor(format, Arithmetic::kFast)),
+        kind_(KindFor(format, arithmetic, kernels, num_tokens)),
         panels_(AllocateAligned(kPanels * PanelBytes(format, kColumns) + 4096)),
         scratch_(AllocateAligned(GemmScratchBytes(kColumns))),
         out_(static_cast<size_t>(num_tokens * kPanels * kPanelRows)) {
     std::memset(panels_.get(), 0, static_cast<size_t>(kPanels * PanelBytes(format, kColumns)));
     ActivationNeeds needs;
-    needs.Add(format, Arithmetic::kFast);
+    needs.Add(format, kind_);
     activations_.Reserve(num_tokens, kColumns, needs, kernels);
     const std::vector<float> rows(static_cast<size_t>(kMaxTileTokens * kColumns), 0.5f);
     for (int64_t tile = 0; tile < activations_.tiling().num_tiles(); ++tile) {
@@ -123,6 +123,23 @@ TEST(SpeedGuard, Products_ReachTheirShareOfThePeak) {
     std::printf("%s: %.2f of the peak with 96 tokens, %.2f with 8\n", what.c_str(), prefill, batch);
     EXPECT_GT(prefill, guard.prefill_share) << what;
     EXPECT_GT(batch, guard.batch_share) << what << ", 8 tokens";
+  }
+}
+
+TEST(SpeedGuard, MixedProducts_AreFasterThanThoseOf8Bits) {
+  if (kIsInstrumented) GTEST_SKIP() << "instrumented code has no speed to guard";
+  if (DetectIsa() != Isa::kAmx) GTEST_SKIP() << "no matrix tiles here";
+  for (const PackedFormat format : {PackedFormat::kQ4, PackedFormat::kQ4K, PackedFormat::kQ8}) {
+    Product mixed(GetKernels(Isa::kAmx), format, 256, Arithmetic::kMixed);
+    Product fast(GetKernels(Isa::kAmx), format, 256);
+    double best = 0;
+    double best_fast = 0;
+    for (int i = 0; i < 30; ++i) {
+      best = std::max(best, mixed.OpsPerSecond());
+      best_fast = std::max(best_fast, fast.OpsPerSecond());
+    }
+    std::printf("amx, format %d, 256 tokens: mixed %.2f times as fast\n", static_cast<int>(format), best / best_fast);
+    EXPECT_GT(best, 1.1 * best_fast) << "format " << static_cast<int>(format);
   }
 }
 

@@ -23,10 +23,12 @@ void AddComputeOptions(CLI::App& app, ComputeOptions& options) {
                            [](const std::string& text) { return ParseIntegerOrAuto(text, 1024); });
   AddParsedOption<Isa>(app, {"--isa", "ISA", "instruction set: " + IsaChoices() + " (default: auto)"}, options.isa,
                        [](const std::string& text) { return ParseIsa(text); });
-  AddParsedOption<Arithmetic>(
-      app,
-      {"--arithmetic", "KIND", "fast: 8-bit activations and BF16 keys and values; exact: everything in float32 (default: fast)"},
-      options.arithmetic, [](const std::string& text) { return ParseArithmetic(text); });
+  AddParsedOption<Arithmetic>(app,
+                              {"--arithmetic", "KIND",
+                               "fast: 8-bit activations and BF16 keys and values; mixed: prompts in BF16 where matrix tiles make "
+                               "that faster, results then "
+                               "depend on batching; exact: everything in float32 (default: fast)"},
+                              options.arithmetic, [](const std::string& text) { return ParseArithmetic(text); });
   AddParsedOption<WeightPrecision>(app,
                                    {"--precision", "KIND",
                                     "as-stored, or int8: F32, F16 and BF16 matrices rounded to 8 bits with a scale for each row "

@@ -9,7 +9,8 @@
 namespace autoglm {
 namespace {
 
-constexpr NameTable<Arithmetic, 2> kArithmetics = {{{"fast", Arithmetic::kFast}, {"exact", Arithmetic::kExact}}};
+constexpr NameTable<Arithmetic, 3> kArithmetics = {
+    {{"fast", Arithmetic::kFast}, {"mixed", Arithmetic::kMixed}, {"exact", Arithmetic::kExact}}};
 constexpr NameTable<KvType, 3> kKvTypes = {{{"bf16", KvType::kBf16}, {"int8", KvType::kInt8}, {"f32", KvType::kF32}}};
 constexpr NameTable<WeightPrecision, 2> kPrecisions = {
     {{"as-stored", WeightPrecision::kAsStored}, {"int8", WeightPrecision::kInt8}}};

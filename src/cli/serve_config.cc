@@ -166,7 +166,8 @@ constexpr ServeOption kOptions[] = {
     {"isa", "ISA", "Engine", "instruction set: auto, scalar, avx2, avx512, avx512bf16 or amx (default: auto)",
      [](ServeConfig& c, const Values& v) { return Assign(c.isa, ParseIsa(v[0])); }},
     {"arithmetic", "KIND", "Engine",
-     "fast: 8-bit activations and BF16 keys and values; exact: everything in float32 (default: fast)",
+     "fast: 8-bit activations and BF16 keys and values; mixed: prompts in BF16 where matrix tiles make that faster, results then "
+     "depend on batching; exact: everything in float32 (default: fast)",
      [](ServeConfig& c, const Values& v) { return Assign(c.arithmetic, ParseArithmetic(v[0])); }},
     {"precision", "KIND", "Engine",
      "as-stored, or int8: F32, F16 and BF16 matrices rounded to 8 bits with a scale for each row (default: as-stored)",

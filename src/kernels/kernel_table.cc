@@ -25,12 +25,13 @@ const KernelTable& Table();
 }
 #endif
 
-ActivationKind KindFor(PackedFormat format, Arithmetic arithmetic) {
+ActivationKind KindFor(PackedFormat format, Arithmetic arithmetic, const KernelTable& kernels, int64_t num_tokens) {
   if (arithmetic == Arithmetic::kExact || format == PackedFormat::kF32 || format == PackedFormat::kF16) {
     return ActivationKind::kFloat;
   }
   if (format == PackedFormat::kI16) return ActivationKind::kInt16;
-  return format == PackedFormat::kBf16 ? ActivationKind::kBf16 : ActivationKind::kInt8;
+  const bool is_mixed = arithmetic == Arithmetic::kMixed && num_tokens >= kernels.min_mixed_tokens;
+  return format == PackedFormat::kBf16 || is_mixed ? ActivationKind::kBf16 : ActivationKind::kInt8;
 }
 
 const KernelTable& EmulatedAmxKernels() { return amx_emulated::Table(); }

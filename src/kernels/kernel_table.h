@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "kernels/isa.h"
 #include "kernels/packed_format.h"
@@ -37,13 +38,15 @@ struct Tiling {
   }
 };
 
+struct KernelTable;
+
 // What activations become before they meet weights. The format of the weights decides (KindFor).
 //   kInt8   with every quantised format: 8 bits, one scale per (token, 32 columns); exact integer sums inside a group
 //   kInt16  with kI16: 14 bits, one scale per (token, 32 columns)
-//   kBf16   with BF16: rounded to BF16
+//   kBf16   with BF16: rounded to BF16. On matrix tiles with quantised formats too, decoded and rounded to BF16 (kMixed)
 //   kFloat  with anything: as they are
 enum class ActivationKind { kInt8, kInt16, kBf16, kFloat };
-ActivationKind KindFor(PackedFormat format, Arithmetic arithmetic);
+ActivationKind KindFor(PackedFormat format, Arithmetic arithmetic, const KernelTable& kernels, int64_t num_tokens);
 
 // Activations of some tokens, quantised to 8 bits with one scale per (token, group of 32 columns). Each tile of `width` tokens
 // starting at token b is stored at token offset b of every array:
@@ -101,11 +104,17 @@ struct GemmTask {
 
 // Tiles whose sums wait in memory while a panel goes through them a few hundred columns at a time.
 inline constexpr int64_t kTilesAtOnce = 8;
+// On matrix tiles: sums of 16 tokens and 16 rows that wait while several panels meet several tiles of tokens.
+inline constexpr int64_t kMatrixTileSums = 192;
+// And what some hundred columns of two panels take there, expanded.
+inline constexpr int64_t kMatrixTileChunkBytes = 32 << 10;
 // Scratch of one thread: one panel expanded to bytes with its scales and minimums, to pairs, or to floats; then the sums of
-// kTilesAtOnce tiles.
+// kTilesAtOnce tiles. Or the sums of matrix tiles and a part of two panels.
 constexpr int64_t ExpandedFloats(int64_t columns) { return (columns + columns / 2 + 64) / 16 * 16 * kPanelRows; }
 constexpr int64_t GemmScratchBytes(int64_t columns) {
-  return (ExpandedFloats(columns) + kTilesAtOnce * kMaxTileTokens * kPanelRows) * 4;
+  const int64_t by_vectors = (ExpandedFloats(columns) + kTilesAtOnce * kMaxTileTokens * kPanelRows) * 4;
+  const int64_t by_tiles = kMatrixTileSums * kMaxTileTokens * kPanelRows * 4 + kMatrixTileChunkBytes;
+  return by_vectors > by_tiles ? by_vectors : by_tiles;
 }
 
 // Keys and values of one KV head are read in ranges of this many tokens whose results are merged in order, so that a
@@ -146,6 +155,8 @@ enum class PeakOp { kInt8, kInt16, kBf16, kF32 };
 struct KernelTable {
   Isa isa = Isa::kScalar;
   int64_t tile_tokens = kMaxTileTokens;
+  // From this many tokens on gemm_bf16 takes quantised weights.
+  int64_t min_mixed_tokens = std::numeric_limits<int64_t>::max();
 
   // out = x / sqrt(mean(x^2) + eps) * weight, [n].
   void (*rms_norm)(const float* x, const float* weight, int64_t n, float eps, float* out) = nullptr;
@@ -174,7 +185,8 @@ struct KernelTable {
   void (*pack_int16)(const std::byte* halves, int64_t columns, std::byte* panel) = nullptr;
   void (*gemm_int16)(const GemmTask& task, const PairActivations& activations) = nullptr;
   // BF16 weights times BF16 activations: sum = fma(x[k], w[k], fma(x[k + 1], w[k + 1], sum)) over pairs in order. On matrix
-  // tiles: sum += (the even columns' products, one after the other) + (the odd columns'), over groups of 32 in order.
+  // tiles: sum += (the even columns' products, one after the other) + (the odd columns'), over groups of 32 in order; and there
+  // any quantised weights, each rounded to BF16.
   void (*gemm_bf16)(const GemmTask& task, const PairActivations& activations) = nullptr;
   // Any weights decoded to float times float activations: one sum over k in order.
   void (*gemm_float)(const GemmTask& task, const FloatActivations& activations) = nullptr;

@@ -398,7 +398,7 @@ TEST_P(Kernels, Product_OfATokenDoesNotDependOnItsBatch) {
   const std::vector<float> x = RandomFloats(random, 40 * 256);
   for (const PackedFormat format : kAllFormats) {
     TestMatrix matrix(format, 33, 256, 17);
-    const Kind mode = KindFor(format, Arithmetic::kFast);
+    const Kind mode = KindFor(format, Arithmetic::kFast, kernels(), 1);
     for (int64_t first = 0; first < 40; first += 9) {
       const std::vector<float> alone = Product(kernels(), matrix, {x.begin() + first * 256, x.begin() + (first + 1) * 256}, mode);
       for (const int64_t batch : {2, 3, 8, 11, 12, 13, 17, 24, 33, 40}) {
@@ -424,6 +424,75 @@ TEST(AmxKernels, QuantizedProduct_BitsEqualScalarPath) {
           << "format " << static_cast<int>(format) << ", " << tokens << " tokens";
     }
   }
+}
+
+// More than one block of tiles and of panels, and parts of one behind them.
+TEST(AmxKernels, ManyTokensAndRows_BitsEqualScalarPath) {
+  Random random(13);
+  TestMatrix matrix(PackedFormat::kQ4M, 150, 1088, 9);
+  const std::vector<float> x = RandomFloats(random, 420 * 1088);
+  EXPECT_EQ(Product(EmulatedAmxKernels(), matrix, x, Kind::kInt8), Product(GetKernels(Isa::kScalar), matrix, x, Kind::kInt8));
+}
+
+float RoundedToBf16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  return std::bit_cast<float>((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u);
+}
+
+// `matrix` with every weight rounded to BF16, as one of BF16.
+TestMatrix InBf16(TestMatrix& matrix) {
+  TestMatrix rounded(PackedFormat::kBf16, matrix.rows, matrix.columns, 1);
+  for (int64_t row = 0; row < matrix.num_panels * 16; ++row) {
+    for (int64_t k = 0; k < matrix.columns; ++k) {
+      rounded.Value(row, k) = RoundedToBf16(matrix.Value(row, k));
+      auto* pairs = reinterpret_cast<uint16_t*>(rounded.bytes.memory.get() + row / 16 * rounded.view.panel_bytes);
+      pairs[(k / 2 * 16 + row % 16) * 2 + k % 2] = static_cast<uint16_t>(std::bit_cast<uint32_t>(rounded.Value(row, k)) >> 16);
+    }
+  }
+  return rounded;
+}
+
+TEST(AmxKernels, MixedProduct_IsThatOfWeightsInBf16) {
+  Random random(14);
+  for (const PackedFormat format : kQuantizedFormats) {
+    for (const auto& [tokens, rows] : {std::pair(33, 50), std::pair(70, 150), std::pair(400, 20)}) {
+      const int64_t columns = 5 * std::max<int64_t>(64, ColumnMultiple(format));
+      TestMatrix matrix(format, rows, columns, 9);
+      TestMatrix rounded = InBf16(matrix);
+      const std::vector<float> x = RandomFloats(random, tokens * columns);
+      const std::vector<float> mixed = Product(EmulatedAmxKernels(), matrix, x, Kind::kBf16);
+      const std::vector<float> expected = Product(EmulatedAmxKernels(), rounded, x, Kind::kBf16);
+      if (format == PackedFormat::kI8) {  // whole numbers, which are scaled in the end
+        EXPECT_LT(RelativeError(mixed, PlainProduct(matrix, x)), 4e-3);
+      } else if (HasMinimum(format) || HasTwoScales(format)) {  // the test's own weights were rounded twice
+        EXPECT_LT(RelativeError(mixed, expected), 1e-4) << static_cast<int>(format);
+      } else {
+        EXPECT_EQ(mixed, expected) << static_cast<int>(format);
+      }
+    }
+  }
+}
+
+TEST(AmxKernels, MixedProduct_BitsEqualEmulation) {
+  if (DetectIsa() != Isa::kAmx) GTEST_SKIP() << "no matrix tiles here";
+  Random random(15);
+  for (const PackedFormat format : kQuantizedFormats) {
+    const int64_t columns = 3 * std::max<int64_t>(192, ColumnMultiple(format));
+    TestMatrix matrix(format, 50, columns, 9);
+    const std::vector<float> x = RandomFloats(random, 45 * columns);
+    EXPECT_EQ(Product(GetKernels(Isa::kAmx), matrix, x, Kind::kBf16), Product(EmulatedAmxKernels(), matrix, x, Kind::kBf16))
+        << static_cast<int>(format);
+  }
+}
+
+TEST(KindFor, MixedArithmetic_TakesBf16ForManyTokensOnMatrixTiles) {
+  const KernelTable& tiles = EmulatedAmxKernels();
+  const int64_t enough = tiles.min_mixed_tokens;
+  EXPECT_EQ(KindFor(PackedFormat::kQ4, Arithmetic::kMixed, tiles, enough), Kind::kBf16);
+  EXPECT_EQ(KindFor(PackedFormat::kQ4, Arithmetic::kMixed, tiles, enough - 1), Kind::kInt8);
+  EXPECT_EQ(KindFor(PackedFormat::kQ4, Arithmetic::kFast, tiles, enough), Kind::kInt8);
+  EXPECT_EQ(KindFor(PackedFormat::kI16, Arithmetic::kMixed, tiles, enough), Kind::kInt16);
+  EXPECT_EQ(KindFor(PackedFormat::kQ4, Arithmetic::kMixed, GetKernels(Isa::kScalar), 100000), Kind::kInt8);
 }
 
 TEST_P(Kernels, AddEpilogue_AddsTheProductToWhatWasThere) {

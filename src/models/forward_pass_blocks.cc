@@ -59,7 +59,7 @@ void ForwardPass::Multiply(MemberBuffers& own, const PackedMatrix& matrix, int64
                       .num_rows = matrix.rows(),
                       .epilogue = epilogue,
                       .scratch = own.gemm_scratch.Get<float>(GemmScratchBytes(matrix.columns()) / 4)};
-  switch (KindFor(matrix.format(), arithmetic_)) {
+  switch (KindFor(matrix.format(), arithmetic_, kernels_, x.tiling().num_tokens)) {
     case ActivationKind::kInt8:
       return kernels_.gemm_quantized(task, x.quantized());
     case ActivationKind::kInt16:
@@ -74,7 +74,8 @@ void ForwardPass::Multiply(MemberBuffers& own, const PackedMatrix& matrix, int64
 void ForwardPass::ReserveActivations(ActivationBuffer& out, int64_t num_tokens,
                                      std::initializer_list<const PackedMatrix*> users) {
   ActivationNeeds needs;
-  for (const PackedMatrix* matrix : users) needs.Add(matrix->format(), arithmetic_);
+  for (const PackedMatrix* matrix : users)
+    needs.Add(matrix->format(), KindFor(matrix->format(), arithmetic_, kernels_, num_tokens));
   out.Reserve(num_tokens, (*users.begin())->columns(), needs, kernels_);
 }
 

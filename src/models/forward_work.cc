@@ -45,7 +45,7 @@ ForwardWork Transformer::WorkOf(const ForwardShape& shape) const {
   ForwardWork work;
   const auto num_tokens = static_cast<double>(shape.num_sequences * shape.num_tokens);
   const auto add_matrix = [&](const PackedMatrix& matrix, double tokens, double share_read) {
-    work.Add(OpOf(KindFor(matrix.format(), arithmetic_)),
+    work.Add(OpOf(KindFor(matrix.format(), arithmetic_, kernels_, static_cast<int64_t>(tokens))),
              static_cast<double>(matrix.rows()) * static_cast<double>(matrix.columns()) * tokens);
     work.bytes_read += static_cast<int64_t>(static_cast<double>(matrix.num_bytes()) * share_read);
   };

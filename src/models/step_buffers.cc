@@ -2,8 +2,8 @@
 
 namespace autoglm {
 
-void ActivationNeeds::Add(PackedFormat format, Arithmetic arithmetic) {
-  switch (KindFor(format, arithmetic)) {
+void ActivationNeeds::Add(PackedFormat format, ActivationKind kind) {
+  switch (kind) {
     case ActivationKind::kInt16:
       int16 = true;
       return;

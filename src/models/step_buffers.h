@@ -37,7 +37,7 @@ struct ActivationNeeds {
   // Of 8-bit activations: which sums, see QuantizedActivations.
   bool starts_8 = false, starts_16 = false, starts_128 = false, half_starts_32 = false, scaled_sums = false;
 
-  void Add(PackedFormat format, Arithmetic arithmetic);
+  void Add(PackedFormat format, ActivationKind kind);
 };
 
 // The input of matrix products: the activations of some tokens in the forms the weights ask for.

@@ -243,14 +243,31 @@ TEST_P(BatchInvariance, PrefixOfAnotherSequencesBlocks_SameBitsAsOwn) {
   EXPECT_EQ(runner.Forward({{&second, kLength - shared}}), Expected(shared, kLength - shared));
 }
 
-TEST(TransformerQuantized, FastArithmetic_CloseToExact) {
+TEST(TransformerQuantized, FastAndMixedArithmetic_CloseToExact) {
   const auto file = TinyQuantizedLlama();
-  Runner exact(*file, DetectIsa(), Arithmetic::kExact, 1);
-  Runner fast(*file, DetectIsa(), Arithmetic::kFast, 1);
   const std::vector<TokenId> tokens = SomeTokens(50, 512);
-  auto a = exact.NewSequence(tokens, 50), b = fast.NewSequence(tokens, 50);
-  const std::vector<float> expected = exact.Forward({{&a, 50}});
-  EXPECT_LT(LargestDifference(fast.Forward({{&b, 50}}), expected), 0.3 * StandardDeviation(expected));
+  Runner exact(*file, DetectIsa(), Arithmetic::kExact, 1);
+  auto reference = exact.NewSequence(tokens, 50);
+  const std::vector<float> expected = exact.Forward({{&reference, 50}});
+  for (const Arithmetic arithmetic : {Arithmetic::kFast, Arithmetic::kMixed}) {
+    Runner runner(*file, DetectIsa(), arithmetic, 1);
+    auto sequence = runner.NewSequence(tokens, 50);
+    EXPECT_LT(LargestDifference(runner.Forward({{&sequence, 50}}), expected), 0.3 * StandardDeviation(expected));
+  }
+}
+
+// Of a mixed batch too: fifty tokens of one sequence and one of another.
+TEST(TransformerQuantized, MixedArithmetic_PromptBesideAnAnswer_CloseToExact) {
+  const auto file = TinyQuantizedLlama();
+  const std::vector<TokenId> tokens = SomeTokens(50, 512);
+  const auto logits = [&](Arithmetic arithmetic) {
+    Runner runner(*file, DetectIsa(), arithmetic, 2);
+    auto first = runner.NewSequence(tokens, 50), second = runner.NewSequence(tokens, 50);
+    runner.Forward({{&first, 49}}, Logits::kNone);
+    return runner.Forward({{&first, 1}, {&second, 50}});
+  };
+  const std::vector<float> expected = logits(Arithmetic::kExact);
+  EXPECT_LT(LargestDifference(logits(Arithmetic::kMixed), expected), 0.3 * StandardDeviation(expected));
 }
 
 TEST(KvTypes, Int8_TakesAboutAQuarterOfF32AndStaysNear) {

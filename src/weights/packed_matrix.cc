@@ -17,7 +17,7 @@ Result<PackedFormat> FormatOf(const TensorView& tensor, const WeightPacking& pac
   if (packing.precision == WeightPrecision::kInt8 && is_float && tensor.num_columns() % kGroupColumns == 0) {
     return PackedFormat::kI8;
   }
-  if (format == PackedFormat::kF16 && packing.arithmetic == Arithmetic::kFast) return PackedFormat::kI16;
+  if (format == PackedFormat::kF16 && packing.arithmetic != Arithmetic::kExact) return PackedFormat::kI16;
   if (format) return *format;
   return Fail(ErrorCode::kUnsupported,
               "tensor " + tensor.name + " has type " + std::string(Info(tensor.dtype).name) + ", which has no kernels yet");

@@ -29,7 +29,7 @@ enum class WeightPrecision {
 // How matrices are packed.
 struct WeightPacking {
   WeightPrecision precision = WeightPrecision::kAsStored;
-  Arithmetic arithmetic = Arithmetic::kExact;  // kFast: F16 becomes kI16
+  Arithmetic arithmetic = Arithmetic::kExact;  // but for kExact F16 becomes kI16
 };
 
 struct MatrixShape {

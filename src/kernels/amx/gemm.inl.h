@@ -1,16 +1,15 @@
 // Products on matrix tiles (Intel AMX): 16 tokens by 16 rows in one instruction, of 32 columns of bytes or of BF16. A panel's
 // lines are a tile of weights as they stand, [lines][16 rows][4 bytes]. Activations are the other operand, token by token
-// (kTokenMajor). `Tiles` is the processor's own, or an emulation for tests. Included once per path, after gemm.inl.h, with
-// AUTOGLM_INLINE defined: what loops over registers are to be inlined by.
+// (kTokenMajor). `Tiles` is the processor's own, or an emulation for tests. Included once per path, after tile_blocks.inl.h.
 //
-// Estimate for the quantised product of 16 tokens, 16 rows and 32 columns: the tile takes 16 cycles, storing its sums 16, which
-// should overlap, and scaling them three operations on two ports for each token, 24; by vectors the same takes 16 * 10 / 2 = 80.
-// Measured, the three hardly overlap: 54 cycles (docs/KERNELS.md).
+// Estimate for the quantised product of 16 tokens, 16 rows and 32 columns: the tile takes 16 cycles, storing its sums 16, and
+// scaling them two multiplications for each token, which have one port of 512 bits while tiles are busy: 32. By vectors the same
+// takes 16 * 10 / 2 = 80. Measured: 54 (docs/KERNELS.md).
 
 // From this many tokens on writing weights down as signed bytes, as tiles want them, is worth it. Tiles are 11 to 16 wide then.
 inline constexpr int64_t kMinMatrixTileTokens = 33;
 
-// ---- Quantised weights. The sums are those of AddGroups, bit by bit.
+// ---- Quantised weights times 8-bit activations. The sums are those of AddGroups, bit by bit.
 
 // A line of bytes u as u minus the zero point, signed.
 template <PackedFormat kFormat>
@@ -22,146 +21,208 @@ template <PackedFormat kFormat>
              Set1I32(static_cast<int32_t>(0x80u * kBytes)));
 }
 
-// The panel in scratch memory, as signed bytes, with its scales as the products need them.
+// Groups [group, group + count) of a panel as signed bytes, with their scales as the products need them.
 template <PackedFormat kFormat>
-static ExpandedSource<kFormat> ExpandSigned(const PackedSource<kFormat>& packed, int64_t groups, float* scratch) {
-  const ExpandedSource<kFormat> expanded = ExpandedIn<kFormat>(scratch, groups);
-  for (int64_t g = 0; g < groups; ++g) {
+static ExpandedSource<kFormat> ExpandSigned(const PackedSource<kFormat>& packed, int64_t group, int64_t count,
+                                            std::byte* scratch) {
+  const ExpandedSource<kFormat> expanded = ExpandedIn<kFormat>(reinterpret_cast<float*>(scratch), count);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t g = group + i;
     packed.Prefetch(g);
     const auto block = packed.BlockOf(g);
-    if constexpr (!HasRowScale(kFormat)) Store(expanded.scales + g * 16, packed.Scale(block, g));
-    if constexpr (HasMinimum(kFormat)) Store(expanded.seconds + g * 16, packed.Minimum(block, g));
-    ForEachIndex<0, 8>([&](auto i) {
-      StoreI32(expanded.lines + g * 512 + i.value * 64, SignedLine<kFormat>(packed.template Line<i.value>(g)));
+    if constexpr (!HasRowScale(kFormat)) Store(expanded.scales + i * 16, packed.Scale(block, g));
+    if constexpr (HasMinimum(kFormat)) Store(expanded.seconds + i * 16, packed.Minimum(block, g));
+    ForEachIndex<0, 8>([&](auto line) {
+      StoreI32(expanded.lines + i * 512 + line.value * 64, SignedLine<kFormat>(packed.template Line<line.value>(g)));
     });
   }
   return expanded;
 }
 
-// Some groups of a panel times one tile of tokens.
+// Groups [group, group + count) of a panel times all tiles of a block.
 template <PackedFormat kFormat>
-struct TileTask {
-  ExpandedSource<kFormat> source;
+struct Int8Chunk {
+  ExpandedSource<kFormat> source;  // of these groups
   const QuantizedActivations& x;
-  int64_t b, width;  // of the tile
-  int64_t g, count;  // groups [g, g + count)
-
-  const int8_t* Values(int64_t i) const { return x.values + b * x.columns + (g + i) * width * kGroupColumns; }
-  int64_t At(int64_t i) const { return b * (x.columns / kGroupColumns) + (g + i) * width; }
+  const TileBlock& block;
+  const PanelChunk& at;
 };
 
-// Groups that are multiplied while others are scaled, each in a tile of its own.
-inline constexpr int kTileGroups = 4;
-// Their dot products.
-struct TileSums {
-  alignas(64) int32_t dots[kTileGroups][kMaxTileTokens][kPanelRows];
+// Tiles multiply two groups while two others, of those before, are scaled.
+inline constexpr int64_t kUnitGroups = 2;
+struct UnitSums {
+  alignas(64) int32_t dots[kUnitGroups][kMaxTileTokens][kPanelRows];
 };
 
-// Adds the task's group i, whose dot products are in a slot of `work`, to the sums.
-template <int kSlot, PackedFormat kFormat, int kTokens>
-AUTOGLM_INLINE static inline void ScaleGroup(const TileTask<kFormat>& task, int64_t i, const TileSums& work,
-                                             F32x16 (&sums)[kTokens]) {
-  const int32_t(*dots)[kPanelRows] = work.dots[kSlot];
-  const float* x_scales = task.x.scales + task.At(i);
+// Goes through a chunk's units: groups [first, first + kUnitGroups) of a tile, then of the next tile.
+template <PackedFormat kFormat>
+class UnitCursor {
+ public:
+  explicit UnitCursor(const Int8Chunk<kFormat>& chunk) : chunk_(chunk), tile_(chunk.block.begin), end_(chunk.at.count) {
+    EnterTile();
+  }
+
+  int64_t tile() const { return tile_; }
+  bool begins_tile() const { return first_ == 0; }
+  bool ends_tile() const { return first_ + kUnitGroups >= chunk_.at.count; }
+  // False behind the last unit.
+  bool HasGroup(int64_t i) const { return first_ + i < end_; }
+  int64_t GroupOf(int64_t i) const { return first_ + i; }
+  const int8_t* Values(int64_t i) const { return values_ + (first_ + i) * width_ * kGroupColumns; }
+  // Where the scales of a group of the tile's tokens are.
+  int64_t At(int64_t i) const { return at_ + (first_ + i) * width_; }
+  void Advance() {
+    first_ += kUnitGroups;
+    if (first_ < chunk_.at.count) return;
+    first_ = 0;
+    if (++tile_ < chunk_.block.end) {
+      EnterTile();
+    } else {
+      end_ = 0;
+    }
+  }
+
+ private:
+  void EnterTile() {
+    const int64_t b = chunk_.block.Begin(tile_);
+    width_ = chunk_.block.Width(tile_);
+    values_ = chunk_.x.values + b * chunk_.x.columns + chunk_.at.group * width_ * kGroupColumns;
+    at_ = b * (chunk_.x.columns / kGroupColumns) + chunk_.at.group * width_;
+  }
+
+  const Int8Chunk<kFormat>& chunk_;
+  int64_t tile_, end_, first_ = 0, width_ = 0, at_ = 0;
+  const int8_t* values_ = nullptr;
+};
+
+// Lets a tile multiply group kGroup of a unit; sums go to slot kSlot + kGroup.
+template <int kSlot, int kGroup, PackedFormat kFormat, typename Tiles>
+[[gnu::always_inline]] static inline void StartGroup(Tiles& tiles, const Int8Chunk<kFormat>& chunk,
+                                                     const UnitCursor<kFormat>& unit) {
+  if (!unit.HasGroup(kGroup)) return;
+  tiles.template Zero<kSlot + kGroup>();
+  tiles.template LoadActivations<kGroup>(unit.Values(kGroup), kGroupColumns);
+  tiles.template LoadWeights<kGroup>(chunk.source.lines + unit.GroupOf(kGroup) * 512, 64);
+  tiles.template AddInt8<kSlot + kGroup, kGroup, kGroup>();
+}
+
+// Whole numbers below 2^22 as floats, where the ports that multiply are busy.
+[[gnu::always_inline]] static inline F32x16 SmallToF32(I32x16 a) {
+  constexpr float kOneAndAHalf = 0x1.8p23f;
+  return Sub(BitsToF32(AddI32(a, F32ToBits(Set1(kOneAndAHalf)))), Set1(kOneAndAHalf));
+}
+
+// Adds group i of a unit, whose dot products were stored, to the sums.
+template <PackedFormat kFormat, int kTokens>
+[[gnu::always_inline]] static inline void ScaleGroup(const Int8Chunk<kFormat>& chunk, const UnitCursor<kFormat>& unit, int64_t i,
+                                                     const UnitSums& work, F32x16 (&sums)[kTokens]) {
+  if (!unit.HasGroup(i)) return;
+  const int32_t(*dots)[kPanelRows] = work.dots[i];
+  const float* x_scales = chunk.x.scales + unit.At(i);
   if constexpr (HasRowScale(kFormat)) {
-    ForEachIndex<0, kTokens>([&](auto t) AUTOGLM_INLINE {
-      sums[t.value] = Fma(ToF32(LoadI32(dots[t.value])), Set1(x_scales[t.value]), sums[t.value]);
-    });
+#pragma GCC unroll 16
+    for (int t = 0; t < kTokens; ++t) sums[t] = Fma(SmallToF32(LoadI32(dots[t])), Set1(x_scales[t]), sums[t]);
+    return;
+  }
+  const F32x16 scale = chunk.source.Scale({}, unit.GroupOf(i));
+#pragma GCC unroll 16
+  for (int t = 0; t < kTokens; ++t) sums[t] = Fma(SmallToF32(LoadI32(dots[t])), Mul(scale, Set1(x_scales[t])), sums[t]);
+  if constexpr (HasMinimum(kFormat)) {
+    const F32x16 minimum = chunk.source.Minimum({}, unit.GroupOf(i));
+    const float* scaled_sums = chunk.x.scaled_sums + unit.At(i);
+#pragma GCC unroll 16
+    for (int t = 0; t < kTokens; ++t) sums[t] = Fma(minimum, Set1(scaled_sums[t]), sums[t]);
+  }
+}
+
+// One step of the pipeline: what the unit before gave is stored, `start` is multiplied and `scale`, two units before it, scaled.
+template <int kSlot, PackedFormat kFormat, int kTokens, typename Tiles>
+[[gnu::always_inline]] static inline void StepUnits(Tiles& tiles, const Int8Chunk<kFormat>& chunk,
+                                                    const UnitCursor<kFormat>& start, const UnitCursor<kFormat>& scale,
+                                                    UnitSums& stored, const UnitSums& work, F32x16 (&sums)[kTokens]) {
+  float* totals = chunk.block.SumsOf(scale.tile(), chunk.at.sums);
+  if (scale.begins_tile()) {
+    if (chunk.at.group == 0) {
+#pragma GCC unroll 16
+      for (int t = 0; t < kTokens; ++t) sums[t] = Zero();
+    } else {
+#pragma GCC unroll 16
+      for (int t = 0; t < kTokens; ++t) sums[t] = Load(totals + t * kPanelRows);
+    }
+  }
+  constexpr int kStored = 2 - kSlot;
+  tiles.template StoreSums<kStored>(stored.dots[0], 64);
+  StartGroup<kSlot, 0>(tiles, chunk, start);
+  ScaleGroup<kFormat>(chunk, scale, 0, work, sums);
+  tiles.template StoreSums<kStored + 1>(stored.dots[1], 64);
+  StartGroup<kSlot, 1>(tiles, chunk, start);
+  ScaleGroup<kFormat>(chunk, scale, 1, work, sums);
+  if (!scale.ends_tile()) return;
+  if (chunk.at.is_last && chunk.block.GoesOut(scale.tile(), chunk.at.panel)) {
+    float* out = chunk.block.Out(scale.tile(), chunk.at.panel);
+#pragma GCC unroll 16
+    for (int t = 0; t < kTokens; ++t) {
+      if (t < chunk.block.num_rows) Store(out + t * chunk.block.task.out_stride, sums[t]);
+    }
   } else {
-    const F32x16 scale = task.source.Scale({}, task.g + i);
-    ForEachIndex<0, kTokens>([&](auto t) AUTOGLM_INLINE {
-      sums[t.value] = Fma(ToF32(LoadI32(dots[t.value])), Mul(scale, Set1(x_scales[t.value])), sums[t.value]);
-    });
-    if constexpr (HasMinimum(kFormat)) {
-      const F32x16 minimum = task.source.Minimum({}, task.g + i);
-      const float* scaled_sums = task.x.scaled_sums + task.At(i);
-      ForEachIndex<0, kTokens>([&](auto t)
-                                   AUTOGLM_INLINE { sums[t.value] = Fma(minimum, Set1(scaled_sums[t.value]), sums[t.value]); });
-    }
+#pragma GCC unroll 16
+    for (int t = 0; t < kTokens; ++t) Store(totals + t * kPanelRows, sums[t]);
   }
 }
 
-// Lets a tile multiply the task's group i.
-template <int kSlot, PackedFormat kFormat, typename Tiles>
-AUTOGLM_INLINE static inline void StartGroup(Tiles& tiles, const TileTask<kFormat>& task, int64_t i) {
-  tiles.template Zero<kSlot>();
-  tiles.template LoadActivations<kSlot % 2>(task.Values(i), kGroupColumns);
-  tiles.template LoadWeights<kSlot % 2>(task.source.lines + (task.g + i) * 512, 64);
-  tiles.template AddInt8<kSlot, kSlot % 2, kSlot % 2>();
-}
-
-// Adds the groups to the sums of the tile; kTokens is its width rounded up, the sums behind it are of no use to anyone. While the
-// tiles multiply a block of groups, the one before it is scaled: what a tile has stored cannot be loaded for some time.
+// kTokens is the tiles' width rounded up, the sums behind it are of no use to anyone. What a tile has stored cannot be loaded for
+// some time: hence two units between multiplying and scaling.
 template <PackedFormat kFormat, int kTokens, typename Tiles>
-[[gnu::noinline]] static void AddGroupsByTiles(Tiles& tiles, const TileTask<kFormat> task, float* totals) {
-  constexpr int kGroups = kTileGroups;
-  TileSums work[2];
+[[gnu::noinline]] static void AddInt8Chunk(Tiles& tiles, const Int8Chunk<kFormat> chunk) {
+  const int64_t num_units = (chunk.at.count + kUnitGroups - 1) / kUnitGroups * (chunk.block.end - chunk.block.begin);
+  UnitSums work[2];
   F32x16 sums[kTokens];
-  ForEachIndex<0, kTokens>([&](auto t) AUTOGLM_INLINE { sums[t.value] = Load(totals + t.value * kPanelRows); });
-  const int64_t whole = task.count / kGroups * kGroups;
-  if (whole > 0) {
-    ForEachIndex<0, kGroups>([&](auto slot) AUTOGLM_INLINE { StartGroup<slot.value>(tiles, task, slot.value); });
-    int64_t i = kGroups;
-    int now = 0;
-    for (; i < whole; i += kGroups, now ^= 1) {
-      ForEachIndex<0, kGroups>([&](auto slot) AUTOGLM_INLINE {
-        tiles.template StoreSums<slot.value>(work[now].dots[slot.value], 64);
-        StartGroup<slot.value>(tiles, task, i + slot.value);
-        if (i > kGroups) ScaleGroup<slot.value>(task, i - 2 * kGroups + slot.value, work[now ^ 1], sums);
-      });
+#pragma GCC unroll 16
+  for (int t = 0; t < kTokens; ++t) sums[t] = Zero();
+  UnitCursor<kFormat> start(chunk), scale(chunk);
+  StartGroup<0, 0>(tiles, chunk, start);
+  StartGroup<0, 1>(tiles, chunk, start);
+  start.Advance();
+  tiles.template StoreSums<0>(work[0].dots[0], 64);
+  StartGroup<2, 0>(tiles, chunk, start);
+  tiles.template StoreSums<1>(work[0].dots[1], 64);
+  StartGroup<2, 1>(tiles, chunk, start);
+  for (int64_t u = 0; u < num_units; ++u) {
+    start.Advance();
+    if (u % 2 == 0) {
+      StepUnits<0>(tiles, chunk, start, scale, work[1], work[0], sums);
+    } else {
+      StepUnits<2>(tiles, chunk, start, scale, work[0], work[1], sums);
     }
-    ForEachIndex<0, kGroups>([&](auto slot) AUTOGLM_INLINE {
-      tiles.template StoreSums<slot.value>(work[now].dots[slot.value], 64);
-      if (i > kGroups) ScaleGroup<slot.value>(task, i - 2 * kGroups + slot.value, work[now ^ 1], sums);
-    });
-    ForEachIndex<0, kGroups>([&](auto slot)
-                                 AUTOGLM_INLINE { ScaleGroup<slot.value>(task, i - kGroups + slot.value, work[now], sums); });
+    scale.Advance();
   }
-  for (int64_t i = whole; i < task.count; ++i) {
-    StartGroup<0>(tiles, task, i);
-    tiles.template StoreSums<0>(work[0].dots[0], 64);
-    ScaleGroup<0>(task, i, work[0], sums);
-  }
-  ForEachIndex<0, kTokens>([&](auto t) AUTOGLM_INLINE { Store(totals + t.value * kPanelRows, sums[t.value]); });
+}
+
+// What a panel's sums are multiplied by in the end, in `place`; null: nothing.
+template <PackedFormat kFormat>
+static const F32x16* RowScaleOf(const GemmTask& task, int64_t panel, F32x16& place) {
+  if constexpr (!HasRowScale(kFormat)) return nullptr;
+  place = Load(reinterpret_cast<const float*>(task.weights.data + panel * task.weights.panel_bytes));
+  return &place;
 }
 
 template <PackedFormat kFormat, typename Tiles>
-static void GemmQuantizedByTilesAs(const GemmTask& task, const QuantizedActivations& x) {
-  const Tiling& tiling = x.tiling;
-  const int64_t groups = x.columns / kGroupColumns;
-  constexpr int64_t kChunkGroups = kChunkColumns / kGroupColumns;
-  const int64_t num_tiles = tiling.num_tiles();
-  float* totals = task.scratch + ExpandedFloats(x.columns);  // [kTilesAtOnce][16 tokens][16 rows]
-  constexpr int64_t kTotals = kMaxTileTokens * kPanelRows;
-  Tiles tiles(static_cast<int>(tiling.Begin(1)), 8);
-  for (int64_t panel = task.panel_begin; panel < task.panel_end; ++panel) {
-    const std::byte* data = task.weights.data + panel * task.weights.panel_bytes;
-    const ExpandedSource<kFormat> source = ExpandSigned(PackedSource<kFormat>{data}, groups, task.scratch);
-    const F32x16 row_scale = HasRowScale(kFormat) ? Load(reinterpret_cast<const float*>(data)) : Zero();
-    NextPanel next(task, panel, num_tiles * ((groups + kChunkGroups - 1) / kChunkGroups));
-    for (int64_t tile = 0; tile < num_tiles; tile += kTilesAtOnce) {
-      const int64_t tile_end = tile + kTilesAtOnce < num_tiles ? tile + kTilesAtOnce : num_tiles;
-      for (int64_t i = 0; i < (tile_end - tile) * kTotals; i += 16) Store(totals + i, Zero());
-      for (int64_t g = 0; g < groups; g += kChunkGroups) {
-        const int64_t count = groups - g < kChunkGroups ? groups - g : kChunkGroups;
-        for (int64_t t = tile; t < tile_end; ++t) {
-          const int64_t b = tiling.Begin(t);
-          const int64_t width = tiling.Begin(t + 1) - b;
-          next.Ask();
-          const TileTask<kFormat> columns{source, x, b, width, g, count};
-          if (width <= 12) {
-            AddGroupsByTiles<kFormat, 12>(tiles, columns, totals + (t - tile) * kTotals);
-          } else {
-            AddGroupsByTiles<kFormat, 16>(tiles, columns, totals + (t - tile) * kTotals);
-          }
+static void GemmInt8ByTiles(const GemmTask& task, const QuantizedActivations& x) {
+  Tiles tiles(static_cast<int>(x.tiling.Begin(1)), 8);
+  F32x16 row_scale = Zero();
+  ForEachBlock(
+      task, x.tiling, 1, [](int64_t g) { return PartsOf(kFormat).GroupAt(g); },
+      [&](int64_t panel) { return RowScaleOf<kFormat>(task, panel, row_scale); },
+      [&](const TileBlock& block, const PanelChunk& at, NextChunk& next) {
+        const PackedSource<kFormat> packed{task.weights.data + at.panel * task.weights.panel_bytes};
+        const Int8Chunk<kFormat> chunk{ExpandSigned(packed, at.group, at.count, ChunkScratch(task)), x, block, at};
+        for (int64_t t = block.begin; t < block.end; ++t) next.Ask();
+        if (x.tiling.Begin(1) <= 12) {
+          AddInt8Chunk<kFormat, 12>(tiles, chunk);
+        } else {
+          AddInt8Chunk<kFormat, 16>(tiles, chunk);
         }
-      }
-      for (int64_t t = tile; t < tile_end; ++t) {
-        StoreTokens(totals + (t - tile) * kTotals, tiling.Begin(t + 1) - tiling.Begin(t),
-                    HasRowScale(kFormat) ? &row_scale : nullptr, task, panel, tiling.Begin(t));
-      }
-    }
-  }
+      });
 }
 
 // Few tokens go through vectors, and formats with two scales a group, which would take two tiles for each.
@@ -170,102 +231,209 @@ static void GemmQuantizedByTiles(const GemmTask& task, const QuantizedActivation
   WithFormat(task.weights.format, [&](auto format) {
     constexpr PackedFormat kFormat = decltype(format)::value;
     if constexpr (IsQuantized(kFormat) && !HasTwoScales(kFormat)) {
-      if (x.tiling.num_tokens >= kMinMatrixTileTokens) return GemmQuantizedByTilesAs<kFormat, Tiles>(task, x);
+      if (x.tiling.num_tokens >= kMinMatrixTileTokens) return GemmInt8ByTiles<kFormat, Tiles>(task, x);
     }
     GemmQuantized(task, x);
   });
 }
 
-// ---- BF16 weights, whatever the number of tokens.
+// ---- BF16 weights, whatever the number of tokens: two tiles of tokens by two panels at a time.
 
 // Sums of up to two tiles of tokens and two panels, over groups of 32 columns.
 struct Bf16Square {
   const uint16_t* values[2];  // of the first group of each tile of tokens
   int64_t group_values[2];    // from one group to the next
   const std::byte* lines[2];  // of the panels
+  float* sums[2][2];          // [tile][panel]: of the columns before
+  float* to[2][2];            // where they go
+  int64_t to_bytes[2][2];     // from one token to the next
 };
 
-// Adds `count` groups to totals[tile][panel][16 tokens][16 rows].
+// Adds `count` groups to the sums, or sets these to them.
 template <int kTiles, int kPanels, typename Tiles>
-static void AddBf16Square(Tiles& tiles, Bf16Square at, int64_t count, float (*totals)[2][kMaxTileTokens * kPanelRows]) {
+static void AddBf16Square(Tiles& tiles, const Bf16Square at, int64_t count, bool is_first) {
   ForEachIndex<0, kTiles>([&](auto t) {
-    ForEachIndex<0, kPanels>([&](auto p) { tiles.template LoadSums<t.value * 2 + p.value>(totals[t.value][p.value], 64); });
-  });
-  for (int64_t g = 0; g < count; ++g) {
     ForEachIndex<0, kPanels>([&](auto p) {
-      // One tile of tokens alone is bound by reading.
-      if constexpr (kTiles == 1) {
-        const auto ahead = reinterpret_cast<uintptr_t>(at.lines[p.value]) + 2048;
-        for (int line = 0; line < 16; ++line) __builtin_prefetch(reinterpret_cast<const void*>(ahead + line * 64));
+      if (is_first) {
+        tiles.template Zero<t.value * 2 + p.value>();
+      } else {
+        tiles.template LoadSums<t.value * 2 + p.value>(at.sums[t.value][p.value], 64);
       }
-      tiles.template LoadWeights<p.value>(at.lines[p.value], 64);
-      at.lines[p.value] += 1024;
     });
-    ForEachIndex<0, kTiles>([&](auto t) {
-      tiles.template LoadActivations<t.value>(at.values[t.value], 64);
-      at.values[t.value] += at.group_values[t.value];
-      ForEachIndex<0, kPanels>([&](auto p) { tiles.template AddBf16<t.value * 2 + p.value, t.value, p.value>(); });
-    });
+  });
+  // Not in arrays: the compiler would go through memory for them.
+  const std::byte *lines_0 = at.lines[0], *lines_1 = at.lines[1];
+  const uint16_t *values_0 = at.values[0], *values_1 = at.values[1];
+  for (int64_t g = 0; g < count; ++g) {
+    if constexpr (kTiles == 1) {  // bound by reading
+      for (int64_t ahead = 2048; ahead < 3072; ahead += 64) {
+        __builtin_prefetch(lines_0 + ahead);
+        if constexpr (kPanels == 2) __builtin_prefetch(lines_1 + ahead);
+      }
+    }
+    tiles.template LoadWeights<0>(lines_0, 64);
+    tiles.template LoadActivations<0>(values_0, 64);
+    tiles.template AddBf16<0, 0, 0>();
+    if constexpr (kPanels == 2) {
+      tiles.template LoadWeights<1>(lines_1, 64);
+      tiles.template AddBf16<1, 0, 1>();
+    }
+    if constexpr (kTiles == 2) {
+      tiles.template LoadActivations<1>(values_1, 64);
+      tiles.template AddBf16<2, 1, 0>();
+      if constexpr (kPanels == 2) tiles.template AddBf16<3, 1, 1>();
+    }
+    lines_0 += 1024;
+    lines_1 += 1024;
+    values_0 += at.group_values[0];
+    values_1 += at.group_values[1];
   }
   ForEachIndex<0, kTiles>([&](auto t) {
-    ForEachIndex<0, kPanels>([&](auto p) { tiles.template StoreSums<t.value * 2 + p.value>(totals[t.value][p.value], 64); });
+    ForEachIndex<0, kPanels>(
+        [&](auto p) { tiles.template StoreSums<t.value * 2 + p.value>(at.to[t.value][p.value], at.to_bytes[t.value][p.value]); });
   });
 }
 
-// Panels [panel, panel + kPanels) times every token.
+// Adds a chunk of kPanels panels, whose lines are where they are said to be, to the sums of all tiles of a block.
 template <int kPanels, typename Tiles>
-static void Bf16PanelsByTiles(Tiles& tiles, const GemmTask& task, int64_t panel, const PairActivations& x) {
-  constexpr int64_t kTilesHere = kTilesAtOnce / 2;
-  constexpr int64_t kChunkGroups = kChunkColumns / kGroupColumns;
-  const Tiling& tiling = x.tiling;
-  const int64_t num_tiles = tiling.num_tiles();
+static void AddBf16Lines(Tiles& tiles, const TileBlock& block, const PairActivations& x, const std::byte* const* lines,
+                         const PanelChunk& at, NextChunk& next) {
   const int64_t groups = (x.columns + kGroupColumns - 1) / kGroupColumns;
+  for (int64_t t = block.begin; t < block.end; t += 2) {
+    Bf16Square square{};
+    for (int64_t i = 0; i < 2 && t + i < block.end; ++i) {
+      const int64_t width = block.Width(t + i);
+      square.values[i] = x.values + (block.Begin(t + i) * groups + at.group * width) * kGroupColumns;
+      square.group_values[i] = width * kGroupColumns;
+      for (int p = 0; p < kPanels; ++p) {
+        const bool goes_out = at.is_last && block.GoesOut(t + i, at.panel + p);
+        square.sums[i][p] = block.SumsOf(t + i, at.sums + p);
+        square.to[i][p] = goes_out ? block.Out(t + i, at.panel + p) : square.sums[i][p];
+        square.to_bytes[i][p] = goes_out ? block.task.out_stride * 4 : 64;
+      }
+      next.Ask();
+    }
+    for (int p = 0; p < kPanels; ++p) square.lines[p] = lines[p];
+    if (t + 1 < block.end) {
+      AddBf16Square<2, kPanels>(tiles, square, at.count, at.group == 0);
+    } else {
+      AddBf16Square<1, kPanels>(tiles, square, at.count, at.group == 0);
+    }
+  }
+}
+
+template <int kPanels, typename Tiles>
+static void AddBf16Chunk(Tiles& tiles, const GemmTask& task, const PairActivations& x, const TileBlock& block,
+                         const PanelChunk& at, NextChunk& next) {
+  const std::byte* lines[kPanels];
+  for (int p = 0; p < kPanels; ++p) lines[p] = task.weights.data + (at.panel + p) * task.weights.panel_bytes + at.group * 1024;
   const int64_t whole_groups = x.columns / kGroupColumns;
-  const std::byte* data = task.weights.data + panel * task.weights.panel_bytes;
+  const int64_t whole = at.group + at.count <= whole_groups ? at.count : whole_groups - at.group;
+  PanelChunk part = at;
+  part.count = whole;
+  part.is_last = at.is_last && whole == at.count;
+  if (whole > 0) AddBf16Lines<kPanels>(tiles, block, x, lines, part, next);
+  if (whole == at.count) return;
   // The last columns, with zeros behind them.
   alignas(64) std::byte rest[kPanels][1024] = {};
-  for (int p = 0; whole_groups < groups && p < kPanels; ++p) {
-    __builtin_memcpy(rest[p], data + p * task.weights.panel_bytes + whole_groups * 1024,
-                     static_cast<size_t>((x.columns % kGroupColumns + 1) / 2 * 64));
+  for (int p = 0; p < kPanels; ++p) {
+    __builtin_memcpy(rest[p], lines[p] + whole * 1024, static_cast<size_t>((x.columns % kGroupColumns + 1) / 2 * 64));
+    lines[p] = rest[p];
   }
-  auto* totals = reinterpret_cast<float(*)[2][kMaxTileTokens * kPanelRows]>(task.scratch);  // [kTilesHere][2]
-  const auto add = [&](int64_t tile, int64_t tile_end, int64_t g, int64_t count, const std::byte* lines, int64_t panel_bytes) {
-    for (int64_t t = tile; t < tile_end; t += 2) {
-      Bf16Square square{};
-      for (int64_t i = 0; i < 2 && t + i < tile_end; ++i) {
-        const int64_t b = tiling.Begin(t + i);
-        const int64_t width = tiling.Begin(t + i + 1) - b;
-        square.values[i] = x.values + (b * groups + g * width) * kGroupColumns;
-        square.group_values[i] = width * kGroupColumns;
-      }
-      for (int p = 0; p < kPanels; ++p) square.lines[p] = lines + p * panel_bytes;
-      if (t + 1 < tile_end) {
-        AddBf16Square<2, kPanels>(tiles, square, count, totals + (t - tile));
-      } else {
-        AddBf16Square<1, kPanels>(tiles, square, count, totals + (t - tile));
-      }
-    }
-  };
-  for (int64_t tile = 0; tile < num_tiles; tile += kTilesHere) {
-    const int64_t tile_end = tile + kTilesHere < num_tiles ? tile + kTilesHere : num_tiles;
-    for (int64_t i = 0; i < (tile_end - tile) * 2 * kMaxTileTokens * kPanelRows; i += 16) Store(totals[0][0] + i, Zero());
-    const int64_t chunk = num_tiles == 1 ? groups : kChunkGroups;
-    for (int64_t g = 0; g < whole_groups; g += chunk) {
-      add(tile, tile_end, g, whole_groups - g < chunk ? whole_groups - g : chunk, data + g * 1024, task.weights.panel_bytes);
-    }
-    if (whole_groups < groups) add(tile, tile_end, whole_groups, 1, rest[0], 1024);
-    for (int64_t t = tile; t < tile_end; ++t) {
-      for (int p = 0; p < kPanels; ++p) {
-        StoreTokens(totals[t - tile][p], tiling.Begin(t + 1) - tiling.Begin(t), nullptr, task, panel + p, tiling.Begin(t));
-      }
-    }
-  }
+  part = {at.panel, at.sums, at.num_panels, whole_groups, 1, true};
+  AddBf16Lines<kPanels>(tiles, block, x, lines, part, next);
 }
 
 template <typename Tiles>
 static void GemmBf16ByTiles(const GemmTask& task, const PairActivations& x) {
   Tiles tiles(static_cast<int>(x.tiling.Begin(1)), 16);
-  int64_t panel = task.panel_begin;
-  for (; panel + 2 <= task.panel_end; panel += 2) Bf16PanelsByTiles<2>(tiles, task, panel, x);
-  if (panel < task.panel_end) Bf16PanelsByTiles<1>(tiles, task, panel, x);
+  ForEachBlock(
+      task, x.tiling, 2, [](int64_t g) { return g * 1024; }, [](int64_t) -> const F32x16* { return nullptr; },
+      [&](const TileBlock& block, const PanelChunk& at, NextChunk& next) {
+        if (at.num_panels == 2) {
+          AddBf16Chunk<2>(tiles, task, x, block, at, next);
+        } else {
+          AddBf16Chunk<1>(tiles, task, x, block, at, next);
+        }
+      });
+}
+
+// ---- Quantised weights in BF16: each is decoded and rounded once for all tokens of a block.
+
+#ifndef AUTOGLM_HAS_STORE_NORMAL_BF16
+static inline void StoreNormalBf16Pairs(void* p, F32x16 low, F32x16 high) {
+  StoreI32(p, AddI32(RoundToBf16(low), ShiftLeft<16>(RoundToBf16(high))));
+}
+#endif
+
+// One of each lane's four bytes, as a float.
+template <int kByte>
+[[gnu::always_inline]] static inline F32x16 ByteOf(I32x16 line) {
+  if constexpr (kByte == 3) return ToF32(ShiftRight<24>(line));
+  return ToF32(And(ShiftRight<8 * kByte>(line), Set1I32(0xff)));
+}
+
+// Groups [group, group + count) of a panel as lines of BF16 pairs: factor * (u - zero point) [+ minimum], but with kI8, whose
+// factor is one for the row, whole numbers.
+template <PackedFormat kFormat>
+static void ExpandBf16(const PackedSource<kFormat>& packed, int64_t group, int64_t count, std::byte* lines) {
+  const F32x16 zero_point = Set1(static_cast<float>(-ZeroPointOf(kFormat)));
+  for (int64_t g = group; g < group + count; ++g, lines += 1024) {
+    packed.Prefetch(g);
+    const auto block = packed.BlockOf(g);
+    F32x16 scale = Set1(1), upper_scale = scale, offset = zero_point, upper_offset = zero_point;
+    if constexpr (!HasRowScale(kFormat)) {
+      scale = upper_scale = packed.Scale(block, g);
+      if constexpr (HasMinimum(kFormat)) {
+        offset = upper_offset = packed.Minimum(block, g);
+      } else {
+        if constexpr (HasTwoScales(kFormat)) upper_scale = packed.UpperScale(block, g);
+        offset = Mul(zero_point, scale);
+        upper_offset = Mul(zero_point, upper_scale);
+      }
+    }
+    ForEachIndex<0, 8>([&](auto i) {
+      constexpr bool kIsUpper = decltype(i)::value >= 4;
+      const I32x16 line = packed.template Line<i.value>(g);
+      const F32x16 factor = kIsUpper ? upper_scale : scale, added = kIsUpper ? upper_offset : offset;
+      StoreNormalBf16Pairs(lines + i.value * 128, Fma(ByteOf<0>(line), factor, added), Fma(ByteOf<1>(line), factor, added));
+      StoreNormalBf16Pairs(lines + i.value * 128 + 64, Fma(ByteOf<2>(line), factor, added), Fma(ByteOf<3>(line), factor, added));
+    });
+  }
+}
+
+template <PackedFormat kFormat, typename Tiles>
+static void GemmRoundedByTiles(const GemmTask& task, const PairActivations& x) {
+  Tiles tiles(static_cast<int>(x.tiling.Begin(1)), 16);
+  F32x16 row_scale = Zero();
+  ForEachBlock(
+      task, x.tiling, 2, [](int64_t g) { return PartsOf(kFormat).GroupAt(g); },
+      [&](int64_t panel) { return RowScaleOf<kFormat>(task, panel, row_scale); },
+      [&](const TileBlock& block, const PanelChunk& at, NextChunk& next) {
+        const std::byte* lines[2];
+        for (int p = 0; p < at.num_panels; ++p) {
+          std::byte* expanded = ChunkScratch(task) + p * kChunkGroups * 1024;
+          ExpandBf16(PackedSource<kFormat>{task.weights.data + (at.panel + p) * task.weights.panel_bytes}, at.group, at.count,
+                     expanded);
+          lines[p] = expanded;
+        }
+        if (at.num_panels == 2) {
+          AddBf16Lines<2>(tiles, block, x, lines, at, next);
+        } else {
+          AddBf16Lines<1>(tiles, block, x, lines, at, next);
+        }
+      });
+}
+
+// Weights in BF16, or, for many tokens, quantised ones.
+template <typename Tiles>
+static void GemmPairsByTiles(const GemmTask& task, const PairActivations& x) {
+  WithFormat(task.weights.format, [&](auto format) {
+    constexpr PackedFormat kFormat = decltype(format)::value;
+    if constexpr (IsQuantized(kFormat)) {
+      GemmRoundedByTiles<kFormat, Tiles>(task, x);
+    } else {
+      GemmBf16ByTiles<Tiles>(task, x);
+    }
+  });
 }

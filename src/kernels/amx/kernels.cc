@@ -17,7 +17,6 @@ inline constexpr int kTileTokens = 16;
 // Whether a tile's activations of a group stand token by token, as matrix tiles want them.
 inline constexpr bool kTokenMajor = true;
 #define AUTOGLM_PATH_ISA Isa::kAmx
-#define AUTOGLM_INLINE __attribute__((always_inline))
 
 // clang-format off: the order matters.
 #include "kernels/avx512/vec16.h"
@@ -25,15 +24,17 @@ inline constexpr bool kTokenMajor = true;
 #include "kernels/common/weight_source.inl.h"
 #include "kernels/common/gemm.inl.h"
 #include "kernels/amx/amx_tiles.h"
+#include "kernels/amx/tile_blocks.inl.h"
 #include "kernels/amx/gemm.inl.h"
 #include "kernels/common/attention.inl.h"
 #include "kernels/amx/attention.inl.h"
 #include "kernels/common/peaks.inl.h"
 #include "kernels/amx/peaks.inl.h"
 #define AUTOGLM_GEMM_QUANTIZED GemmQuantizedByTiles<AmxTiles>
-#define AUTOGLM_GEMM_BF16 GemmBf16ByTiles<AmxTiles>
+#define AUTOGLM_GEMM_BF16 GemmPairsByTiles<AmxTiles>
 #define AUTOGLM_ATTENTION_RANGE AttentionRangeByTiles<AmxTiles>
 #define AUTOGLM_RUN_PEAK RunPeakByTiles<AmxTiles>
+#define AUTOGLM_MIN_MIXED_TOKENS kMinMatrixTileTokens
 #include "kernels/common/table.inl.h"
 // clang-format on
 

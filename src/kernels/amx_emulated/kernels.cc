@@ -16,7 +16,6 @@ inline constexpr int kTileTokens = 16;
 // Whether a tile's activations of a group stand token by token, as matrix tiles want them.
 inline constexpr bool kTokenMajor = true;
 #define AUTOGLM_PATH_ISA Isa::kAmx
-#define AUTOGLM_INLINE
 
 // clang-format off: the order matters.
 #include "kernels/scalar/vec16.h"
@@ -24,15 +23,17 @@ inline constexpr bool kTokenMajor = true;
 #include "kernels/common/weight_source.inl.h"
 #include "kernels/common/gemm.inl.h"
 #include "kernels/amx/emulated_tiles.h"
+#include "kernels/amx/tile_blocks.inl.h"
 #include "kernels/amx/gemm.inl.h"
 #include "kernels/common/attention.inl.h"
 #include "kernels/amx/attention.inl.h"
 #include "kernels/common/peaks.inl.h"
 #include "kernels/amx/peaks.inl.h"
 #define AUTOGLM_GEMM_QUANTIZED GemmQuantizedByTiles<EmulatedTiles>
-#define AUTOGLM_GEMM_BF16 GemmBf16ByTiles<EmulatedTiles>
+#define AUTOGLM_GEMM_BF16 GemmPairsByTiles<EmulatedTiles>
 #define AUTOGLM_ATTENTION_RANGE AttentionRangeByTiles<EmulatedTiles>
 #define AUTOGLM_RUN_PEAK RunPeakByTiles<EmulatedTiles>
+#define AUTOGLM_MIN_MIXED_TOKENS kMinMatrixTileTokens
 #include "kernels/common/table.inl.h"
 // clang-format on
 

@@ -143,6 +143,13 @@ static inline F32x16 DotBf16(F32x16 acc, I32x16 weights, const void* pair) {
 static inline void StoreNormalBf16(uint16_t* p, F32x16 a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(a.v)));
 }
+// A line of pairs, [16 lanes][low, high], of such lanes.
+[[maybe_unused]] static inline void StoreNormalBf16Pairs(void* p, F32x16 low, F32x16 high) {
+  alignas(64) static constexpr uint16_t kInTurn[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                                       8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  const auto halves = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high.v, low.v));
+  _mm512_storeu_si512(p, _mm512_permutexvar_epi16(_mm512_load_si512(kInTurn), halves));
+}
 #endif
 
 static inline int32_t ReduceAddI32(I32x16 a) { return _mm512_reduce_add_epi32(a.v); }

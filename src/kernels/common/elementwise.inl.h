@@ -163,8 +163,9 @@ static void QuantizeTile(const float* rows, int64_t stride, int64_t b, int64_t w
         StoreI8(group, RoundToI32(Mul(Load(x + g * kGroupColumns), factor)));
         StoreI8(group + 16, RoundToI32(Mul(Load(x + g * kGroupColumns + 16), factor)));
       }
-      for (int64_t quad = 0; quad < count * 8; ++quad) {
-        __builtin_memcpy(tile + QuadAt(width, first * 8 + quad, i), values + quad * 4, 4);
+      constexpr int64_t kTogether = kTokenMajor ? 8 : 1;  // quads that stand side by side
+      for (int64_t quad = 0; quad < count * 8; quad += kTogether) {
+        __builtin_memcpy(tile + QuadAt(width, first * 8 + quad, i), values + quad * 4, kTogether * 4);
       }
       for (int64_t g = 0; g < count; ++g) {
         int32_t half_sums[2];

@@ -5,12 +5,14 @@
 #define AUTOGLM_GEMM_BF16 GemmBf16
 #define AUTOGLM_ATTENTION_RANGE AttentionRange
 #define AUTOGLM_RUN_PEAK RunPeak
+#define AUTOGLM_MIN_MIXED_TOKENS std::numeric_limits<int64_t>::max()
 #endif
 
 const KernelTable& Table() {
   static constexpr KernelTable table = {
       .isa = AUTOGLM_PATH_ISA,
       .tile_tokens = kTileTokens,
+      .min_mixed_tokens = AUTOGLM_MIN_MIXED_TOKENS,
       .rms_norm = RmsNorm,
       .silu_mul = SiluMul,
       .gelu_tanh_mul = GeluTanhMul,
