@@ -15,7 +15,7 @@ namespace autoglm {
 // Values behind flags and in autoglm.yaml that are about kernels, weights and the log; config/values.h has the others. Every
 // error is kInvalidArgument with a message that tells what is allowed, to be put behind the option's name.
 
-// "fast", "exact".
+// "fast", "mixed", "exact".
 Result<Arithmetic> ParseArithmetic(std::string_view text);
 std::string_view ArithmeticName(Arithmetic arithmetic);
 // "bf16", "int8", "f32"; "auto" gives none.

@@ -29,6 +29,7 @@ class LoadedModel {
 
   const std::string& name() const { return name_; }  // ModelNameOf(path())
   const std::filesystem::path& path() const { return path_; }
+  const ModelLoadOptions& options() const { return options_; }
   CausalLm& lm() const { return *lm_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   // nullptr where the file has none.

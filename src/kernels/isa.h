@@ -26,7 +26,7 @@ enum class Arithmetic {
   kFast,   // quantised weights times 8-bit activations, F16 times 14-bit, BF16 times BF16 ones; KV in BF16
   kExact,  // every weight decoded to float32, activations and KV float32
   kMixed,  // as kFast, but many tokens meet quantised weights in BF16 where a path has that faster (matrix tiles): a token's
-           // result then depends on how many are computed together
+           // result then depends on how many are computed together, and on the number of threads
 };
 
 }  // namespace autoglm

@@ -327,7 +327,7 @@ TEST_P(Kernels, PairProducts_CloseToPlainProduct_AnyColumns) {
   for (const auto& [format, kind, error] :
        {std::tuple(PackedFormat::kBf16, Kind::kBf16, 4e-3), std::tuple(PackedFormat::kI16, Kind::kInt16, 2e-4)}) {
     for (const int64_t columns : {32, 64, 7, 33, 72, 512, 1100}) {
-      for (const int64_t tokens : {1, 14}) {
+      for (const int64_t tokens : {1, 14, 70}) {
         TestMatrix matrix(format, 20, columns, 11);
         const std::vector<float> x = RandomFloats(random, tokens * columns);
         EXPECT_LT(RelativeError(Product(kernels(), matrix, x, kind), PlainProduct(matrix, x)), error)
@@ -431,7 +431,9 @@ TEST(AmxKernels, ManyTokensAndRows_BitsEqualScalarPath) {
   Random random(13);
   TestMatrix matrix(PackedFormat::kQ4M, 150, 1088, 9);
   const std::vector<float> x = RandomFloats(random, 420 * 1088);
-  EXPECT_EQ(Product(EmulatedAmxKernels(), matrix, x, Kind::kInt8), Product(GetKernels(Isa::kScalar), matrix, x, Kind::kInt8));
+  const std::vector<float> expected = Product(GetKernels(Isa::kScalar), matrix, x, Kind::kInt8);
+  EXPECT_EQ(Product(EmulatedAmxKernels(), matrix, x, Kind::kInt8), expected);
+  EXPECT_EQ(Product(GetKernels(DetectIsa()), matrix, x, Kind::kInt8), expected);
 }
 
 float RoundedToBf16(float value) {
@@ -480,8 +482,12 @@ TEST(AmxKernels, MixedProduct_BitsEqualEmulation) {
     const int64_t columns = 3 * std::max<int64_t>(192, ColumnMultiple(format));
     TestMatrix matrix(format, 50, columns, 9);
     const std::vector<float> x = RandomFloats(random, 45 * columns);
-    EXPECT_EQ(Product(GetKernels(Isa::kAmx), matrix, x, Kind::kBf16), Product(EmulatedAmxKernels(), matrix, x, Kind::kBf16))
-        << static_cast<int>(format);
+    const std::vector<float> before = RandomFloats(random, 45 * 50);
+    for (const Epilogue epilogue : {Epilogue::kStore, Epilogue::kAdd}) {
+      EXPECT_EQ(Product(GetKernels(Isa::kAmx), matrix, x, Kind::kBf16, epilogue, before),
+                Product(EmulatedAmxKernels(), matrix, x, Kind::kBf16, epilogue, before))
+          << static_cast<int>(format);
+    }
   }
 }
 

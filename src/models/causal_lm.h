@@ -31,7 +31,7 @@ struct ForwardSlice {
 // How a model is to be loaded and computed.
 struct ModelLoadOptions {
   Isa isa = Isa::kScalar;                     // what to compute with; see DetectIsa
-  Arithmetic arithmetic = Arithmetic::kFast;  // kExact: float32 activations and KV
+  Arithmetic arithmetic = Arithmetic::kFast;  // kExact: float32 activations and KV; kMixed: see isa.h
   WeightPrecision precision = WeightPrecision::kAsStored;
   std::optional<KvType> kv_type;        // nullopt: F32 with exact arithmetic, else BF16
   PreparedCacheOptions prepared_cache;  // without a folder nothing is cached

@@ -261,7 +261,7 @@ TEST(TransformerQuantized, MixedArithmetic_PromptBesideAnAnswer_CloseToExact) {
   const auto file = TinyQuantizedLlama();
   const std::vector<TokenId> tokens = SomeTokens(50, 512);
   const auto logits = [&](Arithmetic arithmetic) {
-    Runner runner(*file, DetectIsa(), arithmetic, 2);
+    Runner runner(*file, DetectIsa(), arithmetic, 1);  // a thread's share decides
     auto first = runner.NewSequence(tokens, 50), second = runner.NewSequence(tokens, 50);
     runner.Forward({{&first, 49}}, Logits::kNone);
     return runner.Forward({{&first, 1}, {&second, 50}});

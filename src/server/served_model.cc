@@ -8,9 +8,16 @@
 namespace autoglm {
 namespace {
 
-// Answers with the same seed are equal as long as this is: it names the program and the model. FNV-1a, 64 bits.
+// Answers with the same seed are equal as long as this is, but with Arithmetic::kMixed, where they depend on what is computed
+// beside them: it names the program, the model and how it is computed. FNV-1a, 64 bits.
 std::string Fingerprint(std::string_view version, const std::string& name, const LoadedModel& model) {
-  const std::string facts = std::string(version) + '\n' + name + '\n' + std::to_string(model.created_unix_seconds());
+  const ModelLoadOptions& options = model.options();
+  std::string facts = std::string(version) + '\n' + name;
+  for (const int64_t fact :
+       {model.created_unix_seconds(), static_cast<int64_t>(options.isa), static_cast<int64_t>(options.arithmetic),
+        static_cast<int64_t>(options.precision), static_cast<int64_t>(model.lm().kv_layout().type)}) {
+    facts += '\n' + std::to_string(fact);
+  }
   uint64_t hash = 0xcbf29ce484222325ULL;
   for (const char c : facts) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
   std::string fingerprint = "fp_";

@@ -262,8 +262,10 @@ static void AddBf16Square(Tiles& tiles, const Bf16Square at, int64_t count, bool
     });
   });
   // Not in arrays: the compiler would go through memory for them.
-  const std::byte *lines_0 = at.lines[0], *lines_1 = at.lines[1];
-  const uint16_t *values_0 = at.values[0], *values_1 = at.values[1];
+  const std::byte* lines_0 = at.lines[0];
+  [[maybe_unused]] const std::byte* lines_1 = at.lines[1];
+  const uint16_t* values_0 = at.values[0];
+  [[maybe_unused]] const uint16_t* values_1 = at.values[1];
   for (int64_t g = 0; g < count; ++g) {
     if constexpr (kTiles == 1) {  // bound by reading
       for (int64_t ahead = 2048; ahead < 3072; ahead += 64) {
@@ -284,9 +286,9 @@ static void AddBf16Square(Tiles& tiles, const Bf16Square at, int64_t count, bool
       if constexpr (kPanels == 2) tiles.template AddBf16<3, 1, 1>();
     }
     lines_0 += 1024;
-    lines_1 += 1024;
     values_0 += at.group_values[0];
-    values_1 += at.group_values[1];
+    if constexpr (kPanels == 2) lines_1 += 1024;
+    if constexpr (kTiles == 2) values_1 += at.group_values[1];
   }
   ForEachIndex<0, kTiles>([&](auto t) {
     ForEachIndex<0, kPanels>(
