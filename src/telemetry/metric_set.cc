@@ -109,12 +109,16 @@ std::vector<prometheus::MetricFamily> MetricSet::Collect() {
 }
 
 std::string MetricSet::Render(MetricFormat format) {
-  const std::vector<prometheus::MetricFamily> families = Collect();
-  if (format == MetricFormat::kPrometheusText) return prometheus::TextSerializer().Serialize(families);
-  const std::lock_guard lock(mutex_);
-  return RenderOpenMetrics(families, [this](const std::string& series) {
-    const auto found = latencies_.find(series);
-    return found == latencies_.end() ? std::vector<std::optional<Exemplar>>() : found->second->exemplars();
+  if (format == MetricFormat::kPrometheusText) return prometheus::TextSerializer().Serialize(Collect());
+  // Exemplars before counts, which are written in the other order: no bucket has one without having counted it.
+  std::map<std::string, std::vector<std::optional<Exemplar>>> exemplars;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [series, histogram] : latencies_) exemplars.emplace(series, histogram->exemplars());
+  }
+  return RenderOpenMetrics(Collect(), [&exemplars](const std::string& series) {
+    const auto found = exemplars.find(series);
+    return found == exemplars.end() ? std::vector<std::optional<Exemplar>>() : found->second;
   });
 }
 

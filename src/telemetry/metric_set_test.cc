@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <string>
+#include <thread>
+#include <vector>
 
 namespace autoglm {
 namespace {
@@ -46,6 +50,25 @@ TEST(MetricSetTest, ObservationBeyondAllBounds_HasAnExemplarToo) {
   ASSERT_EQ(latency.exemplars().size(), 3U);
   EXPECT_TRUE(latency.exemplars()[2]);
   EXPECT_THAT(set.Render(MetricFormat::kOpenMetrics), ContainsRegex("le=\"\\+Inf\"\\} 1 # "));
+}
+
+// Many series, each observed once while all of them are read again and again.
+TEST(MetricSetTest, BucketWithAnExemplar_HasCountedIt) {
+  MetricSet set;
+  std::vector<TracedHistogram*> latencies;
+  for (int i = 0; i < 2000; ++i) latencies.push_back(&set.AddLatency(kLatency, {{"model_name", std::to_string(i)}}, {1}));
+  std::atomic<bool> is_done = false;
+  std::thread observer([&] {
+    for (TracedHistogram* latency : latencies) {
+      latency->Observe(0.5, {1, 2});
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+    is_done = true;
+  });
+  int64_t num_wrong = 0;
+  while (!is_done) num_wrong += set.Render(MetricFormat::kOpenMetrics).find("le=\"1.0\"} 0 #") != std::string::npos;
+  observer.join();
+  EXPECT_EQ(num_wrong, 0);
 }
 
 TEST(MetricSetTest, VllmNames_AreGivenWhereAskedFor) {
