@@ -56,6 +56,7 @@ TEST(MetricSetTest, ObservationBeyondAllBounds_HasAnExemplarToo) {
 TEST(MetricSetTest, BucketWithAnExemplar_HasCountedIt) {
   MetricSet set;
   std::vector<TracedHistogram*> latencies;
+  latencies.reserve(2000);
   for (int i = 0; i < 2000; ++i) latencies.push_back(&set.AddLatency(kLatency, {{"model_name", std::to_string(i)}}, {1}));
   std::atomic<bool> is_done = false;
   std::thread observer([&] {
