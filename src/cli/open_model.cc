@@ -26,8 +26,7 @@ void AddComputeOptions(CLI::App& app, ComputeOptions& options) {
   AddParsedOption<Arithmetic>(app,
                               {"--arithmetic", "KIND",
                                "fast: 8-bit activations and BF16 keys and values; mixed: prompts in BF16 where matrix tiles make "
-                               "that faster, results then "
-                               "depend on batching; exact: everything in float32 (default: fast)"},
+                               "that faster, results then depend on batching; exact: everything in float32 (default: fast)"},
                               options.arithmetic, [](const std::string& text) { return ParseArithmetic(text); });
   AddParsedOption<WeightPrecision>(app,
                                    {"--precision", "KIND",

@@ -198,31 +198,19 @@ template <PackedFormat kFormat, int kTokens, typename Tiles>
   }
 }
 
-// What a panel's sums are multiplied by in the end, in `place`; null: nothing.
-template <PackedFormat kFormat>
-static const F32x16* RowScaleOf(const GemmTask& task, int64_t panel, F32x16& place) {
-  if constexpr (!HasRowScale(kFormat)) return nullptr;
-  place = Load(reinterpret_cast<const float*>(task.weights.data + panel * task.weights.panel_bytes));
-  return &place;
-}
-
 template <PackedFormat kFormat, typename Tiles>
 static void GemmInt8ByTiles(const GemmTask& task, const QuantizedActivations& x) {
   Tiles tiles(static_cast<int>(x.tiling.Begin(1)), 8);
-  F32x16 row_scale = Zero();
-  ForEachBlock(
-      task, x.tiling, 1, [](int64_t g) { return PartsOf(kFormat).GroupAt(g); },
-      [&](int64_t panel) { return RowScaleOf<kFormat>(task, panel, row_scale); },
-      [&](const TileBlock& block, const PanelChunk& at, NextChunk& next) {
-        const PackedSource<kFormat> packed{task.weights.data + at.panel * task.weights.panel_bytes};
-        const Int8Chunk<kFormat> chunk{ExpandSigned(packed, at.group, at.count, ChunkScratch(task)), x, block, at};
-        for (int64_t t = block.begin; t < block.end; ++t) next.Ask();
-        if (x.tiling.Begin(1) <= 12) {
-          AddInt8Chunk<kFormat, 12>(tiles, chunk);
-        } else {
-          AddInt8Chunk<kFormat, 16>(tiles, chunk);
-        }
-      });
+  ForEachBlock(task, x.tiling, 1, [&](const TileBlock& block, const PanelChunk& at, NextChunk& next) {
+    const PackedSource<kFormat> packed{task.weights.data + at.panel * task.weights.panel_bytes};
+    const Int8Chunk<kFormat> chunk{ExpandSigned(packed, at.group, at.count, ChunkScratch(task)), x, block, at};
+    for (int64_t t = block.begin; t < block.end; ++t) next.Ask();
+    if (x.tiling.Begin(1) <= 12) {
+      AddInt8Chunk<kFormat, 12>(tiles, chunk);
+    } else {
+      AddInt8Chunk<kFormat, 16>(tiles, chunk);
+    }
+  });
 }
 
 // Few tokens go through vectors, and formats with two scales a group, which would take two tiles for each.
@@ -296,18 +284,19 @@ static void AddBf16Square(Tiles& tiles, const Bf16Square at, int64_t count, bool
   });
 }
 
-// Adds a chunk of kPanels panels, whose lines are where they are said to be, to the sums of all tiles of a block.
-template <int kPanels, typename Tiles>
+// Adds a chunk, whose panels' lines are where they are said to be, to the sums of all tiles of a block.
+template <typename Tiles>
 static void AddBf16Lines(Tiles& tiles, const TileBlock& block, const PairActivations& x, const std::byte* const* lines,
                          const PanelChunk& at, NextChunk& next) {
   const int64_t groups = (x.columns + kGroupColumns - 1) / kGroupColumns;
   for (int64_t t = block.begin; t < block.end; t += 2) {
+    const int64_t num_tiles = t + 1 < block.end ? 2 : 1;
     Bf16Square square{};
-    for (int64_t i = 0; i < 2 && t + i < block.end; ++i) {
+    for (int64_t i = 0; i < num_tiles; ++i) {
       const int64_t width = block.Width(t + i);
       square.values[i] = x.values + (block.Begin(t + i) * groups + at.group * width) * kGroupColumns;
       square.group_values[i] = width * kGroupColumns;
-      for (int p = 0; p < kPanels; ++p) {
+      for (int p = 0; p < at.num_panels; ++p) {
         const bool goes_out = at.is_last && block.GoesOut(t + i, at.panel + p);
         square.sums[i][p] = block.SumsOf(t + i, at.sums + p);
         square.to[i][p] = goes_out ? block.Out(t + i, at.panel + p) : square.sums[i][p];
@@ -315,49 +304,44 @@ static void AddBf16Lines(Tiles& tiles, const TileBlock& block, const PairActivat
       }
       next.Ask();
     }
-    for (int p = 0; p < kPanels; ++p) square.lines[p] = lines[p];
-    if (t + 1 < block.end) {
-      AddBf16Square<2, kPanels>(tiles, square, at.count, at.group == 0);
-    } else {
-      AddBf16Square<1, kPanels>(tiles, square, at.count, at.group == 0);
-    }
+    for (int p = 0; p < at.num_panels; ++p) square.lines[p] = lines[p];
+    WithCount<2>(num_tiles, [&](auto tile_count) {
+      WithCount<2>(at.num_panels, [&](auto panel_count) {
+        AddBf16Square<tile_count.value, panel_count.value>(tiles, square, at.count, at.group == 0);
+      });
+    });
   }
 }
 
-template <int kPanels, typename Tiles>
+template <typename Tiles>
 static void AddBf16Chunk(Tiles& tiles, const GemmTask& task, const PairActivations& x, const TileBlock& block,
                          const PanelChunk& at, NextChunk& next) {
-  const std::byte* lines[kPanels];
-  for (int p = 0; p < kPanels; ++p) lines[p] = task.weights.data + (at.panel + p) * task.weights.panel_bytes + at.group * 1024;
+  const std::byte* lines[2];
+  for (int p = 0; p < at.num_panels; ++p)
+    lines[p] = task.weights.data + (at.panel + p) * task.weights.panel_bytes + at.group * 1024;
   const int64_t whole_groups = x.columns / kGroupColumns;
   const int64_t whole = at.group + at.count <= whole_groups ? at.count : whole_groups - at.group;
   PanelChunk part = at;
   part.count = whole;
   part.is_last = at.is_last && whole == at.count;
-  if (whole > 0) AddBf16Lines<kPanels>(tiles, block, x, lines, part, next);
+  if (whole > 0) AddBf16Lines(tiles, block, x, lines, part, next);
   if (whole == at.count) return;
   // The last columns, with zeros behind them.
-  alignas(64) std::byte rest[kPanels][1024] = {};
-  for (int p = 0; p < kPanels; ++p) {
+  alignas(64) std::byte rest[2][1024] = {};
+  for (int p = 0; p < at.num_panels; ++p) {
     __builtin_memcpy(rest[p], lines[p] + whole * 1024, static_cast<size_t>((x.columns % kGroupColumns + 1) / 2 * 64));
     lines[p] = rest[p];
   }
   part = {at.panel, at.sums, at.num_panels, whole_groups, 1, true};
-  AddBf16Lines<kPanels>(tiles, block, x, lines, part, next);
+  AddBf16Lines(tiles, block, x, lines, part, next);
 }
 
 template <typename Tiles>
 static void GemmBf16ByTiles(const GemmTask& task, const PairActivations& x) {
   Tiles tiles(static_cast<int>(x.tiling.Begin(1)), 16);
-  ForEachBlock(
-      task, x.tiling, 2, [](int64_t g) { return g * 1024; }, [](int64_t) -> const F32x16* { return nullptr; },
-      [&](const TileBlock& block, const PanelChunk& at, NextChunk& next) {
-        if (at.num_panels == 2) {
-          AddBf16Chunk<2>(tiles, task, x, block, at, next);
-        } else {
-          AddBf16Chunk<1>(tiles, task, x, block, at, next);
-        }
-      });
+  ForEachBlock(task, x.tiling, 2, [&](const TileBlock& block, const PanelChunk& at, NextChunk& next) {
+    AddBf16Chunk(tiles, task, x, block, at, next);
+  });
 }
 
 // ---- Quantised weights in BF16: each is decoded and rounded once for all tokens of a block.
@@ -407,24 +391,16 @@ static void ExpandBf16(const PackedSource<kFormat>& packed, int64_t group, int64
 template <PackedFormat kFormat, typename Tiles>
 static void GemmRoundedByTiles(const GemmTask& task, const PairActivations& x) {
   Tiles tiles(static_cast<int>(x.tiling.Begin(1)), 16);
-  F32x16 row_scale = Zero();
-  ForEachBlock(
-      task, x.tiling, 2, [](int64_t g) { return PartsOf(kFormat).GroupAt(g); },
-      [&](int64_t panel) { return RowScaleOf<kFormat>(task, panel, row_scale); },
-      [&](const TileBlock& block, const PanelChunk& at, NextChunk& next) {
-        const std::byte* lines[2];
-        for (int p = 0; p < at.num_panels; ++p) {
-          std::byte* expanded = ChunkScratch(task) + p * kChunkGroups * 1024;
-          ExpandBf16(PackedSource<kFormat>{task.weights.data + (at.panel + p) * task.weights.panel_bytes}, at.group, at.count,
-                     expanded);
-          lines[p] = expanded;
-        }
-        if (at.num_panels == 2) {
-          AddBf16Lines<2>(tiles, block, x, lines, at, next);
-        } else {
-          AddBf16Lines<1>(tiles, block, x, lines, at, next);
-        }
-      });
+  ForEachBlock(task, x.tiling, 2, [&](const TileBlock& block, const PanelChunk& at, NextChunk& next) {
+    const std::byte* lines[2];
+    for (int p = 0; p < at.num_panels; ++p) {
+      std::byte* expanded = ChunkScratch(task) + p * kChunkGroups * 1024;
+      ExpandBf16(PackedSource<kFormat>{task.weights.data + (at.panel + p) * task.weights.panel_bytes}, at.group, at.count,
+                 expanded);
+      lines[p] = expanded;
+    }
+    AddBf16Lines(tiles, block, x, lines, at, next);
+  });
 }
 
 // Weights in BF16, or, for many tokens, quantised ones.

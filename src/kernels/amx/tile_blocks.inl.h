@@ -74,12 +74,16 @@ class NextChunk {
   int64_t part_ = 0;
 };
 
+// Where the bytes of group g begin in a panel.
+static inline int64_t GroupAt(PackedFormat format, int64_t g) {
+  return IsQuantized(format) ? PartsOf(format).GroupAt(g) : g * kGroupColumns * kPanelRows * 2;
+}
+
 // All panels times all tokens. add(block, chunk, next) adds the products of a chunk to the sums of the block's tiles, or, where
-// chunk.group is 0, sets these to them; with the last chunk it writes out what GoesOut. group_at(g): where the bytes of group g
-// begin in a panel. `panels_at_once`: 1 or 2. `row_scale(panel)`: null, or what a panel's sums are multiplied by in the end.
-template <typename Add, typename GroupAt, typename RowScale>
-static void ForEachBlock(const GemmTask& task, const Tiling& tiling, int panels_at_once, const GroupAt& group_at,
-                         const RowScale& row_scale, const Add& add) {
+// chunk.group is 0, sets these to them; with the last chunk it writes out what GoesOut. `panels_at_once`: 1 or 2.
+template <typename Add>
+static void ForEachBlock(const GemmTask& task, const Tiling& tiling, int panels_at_once, const Add& add) {
+  const PackedFormat format = task.weights.format;
   const int64_t groups = (task.weights.columns + kGroupColumns - 1) / kGroupColumns;
   const int64_t num_tiles = tiling.num_tiles();
   // One tile alone is bound by reading panels, which are read best from one end to the other.
@@ -92,26 +96,30 @@ static void ForEachBlock(const GemmTask& task, const Tiling& tiling, int panels_
       const int64_t end = first + block_panels < task.panel_end ? first + block_panels : task.panel_end;
       for (int64_t g = 0; g < groups; g += chunk_groups) {
         const int64_t count = groups - g < chunk_groups ? groups - g : chunk_groups;
+        const int64_t after = g + count + chunk_groups < groups ? g + count + chunk_groups : groups;
+        // Of this chunk, the one behind it, and what follows.
+        const int64_t places[] = {GroupAt(format, g), GroupAt(format, g + count), GroupAt(format, after)};
         for (int64_t panel = first; panel < end; panel += panels_at_once) {
           const int num_panels = panel + 1 < end ? panels_at_once : 1;
           // The chunk that follows: of the next panels, or the first of the block's next columns.
           const bool is_last = panel + panels_at_once >= end;
-          const int64_t next_group = is_last ? g + chunk_groups : g;
+          const int64_t next_panel = is_last ? first : panel + panels_at_once;
           NextChunk next;
-          if (num_tiles > 1 && next_group < groups) {
-            const int64_t next_end = next_group + chunk_groups < groups ? next_group + chunk_groups : groups;
-            next = NextChunk(
-                task.weights.data + (is_last ? first : panel + panels_at_once) * task.weights.panel_bytes + group_at(next_group),
-                task.weights.panel_bytes, num_panels, group_at(next_end) - group_at(next_group), block.end - block.begin);
+          if (num_tiles > 1 && places[is_last] < places[is_last + 1]) {
+            next =
+                NextChunk(task.weights.data + next_panel * task.weights.panel_bytes + places[is_last], task.weights.panel_bytes,
+                          num_panels, places[is_last + 1] - places[is_last], block.end - block.begin);
           }
           add(block, PanelChunk{panel, panel - first, num_panels, g, count, g + count == groups}, next);
         }
       }
       for (int64_t panel = first; panel < end; ++panel) {
-        const F32x16* scale = row_scale(panel);
+        const bool is_scaled = HasRowScale(format);
+        const auto* scales = reinterpret_cast<const float*>(task.weights.data + panel * task.weights.panel_bytes);
+        const F32x16 scale = is_scaled ? Load(scales) : Zero();
         for (int64_t t = block.begin; t < block.end; ++t) {
           if (block.GoesOut(t, panel)) continue;
-          StoreTokens(block.SumsOf(t, panel - first), block.Width(t), scale, task, panel, block.Begin(t));
+          StoreTokens(block.SumsOf(t, panel - first), block.Width(t), is_scaled ? &scale : nullptr, task, panel, block.Begin(t));
         }
       }
     }
